@@ -1,0 +1,182 @@
+package harrow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Page is one capture as an extractor sees it.
+type Page interface {
+	// Capture is the page's row in the captures table.
+	Capture() Capture
+	// Body streams the payload after content-decoding. Each call starts again
+	// at its first byte; the caller closes what it opened.
+	Body() io.ReadCloser
+}
+
+// Extractor gets records out of pages. One instance serves one worker
+// goroutine at a time. See RegisterExtractor.
+type Extractor interface {
+	// Records lists the record types the extractor may emit, known before the
+	// first page is fetched.
+	Records() []RecordType
+	// Extract reads one page and emits its records in order. An error rejects
+	// the page (class data) with what was emitted before it kept out of the
+	// records; ctx ends when the run stops.
+	Extract(ctx context.Context, page Page, emit func(Record) error) error
+}
+
+// Output takes what an operator makes.
+type Output interface {
+	// Emit appends the batch's rows to a table of the stage. The batch stays
+	// the caller's.
+	Emit(table string, batch Batch) error
+	// Reject writes a dead letter. Stage and At are filled in.
+	Reject(Reject) error
+}
+
+// Operator is one step over batches of a table: a plain object, made on the
+// worker from its registered name and JSON config, used by one goroutine at a
+// time.
+type Operator interface {
+	// Process handles one batch of the input.
+	Process(ctx context.Context, in Batch, out Output) error
+	// Finish is called once after the last batch of a part (Map) or of a
+	// shard (Shuffle).
+	Finish(ctx context.Context, out Output) error
+}
+
+// Shard is what a sink loads in one piece: the rows of one record type that
+// refine put into one shard.
+type Shard struct {
+	Run     string
+	Record  RecordType
+	Key     []string // identity: the columns rows are upserted by
+	Latest  string   // the column that says which of two rows is newer
+	Input   string   // digest of the input manifest
+	Shard   int
+	Shards  int
+	Batches func() iter.Seq2[Batch, error] // each call reads the shard again from its first row
+	Reject  func(Reject) error             // takes a row that the sink refuses
+}
+
+// Counts is what loading a shard did to the store.
+type Counts struct {
+	Added     int64 `json:"added"`
+	Changed   int64 `json:"changed"`
+	Unchanged int64 `json:"unchanged"` // equal in every data column: not touched
+	Stale     int64 `json:"stale"`     // older than the stored row: not written
+	Rejected  int64 `json:"rejected"`
+}
+
+// Add sums two counts.
+func (c Counts) Add(d Counts) Counts {
+	return Counts{c.Added + d.Added, c.Changed + d.Changed, c.Unchanged + d.Unchanged, c.Stale + d.Stale, c.Rejected + d.Rejected}
+}
+
+// Sink is a store that takes records. Methods may be called from several
+// goroutines at once.
+type Sink interface {
+	// Check reports, before the first fetch, why records of these types could
+	// not be loaded: a column whose type differs from the stored one, a store
+	// that can't be reached.
+	Check(ctx context.Context, types []RecordType) error
+	// Load upserts one shard and its mark in one transaction. A shard that is
+	// marked already is not loaded again: its counts are reported.
+	Load(ctx context.Context, shard Shard) (Counts, error)
+	// Close frees what the sink holds.
+	Close() error
+}
+
+// SinkEnv is what a sink may know of the job it serves.
+type SinkEnv struct {
+	Job       string
+	Workspace string // the root of a local workspace; empty when it is not local
+}
+
+// Clock is handed to what must not read the time by itself.
+type Clock func() time.Time
+
+type registry[F any] struct {
+	kind string
+	mu   sync.RWMutex
+	by   map[string]F
+}
+
+func (r *registry[F]) add(name string, f F) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, dup := r.by[name]; dup {
+		panic(fmt.Sprintf("harrow: %s %q registered twice", r.kind, name))
+	}
+	if r.by == nil {
+		r.by = map[string]F{}
+	}
+	r.by[name] = f
+}
+
+func (r *registry[F]) get(name string) (F, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	f, ok := r.by[name]
+	if !ok {
+		return f, fmt.Errorf("no %s is called %q; known: %s", r.kind, name, strings.Join(r.names(), ", "))
+	}
+	return f, nil
+}
+
+func (r *registry[F]) names() []string {
+	names := make([]string, 0, len(r.by))
+	for n := range r.by {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// NewExtractor makes an extractor from its JSON config (`with:` in a job
+// file; null when absent). An error names the field and what was expected.
+type NewExtractor func(config json.RawMessage) (Extractor, error)
+
+// NewOperator makes an operator from its JSON config.
+type NewOperator func(config json.RawMessage) (Operator, error)
+
+// NewSink makes a sink from its JSON config.
+type NewSink func(config json.RawMessage, env SinkEnv) (Sink, error)
+
+var (
+	extractors = &registry[NewExtractor]{kind: "extractor"}
+	operators  = &registry[NewOperator]{kind: "operator"}
+	sinks      = &registry[NewSink]{kind: "sink"}
+)
+
+// RegisterExtractor makes an extractor known to job files by its name
+// (`use: name`). Call it from an init function; a duplicate name panics.
+func RegisterExtractor(name string, f NewExtractor) { extractors.add(name, f) }
+
+// RegisterOperator makes an operator known by its name. Call it from an init
+// function; a duplicate name panics.
+func RegisterOperator(name string, f NewOperator) { operators.add(name, f) }
+
+// RegisterSink makes a sink known to job files by its name (a key of `load`).
+// Call it from an init function; a duplicate name panics.
+func RegisterSink(name string, f NewSink) { sinks.add(name, f) }
+
+// LookupExtractor finds a registered extractor; the error of an unknown name
+// lists the known ones.
+func LookupExtractor(name string) (NewExtractor, error) { return extractors.get(name) }
+
+// LookupOperator finds a registered operator; the error of an unknown name
+// lists the known ones.
+func LookupOperator(name string) (NewOperator, error) { return operators.get(name) }
+
+// LookupSink finds a registered sink; the error of an unknown name lists the
+// known ones.
+func LookupSink(name string) (NewSink, error) { return sinks.get(name) }
