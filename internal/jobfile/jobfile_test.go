@@ -1,0 +1,211 @@
+package jobfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/harrowdata/harrow"
+)
+
+// valid is the job that the tests below break in one place each.
+const valid = `version: 1
+job: shop
+discover: {seeds: {urls: ["http://a.example/"]}}
+parse:
+  - record: book
+    match: ["/b/**"]
+    fields:
+      title: {css: "h1", required: true}
+      price: {css: ".p", type: money, currency: GBP}
+      tags: {css: li, type: list}
+`
+
+// strict is what a real caller gives: hooks that refuse something.
+var strict = Options{
+	CheckSelector: func(kind, expr string) error {
+		if strings.Contains(expr, "!!") {
+			return fmt.Errorf("no %s: %q", kind, expr)
+		}
+		return nil
+	},
+	CheckGlob: func(pattern string) error {
+		if strings.Contains(pattern, "***") {
+			return errors.New("three stars")
+		}
+		return nil
+	},
+	KnownSink: func(name string) error {
+		if name != "sqlite" {
+			return fmt.Errorf("no sink is called %q; known: sqlite", name)
+		}
+		return nil
+	},
+	ExtractorRecords: func(use string, with json.RawMessage) ([]harrow.RecordType, error) {
+		if use != "shelves" {
+			return nil, fmt.Errorf("no extractor is called %q; known: shelves", use)
+		}
+		return []harrow.RecordType{{Name: "shelf", Columns: []harrow.Column{{Name: "n", Type: harrow.Type{Kind: harrow.Int}}}}}, nil
+	},
+}
+
+// problems reads a job and returns what is wrong with it, a line each,
+// without the file's name.
+func problems(t *testing.T, text string, params map[string]string) string {
+	t.Helper()
+	_, _, err := Parse("f", []byte(text), params, strict)
+	if err == nil {
+		return ""
+	}
+	var errs Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("got %T %v; want Errors", err, err)
+	}
+	return strings.ReplaceAll("\n"+err.Error(), "\nf:", "\n")[1:]
+}
+
+func TestValidJobsRead(t *testing.T) {
+	for name, more := range map[string]string{
+		"the least":       "",
+		"defaults said":   "fetch: {conditional: true, proxies: [], max_bundle_time: 0s, politeness: {adaptive: true, key: registered_domain}}\n",
+		"nulls":           "fetch:\nrefine:\n  book:\nload:\n  sqlite:\n",
+		"override":        "fetch: {politeness: {overrides: {\"*.my-own.example\": {concurrency: 4, delay: 0s}, \"b.example:8080\": {rate: 30/m}}}}\n",
+		"resolve":         "fetch: {resolve: {\"*.example\": \"127.0.0.1:8090\", a.example: \"::1\"}}\n",
+		"keep":            "refine: {book: {key: [title, price_currency], keep: {latest: price_amount}}}\n",
+		"keyed by url":    "refine: {book: {key: [_url], keep: most_complete}}\n",
+		"an extractor":    "  - use: shelves\n    with: {a: [1, x]}\n    match: [\"/s/*\"]\nrefine: {shelf: {key: [n]}}\n",
+		"the same record": "  - record: book\n    fields: {title: {jsonld: $.name}, isbn: {regex: \"ISBN (\\\\d+)\"}}\nrefine: {book: {key: [isbn]}}\n",
+		"empty defaults":  "refine: {book: {check: [], enrich: [], operators: []}}\n",
+	} {
+		if got := problems(t, valid+more, nil); got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
+	for _, test := range []struct {
+		name, text, want string
+	}{
+		{"not YAML", "version: 1\njob: [a\n", `2:6: not YAML: sequence end token ']' not found`},
+		{"not a mapping", "- 1\n", `1:1: the job file: got a list; expected a mapping with version, job, limits, discover, fetch, parse, refine or load`},
+		{"two documents", valid + "---\njob: b\n", `12:1: a second document; expected one job a file`},
+		{"anchor", strings.Replace(valid, "job: shop", "job: &x shop", 1), `2:6: anchors, aliases and tags are not supported; expected the value itself`},
+		{"empty file", "", `1:1: version is missing; expected version: 1
+1:1: job is missing; expected the job's name, [a-z][a-z0-9-]{0,62}
+1:1: discover.seeds is missing; expected urls, files or sitemaps with at least one entry
+1:1: parse is missing; expected at least one rule`},
+		{"no seeds", strings.Replace(valid, "{seeds: {urls: [\"http://a.example/\"]}}", "{rounds: 2}", 1), `3:11: discover.seeds is missing; expected urls, files or sitemaps with at least one entry`},
+		{"no rule", valid[:strings.Index(valid, "parse:")] + "parse: []\n", `4:8: parse is missing; expected at least one rule`},
+		{"wrong version", strings.Replace(valid, "version: 1", "version: 2", 1), `1:10: version: got the number 2; expected 1`},
+		{"bad job name", strings.Replace(valid, "job: shop", "job: Shop_1", 1), `2:6: job: got "Shop_1"; expected [a-z][a-z0-9-]{0,62}`},
+		{"a number for text", strings.Replace(valid, "job: shop", "job: 12", 1), `2:6: job: got the number 12; expected text, in quotes: "12"`},
+		{"duplicated key", valid + "fetch: {timeout: 1s, timeout: 2s}\n", `11:22: fetch.timeout comes twice; expected once, it is in line 11 already`},
+		{"unknown key", valid + "fetch: {retry: {atempts: 3}}\n", `11:17: unknown key fetch.retry.atempts; did you mean attempts? expected attempts, base or cap`},
+		{"unknown key like none", valid + "fetch:\n  breaker:\n    zzz: 1\n", `13:5: unknown key fetch.breaker.zzz; expected failures or cool_down`},
+		{"unknown top key", valid + "pares: []\n", `11:1: unknown key pares; did you mean parse? expected version, job, limits, discover, fetch, parse, refine or load`},
+
+		{"text for a number", valid + "fetch: {in_flight: many}\n", `11:20: fetch.in_flight: got "many"; expected a whole number`},
+		{"fraction for a whole number", valid + "fetch: {in_flight: 1.5}\n", `11:20: fetch.in_flight: got the number 1.5; expected a whole number`},
+		{"text for a truth value", valid + "fetch: {allow_private_networks: yes}\n", `11:33: fetch.allow_private_networks: got "yes"; expected true or false`},
+		{"scalar for a list", strings.Replace(valid, `["/b/**"]`, `"/b/**"`, 1), `6:12: parse[0].match: got "/b/**"; expected a list: [...]`},
+		{"scalar for a mapping", valid + "fetch: {retry: 3}\n", `11:16: fetch.retry: got the number 3; expected a mapping with attempts, base or cap`},
+		{"list for a scalar", valid + "fetch: {timeout: [1s]}\n", `11:18: fetch.timeout: got a list; expected a value like 30s`},
+		{"nothing in a list", strings.Replace(valid, `["/b/**"]`, `[~]`, 1), `6:13: parse[0].match[0]: got nothing; expected a value`},
+		{"out of range", valid + "fetch: {in_flight: 0, max_redirects: 101}\n", `11:20: fetch.in_flight: got the number 0; expected 1 to 65536
+11:38: fetch.max_redirects: got the number 101; expected 0 to 100`},
+		{"too small", valid + "limits: {memory: 1MiB}\n", `11:18: limits.memory: got "1MiB"; expected at least 64MiB`},
+		{"zero", valid + "fetch: {timeout: 0s}\n", `11:18: fetch.timeout: got "0s"; expected more than 0s`},
+		{"bad duration", valid + "fetch: {timeout: 30}\n", `11:18: fetch.timeout: got "30" is no duration; expected a number and a unit: 200ms, 30s, 5m, 1h30m`},
+		{"bad size", valid + "fetch: {max_body: 10 MiBs}\n", `11:19: fetch.max_body: got "10 MiBs" is no size; expected a whole number and a unit: 64KiB, 10MiB, 1GiB`},
+		{"bad rate", valid + "fetch: {politeness: {default: {rate: 5}}}\n", `11:38: fetch.politeness.default.rate: got "5" is no rate; expected a whole number over a unit: 5/s, 30/m, 100/h, 500/d`},
+		{"bad auto", valid + "limits: {shards: 0}\n", `11:18: limits.shards: got "0"; expected auto or a whole number from 1 to 65536`},
+		{"delay and rate", valid + "fetch: {politeness: {default: {delay: 1s, rate: 5/s}}}\n", `11:43: fetch.politeness.default.rate: delay is given too; expected one of delay and rate`},
+		{"cap under base", valid + "fetch: {retry: {base: 10s, cap: 5s}}\n", `11:33: fetch.retry.cap: got 5s; expected at least base, 10s`},
+		{"not one of", valid + "fetch: {politeness: {robots: ignored}}\n", `11:30: fetch.politeness.robots: got "ignored"; expected obey or ignore`},
+		{"bad resolve", valid + "fetch: {resolve: {a.example: localhost}}\n", `11:30: fetch.resolve.a.example: got "localhost"; expected IP or IP:PORT`},
+		{"bad host pattern", valid + "fetch: {politeness: {overrides: {\"http://a.example/\": {delay: 2s}}}}\n", `11:34: fetch.politeness.overrides: got "http://a.example/"; expected a host or *.host, without scheme and path`},
+		{"header of two lines", valid + "fetch: {headers: {A: \"x\\ny\"}}\n", `11:22: fetch.headers.A: got "x\ny"; expected one line`},
+		{"bad header name", valid + "fetch: {headers: {\"A b\": x}}\n", `11:19: fetch.headers: got "A b"; expected the name of an HTTP header`},
+
+		{"bad glob", strings.Replace(valid, `["/b/**"]`, `["/a", "/***"]`, 1), `6:19: parse[0].match[1]: got "/***"; expected a glob, or re: and RE2: three stars`},
+		{"bad re: glob", strings.Replace(valid, `["/b/**"]`, `["re:("]`, 1), "6:13: parse[0].match[0]: got \"re:(\"; expected RE2 after re:, but error parsing regexp: missing closing ): `(`"},
+		{"bad selector", strings.Replace(valid, `"h1"`, `"h1!!"`, 1), `8:20: parse[0].fields.title.css: got "h1!!"; expected a selector (css): no css: "h1!!"`},
+		{"bad regex", field(`x: {css: a, regex: "(a"}`), "11:26: parse[0].fields.x.regex: got \"(a\"; expected RE2, but error parsing regexp: missing closing ): `(a`"},
+		{"each of an attribute", valid + "    each: li@href\n", `11:11: parse[0].each: got "li@href"; expected a selector of elements, without @attribute`},
+		{"unknown type", field(`x: {css: a, type: monee}`), `11:25: parse[0].fields.x.type: got "monee"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp or list`},
+		{"bad decimal", field(`x: {css: a, type: "decimal(40,2)"}`), `11:25: parse[0].fields.x.type: got "decimal(40,2)"; expected decimal(P,S) with 1 ≤ P ≤ 38 and 0 ≤ S ≤ P`},
+		{"no selector", field(`x: {type: int}`), `11:10: parse[0].fields.x selects nothing; expected css, xpath, jsonpath, jsonld, column, from, any or regex`},
+		{"an empty field", field(`x:`), `11:10: parse[0].fields.x: got nothing; expected a mapping`},
+		{"two selectors", field(`x: {css: a, from: url}`), `11:19: parse[0].fields.x.from: css is given too; expected one selector, or any: [...]`},
+		{"bad from", field(`x: {from: uri}`), `11:17: parse[0].fields.x.from: got "uri"; expected url, request_url, host, path, status, fetched_at, header:NAME or carry:NAME`},
+		{"key for another type", field(`x: {css: a, currency: EUR}`), `11:19: parse[0].fields.x.currency does not go with type text; expected type money`},
+		{"list of numbers", field(`x: {css: a, list: all, type: int}`), `11:19: parse[0].fields.x.list does not go with type int; expected type text, url or list`},
+		{"bad column name", field(`_x: {css: a}`), `11:7: parse[0].fields._x: column name "_x"; expected [A-Za-z][A-Za-z0-9_]{0,62}`},
+		{"column twice", field(`price_amount: {css: a}`), `11:7: parse[0].fields.price_amount: column price_amount is made by the field price already; expected names that differ in more than case`},
+		{"map to a list", field(`x: {css: a, map: {a: [1]}}`), `11:24: parse[0].fields.x.map: got a: [1]; expected a text, number, true, false or null`},
+		{"use and fields", valid + "    use: shelves\n", `5:5: parse[0].record does not go with use; expected one of them
+7:5: parse[0].fields does not go with use; expected one of them`},
+		{"rule without a record", valid + "  - fields: {x: {css: a}}\n", `11:5: parse[1].record is missing; expected the record's name, or use: EXTRACTOR`},
+		{"unknown extractor", valid + "  - use: drawers\n", `11:10: parse[1].use: no extractor is called "drawers"; known: shelves`},
+		{"other column type", valid + "  - record: book\n    fields: {title: {css: a, type: int}}\n", `12:14: parse[1].fields.title: column title of book is int here; expected text as in an earlier rule`},
+		{"records like each other", valid + "  - record: Book\n    fields: {title: {css: a}}\n", `5:3: parse: the records book and Book differ in case only; expected names that differ in more`},
+
+		{"dangling record", valid + "refine: {boook: {key: [title]}}\n", `11:10: refine.boook: no rule makes a record of this name; did you mean book? expected book`},
+		{"dangling key", valid + "refine:\n  book: {key: [titel]}\n", `12:16: refine.book.key[0]: book has no column titel; did you mean title? expected title, price_amount, price_currency or tags`},
+		{"money as a key", valid + "refine: {book: {key: [price]}}\n", `11:23: refine.book.key[0]: book has no column price; money has two columns, did you mean price_amount? expected title, price_amount, price_currency or tags`},
+		{"list as a key", valid + "refine: {book: {key: [tags]}}\n", `11:23: refine.book.key[0]: tags is a list; expected a column of one value for a key`},
+		{"key twice", valid + "refine: {book: {key: [title, title]}}\n", `11:30: refine.book.key[1]: title comes twice; expected once`},
+		{"bad keep", valid + "refine: {book: {keep: newest}}\n", `11:23: refine.book.keep: got "newest"; expected latest, {latest: COLUMN}, first or most_complete`},
+		{"dangling keep", valid + "refine: {book: {keep: {latest: day}}}\n", `11:23: refine.book.keep: book has no column day; expected title, price_amount, price_currency or tags`},
+		{"dangling check", valid + "refine: {book: {check: [{field: year, min: 1}]}}\n", `11:17: refine.book.check is not supported yet
+11:33: refine.book.check[0].field: book has no column year; expected title, price_amount, price_currency or tags`},
+		{"check of another type", valid + "refine: {book: {check: [{field: price_amount, min: cheap}]}}\n", `11:17: refine.book.check is not supported yet
+11:52: refine.book.check[0].min: got "cheap"; expected a number, since price_amount is decimal(38,9)`},
+		{"check of nothing", valid + "refine: {book: {check: [{field: title}]}}\n", `11:17: refine.book.check is not supported yet
+11:25: refine.book.check[0] demands nothing; expected min, max, in, required, pattern or length`},
+		{"dangling threshold", valid + "refine: {book: {thresholds: {coverage: {price: 0.5}}}}\n", `11:17: refine.book.thresholds is not supported yet
+11:41: refine.book.thresholds.coverage.price: book has no column price; money has two columns, did you mean price_amount? expected title, price_amount, price_currency or tags`},
+		{"threshold out of range", valid + "refine: {book: {thresholds: {max_reject_rate: 5}}}\n", `11:17: refine.book.thresholds is not supported yet
+11:47: refine.book.thresholds.max_reject_rate: got the number 5; expected 0 to 1`},
+		{"dangling join", valid + "refine: {book: {enrich: [{lookup: {file: r.csv, join: {currency: code}}, add: {title: {expr: t}}}]}}\n", `11:17: refine.book.enrich is not supported yet
+11:56: refine.book.enrich[0].lookup.join.currency: book has no column currency; expected title, price_amount, price_currency or tags
+11:80: refine.book.enrich[0].add.title: book has a column title already; expected a new name`},
+		{"unknown sink", valid + "load:\n  sqlite: {}\n  mysql: {}\n", `13:3: load.mysql: no sink is called "mysql"; known: sqlite`},
+		{"several at once", strings.Replace(valid, "job: shop", "job: SHOP", 1) + "fetch: {timeout: x}\nload: {mysql: {}}\n", `2:6: job: got "SHOP"; expected [a-z][a-z0-9-]{0,62}
+11:18: fetch.timeout: got "x" is no duration; expected a number and a unit: 200ms, 30s, 5m, 1h30m
+12:8: load.mysql: no sink is called "mysql"; known: sqlite`},
+		{"what depends on a wrong field isn't reported", field(`pages: {css: a, type: itn}`) + "refine: {book: {key: [pagse]}}\n", `11:29: parse[0].fields.pages.type: got "itn"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp or list`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := problems(t, test.text, nil); got != test.want {
+				t.Errorf("%s\n got %s\nwant %s", test.text, got, test.want)
+			}
+		})
+	}
+}
+
+// field is the valid job with one more field, in line 11.
+func field(text string) string { return valid + "      " + text + "\n" }
+
+func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"fetch: {conditional: false}", `11:9: fetch.conditional: false is not supported yet`},
+		{"fetch: {politeness: {key: ip}}", `11:22: fetch.politeness.key: ip is not supported yet`},
+		{"fetch: {politeness: {adaptive: false}}", `11:22: fetch.politeness.adaptive: false is not supported yet`},
+		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
+		{"fetch: {proxies: [\"http://p.example\"]}", `11:9: fetch.proxies is not supported yet`},
+		{"load: {postgres: }", `11:8: load.postgres is not supported yet`},
+		{"      x: {from: \"carry:category\"}", `11:11: parse[0].fields.x.from: carry:category is not supported yet`},
+		{"      x: {css: a, type: bool}", `11:19: parse[0].fields.x.type: bool is not supported yet`},
+		{"      x: {css: a, default: ~}", `11:19: parse[0].fields.x.default is not supported yet`},
+		{"    rows: csv", `11:5: parse[0].rows is not supported yet`},
+		{"refine: {book: {operators: [{use: x}]}}", `11:17: refine.book.operators is not supported yet`},
+	} {
+		if got := problems(t, valid+test.text+"\n", nil); got != test.want {
+			t.Errorf("%s\n got %s\nwant %s", test.text, got, test.want)
+		}
+	}
+}

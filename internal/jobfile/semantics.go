@@ -1,0 +1,203 @@
+package jobfile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/harrowdata/harrow"
+)
+
+// checker looks at what spans several values of a job that is read: what is
+// missing, what excludes what, and names that must exist elsewhere.
+type checker struct {
+	*decoder
+	job *harrow.Job
+}
+
+// report places a problem at the value of that path, or of the nearest one
+// above it that is in the file.
+func (c *checker) report(path, format string, args ...any) {
+	at := path
+	for {
+		if pos, ok := c.at[at]; ok {
+			c.fail(pos, path, format, args...)
+			return
+		}
+		at = at[:max(0, strings.LastIndexAny(at, ".["))]
+	}
+}
+
+// reportKey places a problem at the key of that path.
+func (c *checker) reportKey(path, format string, args ...any) {
+	if pos, ok := c.keys[path]; ok {
+		c.fail(pos, path, format, args...)
+		return
+	}
+	c.report(path, format, args...)
+}
+
+// require reports a key that has no value, unless what it has, or
+// where it belongs, is wrong.
+func (c *checker) require(path string, missing bool, expected string) {
+	if missing && !c.errs.under(path) && !c.errs.above(path) {
+		c.report(path, "%s is missing; expected %s", path, expected)
+	}
+}
+
+func (c *checker) check() {
+	job := c.job
+	c.require("version", job.Version == 0, "version: 1")
+	c.require("job", job.Name == "", "the job's name, "+jobNameForm)
+	s := job.Discover.Seeds
+	c.require("discover.seeds", len(s.URLs) == 0 && len(s.Files) == 0 && s.Sitemaps.IsZero(), "urls, files or sitemaps with at least one entry")
+	c.require("parse", len(job.Parse) == 0, "at least one rule")
+	c.checkFollow()
+	c.checkFetch()
+	for i, rule := range job.Parse {
+		c.checkRule(fmt.Sprintf("parse[%d]", i), rule)
+	}
+	c.checkRecords()
+	if c.opts.KnownSink == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(job.Load)) {
+		path := join("load", name)
+		if c.errs.unbuilt(path) {
+			continue
+		}
+		if err := c.opts.KnownSink(name); err != nil {
+			c.reportKey(path, "%s: %v", path, err)
+		}
+	}
+}
+
+func (c *checker) checkFollow() {
+	if h := c.job.Discover.Scope.Hosts; h != nil && len(h) == 0 {
+		c.report("discover.scope.hosts", "discover.scope.hosts: got an empty list; expected at least one host, or no such key for the seeds' hosts")
+	}
+	for i, f := range c.job.Discover.Follow {
+		path := fmt.Sprintf("discover.follow[%d]", i)
+		c.oneSelector(path, []string{"css", "xpath", "jsonpath"}, f.Regex != "")
+		for _, field := range f.Carry {
+			c.checkField(path+".carry."+field.Name, field.Field)
+		}
+	}
+}
+
+func (c *checker) checkFetch() {
+	f := c.job.Fetch
+	if f.Retry.Base > 0 && f.Retry.Cap > 0 && f.Retry.Cap < f.Retry.Base {
+		c.report("fetch.retry.cap", "fetch.retry.cap: got %s; expected at least base, %s", f.Retry.Cap, f.Retry.Base)
+	}
+	c.oneOfPace("fetch.politeness.default", f.Politeness.Default)
+	for _, pattern := range slices.Sorted(maps.Keys(f.Politeness.Overrides)) {
+		c.oneOfPace("fetch.politeness.overrides."+pattern, f.Politeness.Overrides[pattern])
+	}
+	if f.Login != nil {
+		c.require("fetch.login.url", f.Login.URL == "", "the URL of the page with the form")
+	}
+	if f.Auth != nil {
+		c.require("fetch.auth.basic", f.Auth.Basic == "", "user:password")
+	}
+}
+
+func (c *checker) oneOfPace(path string, l harrow.PolitenessLimits) {
+	if l.Delay != nil && !l.Rate.IsZero() {
+		c.reportKey(path+".rate", "%s.rate: delay is given too; expected one of delay and rate", path)
+	}
+}
+
+// checkRule looks at the shape of one rule.
+func (c *checker) checkRule(path string, r harrow.Rule) {
+	if r.Use != "" {
+		c.exclude(path, "use", "record", "fields", "each", "rows")
+		return
+	}
+	if _, named := c.keys[path+".use"]; !named {
+		c.require(path+".record", r.Record == "", "the record's name, or use: EXTRACTOR")
+		c.require(path+".fields", len(r.Fields) == 0, "at least one field")
+	}
+	c.exclude(path, "fields", "with")
+	if r.Rows.Format != "" {
+		c.exclude(path, "rows", "each")
+	}
+	if r.Rows.Format == harrow.RowsJSON && c.opts.CheckSelector != nil && !c.errs.unbuilt(path+".rows") {
+		if err := c.opts.CheckSelector("jsonpath", r.Rows.Path); err != nil {
+			c.report(path+".rows", "%s.rows: got %q; expected a selector (jsonpath): %v", path, r.Rows.Path, err)
+		}
+	}
+	for _, f := range r.Fields {
+		at := path + ".fields." + f.Name
+		c.checkField(at, f.Field)
+		if f.Column != "" && r.Rows.Format == "" {
+			c.reportKey(at+".column", "%s.column: the rule has no rows; expected rows: csv, jsonl or json beside fields", at)
+		}
+	}
+}
+
+// exclude reports keys that may not stand beside another.
+func (c *checker) exclude(path, beside string, keys ...string) {
+	if _, there := c.keys[join(path, beside)]; !there {
+		return
+	}
+	for _, key := range keys {
+		at := join(path, key)
+		if _, there := c.keys[at]; there {
+			c.reportKey(at, "%s does not go with %s; expected one of them", at, beside)
+		}
+	}
+}
+
+var selectors = []string{"css", "xpath", "jsonpath", "jsonld", "column", "from", "any"}
+
+// oneSelector reports all selectors after the first, and the lack of one.
+func (c *checker) oneSelector(path string, known []string, regexAlone bool) {
+	found := ""
+	for _, s := range known {
+		at := join(path, s)
+		if _, there := c.keys[at]; !there {
+			continue
+		}
+		if found != "" {
+			c.reportKey(at, "%s: %s is given too; expected one selector, or any: [...]", at, found)
+			continue
+		}
+		found = s
+	}
+	if found == "" && !regexAlone && !c.errs.under(path) {
+		c.report(path, "%s selects nothing; expected %s", path, oneOf(append(slices.Clone(known), "regex")))
+	}
+}
+
+// checkField looks at one field's steps together.
+func (c *checker) checkField(path string, f harrow.Field) {
+	c.oneSelector(path, selectors, f.Regex != "")
+	for i, one := range f.Any {
+		c.checkField(fmt.Sprintf("%s.any[%d]", path, i), one)
+	}
+	if _, there := c.keys[path+".any"]; there && len(f.Any) == 0 && !c.errs.under(path+".any") {
+		c.report(path+".any", "%s.any: got nothing; expected at least one selector", path)
+	}
+	if c.errs.under(path + ".type") {
+		return
+	}
+	kind, _, _ := strings.Cut(f.Type, "(")
+	if kind == "" {
+		kind = string(harrow.Text)
+	}
+	c.onlyFor(path, "currency", kind, harrow.TypeMoney)
+	c.onlyFor(path, "decimal", kind, harrow.TypeMoney, string(harrow.Decimal))
+	c.onlyFor(path, "format", kind, string(harrow.Date), string(harrow.Timestamp))
+	c.onlyFor(path, "zone", kind, string(harrow.Date), string(harrow.Timestamp))
+	c.onlyFor(path, "list", kind, string(harrow.Text), harrow.TypeURL, string(harrow.TextList))
+}
+
+// onlyFor reports a key that means something for other types only.
+func (c *checker) onlyFor(path, key, kind string, kinds ...string) {
+	at := join(path, key)
+	if _, there := c.keys[at]; there && !slices.Contains(kinds, kind) {
+		c.reportKey(at, "%s does not go with type %s; expected type %s", at, kind, oneOf(kinds))
+	}
+}
