@@ -1,0 +1,195 @@
+package httpfetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/harrowdata/harrow"
+)
+
+// Request is one request to send.
+type Request struct {
+	Method  string // empty: GET
+	URL     string // canonical, http or https; a fragment is not sent
+	Headers []harrow.Header
+	Body    []byte
+	MaxBody int64 // 0: the client's
+}
+
+// Response is the answer, or as much of it as there was.
+type Response struct {
+	Status      int             // 0: no answer
+	Headers     []harrow.Header // sorted by name; fields of one name in their order
+	ContentType string
+	Body        *Body // nil beside an error; else the caller closes it
+	Truncated   bool  // the payload went on beyond MaxBody
+	RemoteAddr  string
+	StartedAt   time.Time
+	EndedAt     time.Time
+	Location    string
+	RetryAfter  string
+}
+
+// Do makes one exchange within the reservation, which it takes over whatever
+// happens. It follows no redirect.
+//
+// One call sends one request: where net/http would repeat one that may have
+// reached the server, Do fails with [ErrStale] instead. (A connection that
+// turns out to be dead before a byte is on the wire is replaced.)
+//
+// The response is never nil. Beside an error it has no body, and a status and
+// headers only if they came. The error is the parent context's when that has
+// ended, else an *[Error].
+func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (*Response, error) {
+	defer res.Release()
+	out := &Response{StartedAt: c.config.Clock()}
+	defer func() { out.EndedAt = c.config.Clock() }()
+	if res == nil || res.held < c.config.MemoryBody {
+		return out, misuse(req.URL, errors.New("an exchange needs a fresh reservation"))
+	}
+	hreq, err := c.request(req)
+	if err != nil {
+		return out, misuse(req.URL, err)
+	}
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(c.config.Timeout, func() { cancel(errTimeout) })
+	defer timer.Stop()
+	a := &attempt{cancel: cancel}
+	hreq = hreq.WithContext(a.with(inner))
+
+	hres, err := c.transport.RoundTrip(hreq)
+	out.RemoteAddr = a.remote()
+	if err == nil {
+		out.fill(hres)
+		err = c.body(out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
+	}
+	if err != nil {
+		return out, c.fail(ctx, inner, a, req.URL, err)
+	}
+	return out, nil
+}
+
+// request translates the request. The target is sent byte for byte as the URL
+// has it: net/url would refuse or re-encode some that are valid.
+func (c *Client) request(req Request) (*http.Request, error) {
+	u, err := target(req.URL)
+	if err != nil {
+		return nil, err
+	}
+	header := c.base
+	if len(req.Headers) > 0 {
+		header = maps.Clone(c.base)
+		if err := setHeaders(header, req.Headers); err != nil {
+			return nil, err
+		}
+	}
+	h := &http.Request{
+		Method: req.Method, URL: u, Host: u.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if h.Method == "" {
+		h.Method = http.MethodGet
+	}
+	if h.Method == http.MethodConnect {
+		return nil, errors.New("method CONNECT is not a request for a page")
+	}
+	if len(req.Body) > 0 {
+		h.Body, h.ContentLength = io.NopCloser(bytes.NewReader(req.Body)), int64(len(req.Body))
+	}
+	return h, nil
+}
+
+// target splits a canonical URL.
+func target(raw string) (*url.URL, error) {
+	rest, _, _ := strings.Cut(raw, "#")
+	scheme, rest, ok := strings.Cut(rest, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return nil, errors.New("the URL's scheme is not http or https")
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path := rest[:end], rest[end:]
+	if host == "" || strings.ContainsAny(host, "@\\ %") {
+		return nil, errors.New("the URL has no host, or more than host and port before its path")
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	u := &url.URL{Scheme: scheme, Host: host, Opaque: path}
+	if strings.HasPrefix(path, "//") {
+		// net/url would write such a target as "http:" + path: if its own
+		// reading gives the path back, that; else the absolute form, which
+		// every server must understand (RFC 9112, 3.2.2).
+		if parsed, err := url.Parse(scheme + "://" + host + path); err == nil && parsed.RequestURI() == path {
+			return parsed, nil
+		}
+		u.Opaque = "//" + host + path
+	}
+	return u, nil
+}
+
+// fill takes over the answer's head.
+func (r *Response) fill(h *http.Response) {
+	r.Status = h.StatusCode
+	r.ContentType = h.Header.Get("Content-Type")
+	r.Location = h.Header.Get("Location")
+	r.RetryAfter = h.Header.Get("Retry-After")
+	n := 0
+	for _, vs := range h.Header {
+		n += len(vs)
+	}
+	r.Headers = make([]harrow.Header, 0, n)
+	for name, vs := range h.Header {
+		for _, v := range vs {
+			r.Headers = append(r.Headers, harrow.Header{Name: name, Value: v})
+		}
+	}
+	slices.SortStableFunc(r.Headers, func(a, b harrow.Header) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// body reads the payload, at most limit bytes of it.
+func (c *Client) body(out *Response, h *http.Response, limit int64, res *Reservation) (err error) {
+	// Its error says nothing that reading hasn't: a payload that was cut, or
+	// failed, closes its connection here.
+	defer h.Body.Close()
+	if h.StatusCode == http.StatusSwitchingProtocols {
+		return fmt.Errorf("%w: status 101 that was not asked for", errFormat)
+	}
+	src, want := io.Reader(h.Body), h.ContentLength
+	if h.Body == http.NoBody || h.Request.Method == http.MethodHead {
+		src, want = http.NoBody, 0
+	}
+	name, err := coding(h.Header)
+	if err != nil && want != 0 {
+		return err
+	}
+	if name == "" || want == 0 {
+		out.Body, out.Truncated, err = c.receive(src, want, limit, res)
+		return err
+	}
+	d := newDecoder(c.buffers, name, src, limit)
+	defer d.close()
+	out.Body, out.Truncated, err = c.receive(d, -1, limit, res)
+	if err == nil && out.Truncated && d.ratio(limit) > bombRatio {
+		err = errors.Join(bomb(limit, d), out.Body.Close())
+		out.Body, out.Truncated = nil, false
+	}
+	return err
+}
+
+func bomb(limit int64, d *decoder) error {
+	return &Error{Class: harrow.DataFault, Code: "bomb",
+		Err: fmt.Errorf("more than %d bytes came out of %d: over %d to 1", limit, d.raw.n, bombRatio)}
+}
