@@ -1,0 +1,187 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/net/html"
+
+	"github.com/harrowdata/harrow"
+)
+
+// Row is one record that a rule got out of a page.
+type Row struct {
+	Record  int    // index in Program.Types
+	Rule    string // column _rule
+	Ordinal int64  // column _ordinal
+	// Values has one value a column, with the Go type that harrow.Kind names,
+	// or nil for null. It is valid until emit returns.
+	Values []any
+}
+
+// Apply applies every rule that matches the page, in their order. Rows go to
+// emit, rejects (with ID and URL, without Stage and At) to reject. The same
+// page gives the same calls every time. An error is one of emit or reject, or
+// ctx's: what is wrong with a page is a reject.
+func (p *Program) Apply(ctx context.Context, d *Document, emit func(Row) error, reject func(harrow.Reject) error) error {
+	r := &run{
+		ctx: ctx, program: p, doc: d, emit: emit, reject: reject,
+		ordinals: make([]int64, len(p.types)),
+	}
+	for _, rule := range p.rules {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(rule.match) > 0 && d.final.IsZero() {
+			if err := r.fault(rule, d.noURL()); err != nil {
+				return err
+			}
+			continue
+		}
+		if !rule.matches(d) {
+			continue
+		}
+		if err := r.rule(rule); err != nil {
+			return err
+		}
+		if rule.last {
+			break
+		}
+	}
+	return nil
+}
+
+// run is one Apply.
+type run struct {
+	ctx      context.Context
+	program  *Program
+	doc      *Document
+	emit     func(Row) error
+	reject   func(harrow.Reject) error
+	ordinals []int64 // by record: of the next row
+	rows     int
+	bytes    int      // of text in its rows
+	faults   []string // codes the page was rejected for
+	values   []any
+	scratch  []string
+}
+
+func (r *run) rule(rule *rule) error {
+	if rule.extractor != nil {
+		return r.extract(rule)
+	}
+	v, fault := r.doc.view(rule.needs)
+	if fault == nil && rule.each == nil {
+		fault = r.count()
+	}
+	if fault != nil {
+		return r.fault(rule, fault)
+	}
+	if rule.each == nil {
+		return r.row(rule, v)
+	}
+	root := v.node
+	for n := next(root, root); n != nil; n = next(root, n) {
+		if n.Type != html.ElementNode || !rule.each.Match(n) {
+			continue
+		}
+		if fault := r.count(); fault != nil {
+			return r.fault(rule, fault)
+		}
+		if r.rows%256 == 0 && r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		v.node = n
+		if err := r.row(rule, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// view makes the pieces of the page that a rule needs.
+func (d *Document) view(n needs) (v view, fault *Fault) {
+	v.doc = d
+	if n.text {
+		_, fault = d.Text()
+	}
+	if n.tree && fault == nil {
+		v.node, fault = d.Tree()
+	}
+	if n.linked && fault == nil {
+		_, fault = d.Linked()
+	}
+	return v, fault
+}
+
+// count counts one more row of the page.
+func (r *run) count() *Fault {
+	if r.rows >= r.doc.limits.Rows {
+		return faultf(CodeRows, "the page has more than %d rows", r.doc.limits.Rows)
+	}
+	if r.bytes > maxPageBytes {
+		return faultf(CodeRows, "the rows of the page hold more than %d bytes", maxPageBytes)
+	}
+	r.rows++
+	return nil
+}
+
+func (r *run) row(rule *rule, v view) error {
+	record := &r.program.types[rule.record]
+	row := Row{Record: rule.record, Rule: rule.name, Ordinal: r.ordinals[rule.record], Values: r.blank(len(record.Columns))}
+	r.ordinals[rule.record]++
+	for _, f := range rule.fields {
+		if fault := f.eval(v, row.Values, &r.scratch); fault != nil {
+			reject := r.rowReject(rule, f, row.Ordinal, v, fault)
+			r.bytes += len(reject.Payload)
+			return r.reject(reject)
+		}
+	}
+	for _, value := range row.Values {
+		r.bytes += textSize(value)
+	}
+	return r.emit(row)
+}
+
+// maxPageBytes is about how many bytes of text the rows and rejects of one
+// page may hold. A page can be made so that every element's text is nearly
+// all of it.
+const maxPageBytes = 256 << 20
+
+// textSize is how many bytes of text a value holds.
+func textSize(value any) (n int) {
+	switch value := value.(type) {
+	case string:
+		n = len(value)
+	case []string:
+		for _, s := range value {
+			n += 16 + len(s)
+		}
+	}
+	return n
+}
+
+// blank returns n nils, in the same memory each time.
+func (r *run) blank(n int) []any {
+	if cap(r.values) < n {
+		r.values = make([]any, n)
+	}
+	r.values = r.values[:n]
+	clear(r.values)
+	return r.values
+}
+
+// fault rejects the page, once for each code.
+func (r *run) fault(rule *rule, fault *Fault) error {
+	for _, code := range r.faults {
+		if code == fault.Code {
+			return nil
+		}
+	}
+	r.faults = append(r.faults, fault.Code)
+	record := ""
+	if rule.record >= 0 {
+		record = r.program.types[rule.record].Name
+	}
+	return r.reject(r.pageReject(record, fault.Code, fmt.Errorf("rule %s: %w", rule.name, fault)))
+}

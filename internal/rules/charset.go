@@ -1,0 +1,94 @@
+package rules
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/wlynxg/chardet"
+	"golang.org/x/net/html/charset"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// mediaType returns the media type of a Content-Type in lower case, without
+// its parameters.
+func mediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(media))
+}
+
+const byteOrderMark = "\uFEFF"
+
+// decode returns the body as valid UTF-8, the body itself where it is that
+// already. The encoding is told by a byte order mark, else by Content-Type,
+// else by a meta tag in the first 1,024 bytes (WHATWG HTML 13.2.3.2), else it
+// is UTF-8 if the body is valid as such, else guessed from its first 64 KiB.
+// Bytes that are none in the encoding become U+FFFD.
+func decode(body []byte, contentType string) []byte {
+	e, name := encodingOf(body, contentType)
+	switch {
+	case name == "utf-8" && utf8.Valid(body):
+		return bytes.TrimPrefix(body, []byte(byteOrderMark))
+	case name == "utf-8":
+		e = unicode.UTF8
+	case asciiBased(name) && isASCII(body):
+		return body
+	}
+	text, err := e.NewDecoder().Bytes(body)
+	if err != nil { // decoders replace what they can't read: this is for the one that wouldn't
+		text = bytes.ToValidUTF8(body, []byte("\uFFFD"))
+	}
+	return bytes.TrimPrefix(text, []byte(byteOrderMark))
+}
+
+// fallback is what a page is that says nothing and isn't UTF-8.
+const fallback = "windows-1252"
+
+func encodingOf(body []byte, contentType string) (encoding.Encoding, string) {
+	e, name, certain := charset.DetermineEncoding(body, contentType)
+	if certain || name != fallback {
+		return e, name
+	}
+	// The fallback, or a meta tag that says the same.
+	if utf8.Valid(body) {
+		return unicode.UTF8, "utf-8"
+	}
+	if bytes.Contains(bytes.ToLower(body[:min(len(body), 1024)]), []byte("charset")) {
+		return e, name
+	}
+	if guess, label := charset.Lookup(guessed(body)); guess != nil {
+		return guess, label
+	}
+	return e, name
+}
+
+// guessed returns the name of the encoding that the body's beginning looks
+// like; empty when nothing is likely.
+func guessed(body []byte) (name string) {
+	defer func() {
+		if recover() != nil { // a guess isn't worth a page
+			name = ""
+		}
+	}()
+	const enough, likely = 64 << 10, 0.5
+	r := chardet.Detect(body[:min(len(body), enough)])
+	if r.Confidence < likely {
+		return ""
+	}
+	return r.Encoding
+}
+
+// asciiBased reports whether bytes below 128 are ASCII in an encoding.
+func asciiBased(name string) bool {
+	return !strings.HasPrefix(name, "utf-16") && name != "iso-2022-jp" && name != "replacement"
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,94 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/normal"
+)
+
+// converter is a field's last step: it sets the field's columns from a text
+// that isn't empty. Only URLs look at the document.
+type converter func(d *Document, text string, columns []any) error
+
+// compileType returns the converter of a field's type.
+func compileType(def harrow.Field) (converter, error) {
+	if def.IsList() {
+		switch def.Type {
+		case "", string(harrow.Text), string(harrow.TextList):
+			return toText, nil
+		case harrow.TypeURL:
+			return toURL, nil
+		}
+		return nil, fmt.Errorf("type %s: a list holds texts or URLs", def.Type)
+	}
+	money := normal.MoneyOptions{Currency: def.Currency, Decimal: def.Decimal}
+	if err := money.Validate(); err != nil {
+		return nil, err
+	}
+	switch def.Type {
+	case "", string(harrow.Text):
+		return toText, nil
+	case harrow.TypeURL:
+		return toURL, nil
+	case harrow.TypeMoney:
+		return toMoney(money), nil
+	}
+	t, err := harrow.ParseType(def.Type)
+	if err != nil {
+		return nil, err
+	}
+	switch t.Kind {
+	case harrow.Int:
+		return toInt, nil
+	case harrow.Decimal:
+		return toDecimal(t, def.Decimal), nil
+	}
+	return nil, fmt.Errorf("type %s is not supported yet", t)
+}
+
+func toText(_ *Document, text string, columns []any) error {
+	columns[0] = text
+	return nil
+}
+
+func toURL(d *Document, text string, columns []any) error {
+	base, fault := d.Base()
+	if fault != nil {
+		return fault
+	}
+	u, err := d.canon.Resolve(base, text)
+	if err != nil {
+		return fmt.Errorf("no URL: %w", err)
+	}
+	columns[0] = u.String()
+	return nil
+}
+
+func toInt(_ *Document, text string, columns []any) error {
+	n, err := normal.Int(text)
+	if err == nil {
+		columns[0] = n
+	}
+	return err
+}
+
+func toDecimal(t harrow.Type, separator string) converter {
+	return func(_ *Document, text string, columns []any) error {
+		d, err := normal.Decimal(text, t, separator)
+		if err == nil {
+			columns[0] = d
+		}
+		return err
+	}
+}
+
+func toMoney(options normal.MoneyOptions) converter {
+	return func(_ *Document, text string, columns []any) error {
+		amount, currency, err := normal.Money(text, options)
+		if err == nil {
+			columns[0], columns[1] = amount, currency
+		}
+		return err
+	}
+}

@@ -1,0 +1,48 @@
+// Package rules applies the parse rules and follow rules of a job file to
+// pages. [Compile] and [CompileFollow] read the rules once; a [Document] is
+// one page, whose text, tree and JSON-LD are made when the first rule asks for
+// them and shared by all of them.
+//
+// # A field's steps
+//
+// In this order:
+//
+//  1. Select. The first match counts; with `list: all` or type list every one.
+//     css takes an element's text content, "SELECTOR@ATTRIBUTE" the value of
+//     the first matching element that has the attribute; ":scope" and
+//     "@ATTRIBUTE" mean the rule's element itself, other selectors its
+//     descendants. jsonld is a JSONPath (RFC 9535) in the page's JSON-LD nodes
+//     in document order, the first node in which it selects something wins; an
+//     array stands for its elements. regex alone selects in the page's decoded
+//     text. from takes what is known of the capture.
+//  2. White space: see [normal.Space]. A text that is empty then counts as
+//     nothing selected, unless the field maps the empty text.
+//  3. regex: the group named value, else group 1, else the whole match. No
+//     match counts as nothing selected.
+//  4. map: the exact text. A text that isn't in it is a fault (code "map").
+//  5. type. A text that can't be read is a fault (code "type").
+//
+// Nothing selected is null, in a list too; `required` makes that a fault (code
+// "required").
+//
+// # Rejects
+//
+// A faulty field rejects its row as a whole: one reject a row, for the first
+// faulty field in the order of the rule's fields. Its payload is a JSON object
+// {"rule", "ordinal", "fields"}, the latter with what every field selected. An
+// ordinal counts what the rules found, so a rejected row keeps its own and a
+// mended rule moves no other row.
+//
+// What concerns the page rejects it for the rules that need the missing piece,
+// once a page and code: "document" (over the limit), "content_type" (css and
+// jsonld want HTML or XML), "nesting" (elements over 512 deep), "elements"
+// (too many of them), "rows" (too many rows; those before stay), "url" (the
+// final URL is none). Extractors add "extract" (it returned an error),
+// "panic", and "extractor" (a row with an unknown record or column or a wrong
+// Go type); after the first two none of its rows of that page count.
+//
+// # Names of rules
+//
+// Column _rule holds RECORD#N for the Nth entry of `parse`, from 1, or the
+// extractor's name.
+package rules

@@ -1,0 +1,222 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/normal"
+)
+
+// field is a compiled field of a rule.
+type field struct {
+	name     string
+	at       int // position of its first column in the record type
+	width    int // columns: 2 for money, else 1
+	source   source
+	regex    *pattern           // nil: none
+	mapped   map[string]*string // nil: no map; a nil value is null
+	list     bool
+	required bool
+	convert  converter
+}
+
+// fieldFault says why a field has no value.
+type fieldFault struct {
+	code  string
+	value string // the text that failed
+	err   error
+}
+
+// eval sets the field's columns in row. scratch is reused for texts.
+func (f *field) eval(v view, row []any, scratch *[]string) *fieldFault {
+	texts := f.source.pick(v, (*scratch)[:0], f.list)
+	*scratch = texts
+	if f.list {
+		return f.evalList(v, row, texts)
+	}
+	if len(texts) > 0 {
+		text, ok, fault := f.refine(tidy(texts[0]))
+		if fault != nil {
+			return fault
+		}
+		if ok {
+			if err := f.convert(v.doc, text, row[f.at:f.at+f.width]); err != nil {
+				return &fieldFault{CodeType, text, err}
+			}
+			return nil
+		}
+	}
+	return f.null()
+}
+
+func (f *field) evalList(v view, row []any, texts []string) *fieldFault {
+	var list []string
+	for _, text := range texts {
+		text, ok, fault := f.refine(tidy(text))
+		switch {
+		case fault != nil:
+			return fault
+		case !ok:
+			continue
+		}
+		var item [1]any
+		if err := f.convert(v.doc, text, item[:]); err != nil {
+			return &fieldFault{CodeType, text, err}
+		}
+		list = append(list, item[0].(string)) // lists are of texts and URLs: see compileType
+	}
+	if list == nil {
+		return f.null()
+	}
+	row[f.at] = list
+	return nil
+}
+
+// tidy makes a selected text valid UTF-8 with its white space collapsed.
+func tidy(text string) string { return normal.Space(normal.UTF8(text)) }
+
+// refine is the steps regex and map; false: nothing is left.
+func (f *field) refine(text string) (string, bool, *fieldFault) {
+	if f.regex != nil {
+		found, ok := f.regex.find(text)
+		if !ok {
+			return "", false, nil
+		}
+		text = tidy(found)
+	}
+	if f.mapped != nil {
+		to, ok := f.mapped[text]
+		switch {
+		case !ok && text == "":
+			return "", false, nil
+		case !ok:
+			return "", false, &fieldFault{CodeMap, text, fmt.Errorf("field %s: %.200q is not in the map", f.name, text)}
+		case to == nil:
+			return "", false, nil
+		}
+		return *to, true, nil
+	}
+	return text, text != "", nil
+}
+
+func (f *field) null() *fieldFault {
+	if f.required {
+		return &fieldFault{CodeRequired, "", errors.New("nothing is selected, and the field is required")}
+	}
+	return nil
+}
+
+// raw is what the field selects, with white space collapsed: a string, a
+// []string for a list, or nil.
+func (f *field) raw(v view) any {
+	texts := f.source.pick(v, nil, f.list)
+	for i := range texts {
+		texts[i] = tidy(texts[i])
+	}
+	switch {
+	case len(texts) == 0:
+		return nil
+	case f.list:
+		return texts
+	}
+	return texts[0]
+}
+
+// compileField compiles a field but for its place in the record type.
+func compileField(name string, def harrow.Field) (*field, error) {
+	f := &field{name: name, width: len(def.Columns(name)), list: def.IsList(), required: def.Required}
+	if err := supported(def); err != nil {
+		return nil, err
+	}
+	var err error
+	if f.source, err = compileSource(def); err != nil {
+		return nil, err
+	}
+	if _, alone := f.source.(regexSource); def.Regex != "" && !alone {
+		p, err := compilePattern(def.Regex)
+		if err != nil {
+			return nil, err
+		}
+		f.regex = &p
+	}
+	if f.convert, err = compileType(def); err != nil {
+		return nil, err
+	}
+	return f, f.compileMap(def)
+}
+
+// supported refuses what the job file has and this release hasn't.
+func supported(def harrow.Field) error {
+	for _, part := range []struct {
+		key  string
+		used bool
+	}{
+		{"xpath", def.XPath != ""}, {"jsonpath", def.JSONPath != ""}, {"column", def.Column != ""}, {"any", len(def.Any) > 0},
+		{"default", def.Default.IsSet()}, {"format", def.Format != ""}, {"zone", def.Zone != ""},
+	} {
+		if part.used {
+			return fmt.Errorf("%s is not supported yet", part.key)
+		}
+	}
+	return nil
+}
+
+// compileSource compiles the one selector of a field.
+func compileSource(def harrow.Field) (source, error) {
+	var chosen []source
+	var errs []error
+	add := func(s source, err error) {
+		chosen = append(chosen, s)
+		errs = append(errs, err)
+	}
+	if def.CSS != "" {
+		add(compileCSS(def.CSS))
+	}
+	if def.JSONLD != "" {
+		add(compileLinked(def.JSONLD))
+	}
+	if def.From != "" {
+		add(compileFrom(def.From))
+	}
+	if len(chosen) == 0 && def.Regex != "" {
+		p, err := compilePattern(def.Regex)
+		add(regexSource{p}, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if len(chosen) != 1 {
+		var got []string
+		for _, s := range chosen {
+			got = append(got, s.String())
+		}
+		return nil, fmt.Errorf("got %d selectors (%s); want one of css, jsonld, from, or regex alone", len(chosen), strings.Join(got, ", "))
+	}
+	return chosen[0], nil
+}
+
+// compileMap reads the map and tries each of its values.
+func (f *field) compileMap(def harrow.Field) error {
+	if len(def.Map) == 0 {
+		return nil
+	}
+	f.mapped = make(map[string]*string, len(def.Map))
+	for _, e := range def.Map {
+		from := tidy(e.From)
+		if e.To.IsNull() {
+			f.mapped[from] = nil
+			continue
+		}
+		to := e.To.Text()
+		f.mapped[from] = &to
+		if def.Type == harrow.TypeURL { // needs a page to be resolved against
+			continue
+		}
+		if err := f.convert(nil, to, make([]any, f.width)); err != nil {
+			return fmt.Errorf("map: %q to %q: %w", e.From, to, err)
+		}
+	}
+	return nil
+}

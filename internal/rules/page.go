@@ -1,0 +1,148 @@
+package rules
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+)
+
+// Codes of rejects; see the package comment.
+const (
+	CodeDocument    = "document"
+	CodeContentType = "content_type"
+	CodeNesting     = "nesting"
+	CodeElements    = "elements"
+	CodeRows        = "rows"
+	CodeURL         = "url"
+	CodeRequired    = "required"
+	CodeMap         = "map"
+	CodeType        = "type"
+	CodeExtract     = "extract"
+	CodeExtractor   = "extractor"
+	CodePanic       = "panic"
+	CodeLinks       = "links"
+)
+
+// Fault is a reason to reject: a code and what is wrong.
+type Fault struct {
+	Code string
+	Err  error
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (f *Fault) Unwrap() error { return f.Err }
+
+func faultf(code, format string, args ...any) *Fault {
+	return &Fault{code, fmt.Errorf(format, args...)}
+}
+
+// Limits bounds what one page may cost. Zero fields are the defaults.
+type Limits struct {
+	Document int64 `json:"document,omitzero"` // largest body read as a whole, bytes; 0: 10 MiB
+	Rows     int   `json:"rows,omitzero"`     // rows of one page, all rules together; 0: 1,000,000
+	Elements int   `json:"elements,omitzero"` // elements of a page's tree, about; 0: 2,000,000
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Document == 0 {
+		l.Document = 10 << 20
+	}
+	if l.Rows == 0 {
+		l.Rows = 1e6
+	}
+	if l.Elements == 0 {
+		l.Elements = 2e6
+	}
+	return l
+}
+
+// Page is a capture and its body.
+type Page struct {
+	Capture harrow.Capture
+	// Body is the whole payload. It may be nil where Capture.BodyBytes is over
+	// Limits.Document, and must stay unchanged as long as the Document is used.
+	Body []byte
+	// Open streams the payload for extractors, each call from its first byte.
+	// nil: from Body.
+	Open func() io.ReadCloser
+}
+
+// FetchedAt is when a capture's answer was complete.
+func FetchedAt(c harrow.Capture) time.Time {
+	return c.StartedAt.Add(time.Duration(c.ElapsedMS) * time.Millisecond).UTC()
+}
+
+// Document is a page with the pieces that rules share, each made when it is
+// asked for first. It is used by one goroutine at a time.
+type Document struct {
+	page   Page
+	limits Limits
+	canon  *canon.Canonicalizer
+	final  canon.URL
+	media  string // media type, lower case, without parameters
+
+	text   piece[[]byte]
+	tree   piece[*html.Node]
+	linked piece[[]any]
+	base   piece[canon.URL]
+}
+
+// piece is a value that is made once.
+type piece[T any] struct {
+	made  bool
+	value T
+	fault *Fault
+}
+
+func (p *piece[T]) get(make func() (T, *Fault)) (T, *Fault) {
+	if !p.made {
+		p.value, p.fault = make()
+		p.made = true
+	}
+	return p.value, p.fault
+}
+
+// NewDocument returns a page to apply rules to; nothing is parsed yet.
+func NewDocument(p Page, c *canon.Canonicalizer, limits Limits) *Document {
+	d := &Document{page: p, limits: limits.withDefaults(), canon: c, media: mediaType(p.Capture.ContentType)}
+	final := p.Capture.FinalURL
+	if final == "" {
+		final = p.Capture.URL
+	}
+	d.final, _ = c.Parse(final) // no URL: no rule with a match, and url() says why
+	return d
+}
+
+// Capture is the page's row in the captures table.
+func (d *Document) Capture() harrow.Capture { return d.page.Capture }
+
+// Body streams the payload; see [harrow.Page].
+func (d *Document) Body() io.ReadCloser {
+	if d.page.Open != nil {
+		return d.page.Open()
+	}
+	return io.NopCloser(bytes.NewReader(d.page.Body))
+}
+
+// URL is the page's final URL; zero when that is none.
+func (d *Document) URL() canon.URL { return d.final }
+
+// Text is the body decoded to valid UTF-8, without a byte order mark. The
+// fault's code is "document".
+func (d *Document) Text() ([]byte, *Fault) {
+	return d.text.get(func() ([]byte, *Fault) {
+		if size := max(d.page.Capture.BodyBytes, int64(len(d.page.Body))); size > d.limits.Document {
+			return nil, faultf(CodeDocument, "the body has %d bytes; limits.document is %d", size, d.limits.Document)
+		}
+		return decode(d.page.Body, d.page.Capture.ContentType), nil
+	})
+}

@@ -1,0 +1,145 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/andybalholm/cascadia"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+)
+
+// Program is the compiled `parse` of a job. It is used by one goroutine at a
+// time, as its extractors are.
+type Program struct {
+	types []harrow.RecordType
+	rules []*rule
+}
+
+// rule is a compiled entry of `parse`.
+type rule struct {
+	name         string // column _rule
+	record       int    // index in Program.types; -1 with an extractor
+	match        []*canon.Glob
+	contentTypes []string
+	last         bool
+	each         cascadia.Matcher // nil: one row a page
+	fields       []*field
+	needs        needs
+	extractor    *extractor // nil: fields
+}
+
+// Types are the record types, in the order in which Row.Record counts them.
+func (p *Program) Types() []harrow.RecordType { return p.types }
+
+// Compile compiles rules. types are the record types of the job in any order:
+// every record that a rule or an extractor can make must be among them, with
+// at least its columns. Errors name the rule by its index, the field and the
+// selector, for example: parse[0].fields.upc: css "th:": …
+func Compile(rules []harrow.Rule, types []harrow.RecordType) (*Program, error) {
+	p := &Program{types: types}
+	for i, def := range rules {
+		r, err := p.compileRule(i, def)
+		if err != nil {
+			return nil, fmt.Errorf("parse[%d]%w", i, err)
+		}
+		p.rules = append(p.rules, r)
+	}
+	return p, nil
+}
+
+// compileRule returns errors that begin with the rest of the path.
+func (p *Program) compileRule(i int, def harrow.Rule) (*rule, error) {
+	r := &rule{last: def.Last, record: -1}
+	for _, pattern := range def.Match {
+		g, err := canon.CompileGlob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf(".match: %w", err)
+		}
+		r.match = append(r.match, g)
+	}
+	for _, media := range def.ContentType {
+		r.contentTypes = append(r.contentTypes, mediaType(media))
+	}
+	if def.Use != "" {
+		r.name = def.Use
+		var err error
+		if r.extractor, err = p.compileExtractor(def.Use, def.With); err != nil {
+			return nil, fmt.Errorf(".use: %w", err)
+		}
+		return r, nil
+	}
+	if def.Rows.Format != "" {
+		return nil, fmt.Errorf(".rows is not supported yet")
+	}
+	r.name = fmt.Sprintf("%s#%d", def.Record, i+1)
+	if r.record = p.typeIndex(def.Record); r.record < 0 {
+		return nil, fmt.Errorf(".record: no record type is called %q", def.Record)
+	}
+	if def.Each != "" {
+		var err error
+		if r.each, err = compileMatcher(def.Each); err != nil {
+			return nil, fmt.Errorf(".each: %w", err)
+		}
+		r.needs.tree = true
+	}
+	for _, named := range def.Fields {
+		if err := p.addField(r, named); err != nil {
+			return nil, fmt.Errorf(".fields.%s: %w", named.Name, err)
+		}
+	}
+	return r, nil
+}
+
+func (p *Program) typeIndex(record string) int {
+	return slices.IndexFunc(p.types, func(t harrow.RecordType) bool { return t.Name == record })
+}
+
+func (p *Program) addField(r *rule, named harrow.NamedField) error {
+	f, err := compileField(named.Name, named.Field)
+	if err != nil {
+		return err
+	}
+	if css, ok := f.source.(*cssSource); ok && css.matcher == nil && r.each == nil {
+		return fmt.Errorf("css %q means the rule's element, and the rule has no each", css.expr)
+	}
+	own := p.types[r.record].Columns
+	for k, column := range named.Columns(named.Name) {
+		at := slices.Index(own, column)
+		if at < 0 {
+			return fmt.Errorf("the record type %s has no column %s of type %s", p.types[r.record].Name, column.Name, column.Type)
+		}
+		if k == 0 {
+			f.at = at
+		} else if at != f.at+k {
+			return fmt.Errorf("the record type %s does not have column %s behind %s", p.types[r.record].Name, column.Name, own[f.at].Name)
+		}
+	}
+	r.fields = append(r.fields, f)
+	r.needs = r.needs.or(f.source.needs())
+	return nil
+}
+
+// matches reports whether the rule applies to a page.
+func (r *rule) matches(d *Document) bool {
+	if len(r.match) > 0 && !slices.ContainsFunc(r.match, func(g *canon.Glob) bool { return g.Match(d.final) }) {
+		return false
+	}
+	return len(r.contentTypes) == 0 || slices.ContainsFunc(r.contentTypes, func(media string) bool {
+		prefix, open := strings.CutSuffix(media, "*")
+		return media == d.media || open && strings.HasPrefix(d.media, prefix)
+	})
+}
+
+// ExtractorRecords lists the record types that a registered extractor with
+// this config may emit.
+func ExtractorRecords(use string, with json.RawMessage) ([]harrow.RecordType, error) {
+	e, err := newExtractor(use, with)
+	if err != nil {
+		return nil, err
+	}
+	return e.Records(), nil
+}

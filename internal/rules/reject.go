@@ -1,0 +1,81 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/harrowdata/harrow"
+)
+
+// Bounds of what a reject repeats of a page, in bytes and items.
+const (
+	maxRejectValue = 1 << 10
+	maxPayloadText = 8 << 10
+	maxPayloadList = 100
+	maxReason      = 1 << 10
+)
+
+func (r *run) pageReject(record, code string, err error) harrow.Reject {
+	c := &r.doc.page.Capture
+	return harrow.Reject{
+		ID: c.ID, Class: harrow.DataFault, Code: code, Reason: cut(err.Error(), maxReason),
+		URL: c.URL, Record: record, Attempts: c.Attempts,
+	}
+}
+
+func (r *run) rowReject(rule *rule, f *field, ordinal int64, v view, fault *fieldFault) harrow.Reject {
+	record := r.program.types[rule.record].Name
+	reject := r.pageReject(record, fault.code, fmt.Errorf("record %s, field %s, rule %s: %w", record, f.name, rule.name, fault.err))
+	reject.Field, reject.Value = f.name, cut(fault.value, maxRejectValue)
+	payload := payload{Rule: rule.name, Ordinal: ordinal, Fields: make(map[string]any, len(rule.fields))}
+	for _, f := range rule.fields {
+		payload.Fields[f.name] = bounded(f.raw(v))
+	}
+	reject.Payload = payload.String()
+	return reject
+}
+
+// payload is what a rejected row was made of, before regex, map and type.
+type payload struct {
+	Rule    string         `json:"rule"`
+	Ordinal int64          `json:"ordinal"`
+	Fields  map[string]any `json:"fields"`
+}
+
+func (p payload) String() string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(p) != nil { // texts, lists of them and plain values of extractors
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// bounded cuts a raw value to what a payload may hold.
+func bounded(raw any) any {
+	switch raw := raw.(type) {
+	case string:
+		return cut(raw, maxPayloadText)
+	case []string:
+		list := make([]string, min(len(raw), maxPayloadList))
+		for i := range list {
+			list[i] = cut(raw[i], maxRejectValue)
+		}
+		return list
+	}
+	return raw
+}
+
+// cut shortens a text to n bytes at most, between two characters.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
