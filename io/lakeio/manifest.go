@@ -1,0 +1,208 @@
+package lakeio
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/harrowdata/harrow"
+)
+
+// TableCount sums the parts of one table in a manifest.
+type TableCount struct {
+	Version int   `json:"version"` // of the table's schema
+	Parts   int64 `json:"parts"`
+	Rows    int64 `json:"rows"`
+	Bytes   int64 `json:"bytes"` // of the files
+	Raw     int64 `json:"raw"`   // before compression
+}
+
+// Manifest is what one stage (and round) committed: the only commit point.
+// It never changes once it is there.
+type Manifest struct {
+	Version  int                   `json:"version"`
+	Run      string                `json:"run"`
+	Stage    string                `json:"stage"`
+	Tables   map[string]TableCount `json:"tables"`
+	Counters map[string]int64      `json:"counters,omitempty"`
+	Digest   string                `json:"digest"` // SHA-256 of the list of parts
+	At       time.Time             `json:"at"`
+	Parts    []harrow.Part         `json:"-"` // from manifest.arrow, sorted by (table, shard, URI)
+}
+
+func sortParts(parts []harrow.Part) {
+	slices.SortFunc(parts, func(a, b harrow.Part) int {
+		return cmp.Or(strings.Compare(a.Table, b.Table), cmp.Compare(a.Shard, b.Shard), strings.Compare(a.URI, b.URI))
+	})
+}
+
+// digestParts is over what the parts are, not over how they were listed.
+func digestParts(parts []harrow.Part) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%q %q %d %d %d\n", p.Table, p.URI, p.Rows, p.Bytes, p.Shard)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// TablesOf narrows a manifest's parts to those of a table.
+func (m Manifest) TablesOf(table string) []harrow.Part {
+	var parts []harrow.Part
+	for _, p := range m.Parts {
+		if p.Table == table {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// Commit writes the manifest of a stage, or finds that somebody else did: the
+// winner's is returned. Two committers may run at once: the list of parts is
+// created if absent and decides, since each list is a whole attempt's output;
+// the manifest, written last, says that it is decided. now is its timestamp.
+func (l Lake) Commit(ctx context.Context, stage string, parts []harrow.Part, counters map[string]int64, now time.Time) (Manifest, error) {
+	dir := l.Stage(stage)
+	list, err := encodeList(parts, counters)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	for _, p := range parts {
+		if err := l.Store.Sync(ctx, p.URI); err != nil {
+			return Manifest{}, err
+		}
+	}
+	uri := path.Join(dir, "manifest.arrow")
+	if err := l.Store.Create(ctx, uri, list); err != nil && !errors.Is(err, ErrExists) {
+		return Manifest{}, err
+	}
+	m := Manifest{Version: jsonVersion, Run: l.Run, Stage: stage, At: now.UTC()}
+	if m.Parts, m.Counters, err = l.readList(ctx, uri); err != nil {
+		return Manifest{}, err
+	}
+	m.Digest = digestParts(m.Parts)
+	m.Tables = map[string]TableCount{}
+	for _, p := range m.Parts {
+		t := m.Tables[p.Table]
+		t.Version, t.Parts, t.Rows, t.Bytes, t.Raw = tableVersion(p.Table), t.Parts+1, t.Rows+p.Rows, t.Bytes+p.Bytes, t.Raw+p.Raw
+		m.Tables[p.Table] = t
+	}
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	if err := l.Store.Create(ctx, path.Join(dir, "manifest.json"), data); err != nil && !errors.Is(err, ErrExists) {
+		return Manifest{}, err
+	}
+	return l.Manifest(ctx, stage)
+}
+
+func tableVersion(table string) int {
+	if info, ok := tableInfo(table); ok {
+		return info.Version
+	}
+	return recordsVersion
+}
+
+// Committed reports whether the stage has a manifest.
+func (l Lake) Committed(ctx context.Context, stage string) (bool, error) {
+	_, _, err := l.Store.Read(ctx, path.Join(l.Stage(stage), "manifest.json"))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Manifest reads a stage's manifest and its parts; ErrNotFound while the stage
+// has not committed.
+func (l Lake) Manifest(ctx context.Context, stage string) (Manifest, error) {
+	dir := l.Stage(stage)
+	uri := path.Join(dir, "manifest.json")
+	m, err := readJSON[Manifest](ctx, l.Store, uri)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if m.Parts, _, err = l.readList(ctx, path.Join(dir, "manifest.arrow")); err != nil {
+		return Manifest{}, err
+	}
+	if got := digestParts(m.Parts); got != m.Digest {
+		return Manifest{}, fmt.Errorf("%s: %w: digest %s does not fit the list of parts, whose digest is %s", uri, ErrCorrupt, m.Digest, got)
+	}
+	return m, nil
+}
+
+const metaCounters = "harrow.counters"
+
+// encodeList writes the list of parts as an Arrow file, the counters in its
+// last row so that one file decides both.
+func encodeList(parts []harrow.Part, counters map[string]int64) ([]byte, error) {
+	sortParts(parts)
+	b := partsList.NewBuilder()
+	defer b.Release()
+	for _, p := range parts {
+		b.Append(p)
+	}
+	data, err := json.Marshal(counters)
+	if err != nil {
+		return nil, err
+	}
+	b.Append(harrow.Part{Table: metaCounters, Tag: string(data)})
+	batch := b.Batch()
+	defer batch.Release()
+	var buf bytes.Buffer
+	w, err := ipc.NewFileWriter(&position{w: &buf}, ipc.WithSchema(partsList.Schema()))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(w.Write(batch.Arrow()), w.Close()); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+func (l Lake) readList(ctx context.Context, uri string) (parts []harrow.Part, counters map[string]int64, err error) {
+	data, _, err := l.Store.Read(ctx, uri)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer recovered(uri, &err)
+	r, err := ipc.NewFileReader(bytes.NewReader(data), ipc.WithAllocator(bounded{memory.DefaultAllocator}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err)
+	}
+	if _, _, err := TableOf(r.Schema()); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err), r.Close())
+	}
+	for i := range r.NumRecords() {
+		rec, err := r.RecordAt(i)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, errors.Join(fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err), r.Close())
+		}
+		for _, p := range partsList.Rows(harrow.NewBatch(rec)) {
+			if p.Table == metaCounters {
+				err = json.Unmarshal([]byte(p.Tag), &counters)
+			} else {
+				// The strings point into the batch, which goes.
+				p.Table, p.URI, p.Tag = strings.Clone(p.Table), strings.Clone(p.URI), strings.Clone(p.Tag)
+				parts = append(parts, p)
+			}
+		}
+		rec.Release()
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("%s: %w: counters: %v", uri, ErrCorrupt, err), r.Close())
+		}
+	}
+	return parts, counters, r.Close()
+}

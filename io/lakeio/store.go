@@ -1,0 +1,82 @@
+package lakeio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Errors of a Store. Each is wrapped with the URI it is about.
+var (
+	// ErrExists: Create found the object there already. Read the winner.
+	ErrExists = errors.New("exists already")
+	// ErrNotFound: there is no such object.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: Swap found another generation. Read it again and decide.
+	ErrConflict = errors.New("changed meanwhile")
+	// ErrCorrupt: a file is truncated, foreign or damaged. It stays so.
+	ErrCorrupt = errors.New("corrupt")
+)
+
+// Generation names one version of an object; two versions with equal bytes
+// may share it. The empty Generation means "does not exist".
+type Generation string
+
+// Store is a place for objects named by URIs relative to the workspace. All
+// methods may be called at once from several goroutines and processes.
+type Store interface {
+	// Create writes an object if there is none, durably; else ErrExists.
+	Create(ctx context.Context, uri string, data []byte) error
+	// Read returns a small object and its generation; ErrNotFound.
+	Read(ctx context.Context, uri string) ([]byte, Generation, error)
+	// Swap replaces the object if its generation is still old; else
+	// ErrConflict. Durable says whether it must survive a power cut.
+	Swap(ctx context.Context, uri string, old Generation, data []byte, durable bool) (Generation, error)
+	// Put replaces an object without asking (status files).
+	Put(ctx context.Context, uri string, data []byte) error
+	// Writer starts a new object; it appears whole when Close returns nil.
+	Writer(ctx context.Context, uri string) (Writer, error)
+	// Open opens an object for reading; ErrNotFound.
+	Open(ctx context.Context, uri string) (Reader, error)
+	// Sync makes an object that a Writer wrote survive a power cut.
+	Sync(ctx context.Context, uri string) error
+	// List returns the names directly below a folder, sorted; none when there
+	// is no such folder. Folders end in a slash.
+	List(ctx context.Context, folder string) ([]string, error)
+	// Delete removes an object; one that is not there is no error.
+	Delete(ctx context.Context, uri string) error
+	// Local returns the absolute path of the workspace's root on a local
+	// disk, or "" where there is none.
+	Local() string
+}
+
+// Writer takes the bytes of a new object.
+type Writer interface {
+	io.Writer
+	// Close makes the object appear; an error means it did not.
+	Close() error
+	// Abort drops what was written; after Close it does nothing.
+	Abort()
+}
+
+// Reader reads an object at any offset.
+type Reader interface {
+	io.ReaderAt
+	io.ReadSeeker
+	io.Closer
+	Size() int64
+}
+
+// Open opens the workspace at a path or URI. A scheme that is not built is an
+// error that names it.
+func Open(uri string) (Store, error) {
+	if scheme, rest, ok := strings.Cut(uri, "://"); ok {
+		if scheme == "file" {
+			return openLocal(rest)
+		}
+		return nil, fmt.Errorf("workspace scheme %s is not supported", scheme)
+	}
+	return openLocal(uri)
+}
