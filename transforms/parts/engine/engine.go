@@ -1,0 +1,67 @@
+// Package engine is the part of the engine room that knows no Beam: how one
+// part goes through an operator, how rows are spilled, sorted and merged for a
+// shuffle. Package parts wraps it into the four DoFns.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// Env is what a step needs to reach the lake; it travels to the workers as
+// JSON.
+type Env struct {
+	Workspace string `json:"workspace"` // as lakeio.Open takes it
+	Job       string `json:"job"`
+	Run       string `json:"run"`
+	Stage     string `json:"stage"`  // "parse", "fetch-0": where output goes and whose manifest ends the work
+	Memory    int64  `json:"memory"` // limits.memory of the process, bytes
+	Spill     string `json:"spill"`  // limits.spill: local folder
+	Shards    int    `json:"shards"` // limits.shards: shards of a shuffle
+}
+
+// Open opens the lake.
+func (e Env) Open() (lakeio.Lake, error) {
+	s, err := lakeio.Open(e.Workspace)
+	return lakeio.Lake{Store: s, Job: e.Job, Run: e.Run}, err
+}
+
+// Step names a registered operator and its JSON config; a plain object is
+// made from them on the worker.
+type Step struct {
+	Operator string          `json:"operator"`
+	Config   json.RawMessage `json:"config"`
+}
+
+// Row is one row of a batch.
+type Row struct {
+	Batch harrow.Batch
+	Index int
+}
+
+// Beside walks a second table forward in lockstep with the part that is being
+// mapped.
+type Beside interface {
+	// Rows yields n rows of a part of the second table, from row first on. A
+	// row is valid until the next one. Going forward is cheap; going back
+	// decodes a batch again.
+	Rows(part string, first, n int64) iter.Seq2[Row, error]
+}
+
+// BesideOperator is an operator that looks into a second table. Where Map was
+// given one, ProcessBeside is called instead of Process.
+type BesideOperator interface {
+	harrow.Operator
+	ProcessBeside(ctx context.Context, in harrow.Batch, beside Beside, out harrow.Output) error
+}
+
+// Source is an operator that reads something else than Arrow parts: it is
+// handed the reference itself, instead of its batches.
+type Source interface {
+	harrow.Operator
+	ReadSource(ctx context.Context, lake lakeio.Lake, part harrow.Part, out harrow.Output) error
+}

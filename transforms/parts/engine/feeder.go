@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// feeder gathers merged rows into batches for an operator.
+type feeder struct {
+	ctx     context.Context
+	step    Step
+	op      harrow.Operator
+	out     *output
+	limit   int64                // bytes of a batch
+	gathers map[string]*gathered // by table
+	now     *gathered            // whose rows are gathered; nil before the first
+}
+
+type gathered struct {
+	*lakeio.RowCopier
+	table string
+	fixed int64 // bytes of a row, whatever its values are
+}
+
+func (f *feeder) row(c *cursor) error {
+	if f.now == nil || c.slice.Table != f.now.table {
+		if err := f.turnTo(c); err != nil {
+			return err
+		}
+	}
+	f.now.Append(c.batch, c.row)
+	if f.now.Rows() >= lakeio.BatchRows || f.now.Bytes()+f.now.fixed*int64(f.now.Rows()) >= f.limit {
+		return f.flush()
+	}
+	return nil
+}
+
+// turnTo gets ready for rows of another table.
+func (f *feeder) turnTo(c *cursor) error {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	table := c.slice.Table
+	if f.gathers[table] == nil {
+		plain := withoutSort(c.schema)
+		copier, err := lakeio.NewRowCopier(plain)
+		if err != nil {
+			return c.corrupt(err.Error())
+		}
+		f.gathers[table] = &gathered{copier, table, fixedBytes(plain)}
+	}
+	f.now = f.gathers[table]
+	return nil
+}
+
+// flush hands the rows gathered to the operator.
+func (f *feeder) flush() error {
+	if f.now == nil || f.now.Rows() == 0 {
+		return nil
+	}
+	b := f.now.Batch()
+	defer b.Release()
+	if err := f.op.Process(f.ctx, b, f.out); err != nil {
+		return f.out.failure(f.step, err)
+	}
+	return nil
+}
+
+func (f *feeder) release() {
+	for _, g := range f.gathers {
+		g.Release()
+	}
+}

@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// Map returns the task that sends one part through the step's operator and
+// returns the parts that came out, with the input's shard. With beside, the
+// names of second tables, the operator must be a [BesideOperator]. Nothing of
+// a task that fails stays.
+func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.Part] {
+	return func(ctx context.Context) (out []harrow.Part, err error) {
+		release, err := take(ctx, w.batches, taskBytes)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		err = w.retry(ctx, func() error {
+			out, err = w.mapPart(ctx, step, beside, part)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("part %s: %w", part.URI, err)
+		}
+		return out, nil
+	}
+}
+
+func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part harrow.Part) (parts []harrow.Part, err error) {
+	defer recovered("operator "+step.Operator+" on part "+part.URI, &err)
+	op, err := step.operator()
+	if err != nil {
+		return nil, err
+	}
+	out := w.newOutput(ctx, part.Shard)
+	defer out.abort()
+	process := op.Process
+	if len(beside) > 0 {
+		with, ok := op.(BesideOperator)
+		if !ok {
+			return nil, finalError{fmt.Errorf("operator %s is no BesideOperator: it can't look into %v", step.Operator, beside)}
+		}
+		second := &walker{ctx: ctx, store: w.lake.Store, tables: beside}
+		defer second.close()
+		process = func(ctx context.Context, in harrow.Batch, out harrow.Output) error {
+			return with.ProcessBeside(ctx, in, second, out)
+		}
+	}
+	if source, ok := op.(Source); ok {
+		err = source.ReadSource(ctx, w.lake, part, out)
+	} else {
+		err = eachBatch(ctx, w.lake, part, func(b harrow.Batch) error { return process(ctx, b, out) })
+	}
+	if err != nil {
+		return nil, out.failure(step, err)
+	}
+	if err := op.Finish(ctx, out); err != nil {
+		return nil, out.failure(step, err)
+	}
+	return out.close()
+}
+
+func eachBatch(ctx context.Context, l lakeio.Lake, part harrow.Part, do func(harrow.Batch) error) error {
+	for b, err := range lakeio.ReadBatches(ctx, l.Store, part) {
+		if err == nil {
+			err = do(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
