@@ -1,0 +1,265 @@
+package round
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// Requests yields the requests of a fetch shard until yield fails.
+type Requests func(ctx context.Context, l lakeio.Lake, yield func(harrow.Request) error) error
+
+// Admission is a bundle's hold on a fetch shard.
+type Admission struct {
+	p *Process
+	s *shard
+}
+
+// Admit hands a shard to the process: it takes the shard record, reads the
+// shard's requests into the frontier and returns; the scheduler does the rest
+// without the caller. A shard that the process runs already is joined.
+//
+// read yields the shard's requests; it is called at most once.
+func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admission, error) {
+	p.mu.Lock()
+	s, ok := p.shards[number]
+	if !ok {
+		s = &shard{at: lakeio.FetchShard{Lake: p.lake, Round: p.cfg.Round, Shard: number}, owner: newOwner(), finished: make(chan struct{})}
+		p.shards[number] = s
+	}
+	p.mu.Unlock()
+	a := &Admission{p, s}
+	if ok {
+		return a, nil
+	}
+	if err := p.take(ctx, s, read); err != nil {
+		p.mu.Lock()
+		p.end(s, err)
+		p.mu.Unlock()
+		p.stop(err)
+		return nil, err
+	}
+	return a, nil
+}
+
+// take makes this process the shard's owner and loads what is left to do.
+func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
+	rec, err := s.at.Take(ctx, s.owner)
+	if err != nil {
+		return err
+	}
+	if rec.Done {
+		p.mu.Lock()
+		p.end(s, nil)
+		p.mu.Unlock()
+		return nil
+	}
+	s.epoch = rec.Epoch
+	if err := p.loadSeen(ctx, s, rec); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	for name, delay := range rec.Delays {
+		p.sched.AtLeast(name, delay)
+	}
+	p.mu.Unlock()
+	if err := read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, nil) }); err != nil {
+		return err
+	}
+	if err := p.loadLinks(ctx, s, rec); err != nil {
+		return err
+	}
+	return p.loaded(s)
+}
+
+// loadSeen marks what earlier rounds and earlier owners have captured; it
+// counts against the caps too.
+func (p *Process) loadSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord) error {
+	for r := range p.cfg.Round {
+		earlier := s.at
+		earlier.Round = r
+		er, err := earlier.Read(ctx)
+		if err == nil {
+			err = p.markSeen(ctx, s, er)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.markSeen(ctx, s, rec); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, roll := range rec.Rolls {
+		for _, part := range roll.Parts {
+			if part.Table == lakeio.Captures.Name() {
+				p.counts.admitted += part.Rows
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Process) markSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord) error {
+	limit, _ := p.site.maxPages()
+	return eachRow(ctx, p.lake, rec, lakeio.Captures, func(c harrow.Capture) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		added, err := p.seen.Add(c.ID)
+		if !added || err != nil || limit == 0 {
+			return err
+		}
+		u, err := p.site.canon.Parse(c.URL)
+		if err == nil {
+			p.keyOf(u, s).admitted++
+		}
+		return err
+	})
+}
+
+// loadLinks admits the links within the domain that this round's rolls hold.
+func (p *Process) loadLinks(ctx context.Context, s *shard, rec lakeio.ShardRecord) error {
+	return eachRow(ctx, p.lake, rec, lakeio.Links, func(l harrow.Link) error {
+		if !l.SameDomain {
+			return nil
+		}
+		r, err := p.site.request(l)
+		if err != nil {
+			return err
+		}
+		return p.admit(s, r, nil)
+	})
+}
+
+func eachRow[R any](ctx context.Context, l lakeio.Lake, rec lakeio.ShardRecord, t *lakeio.Table[R], do func(R) error) error {
+	for _, roll := range rec.Rolls {
+		for _, part := range roll.Parts {
+			if part.Table != t.Name() {
+				continue
+			}
+			for r, err := range lakeio.ReadRows(ctx, l.Store, t, part) {
+				if err == nil {
+					err = do(r)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// admit puts a request that was not seen yet into the frontier. skipped is
+// told which cap kept it out.
+func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string)) error {
+	u, err := p.site.canon.Parse(r.URL)
+	if err != nil {
+		return fmt.Errorf("request %s: %w", r.ID, err)
+	}
+	data, err := (&item{Req: r}).encode()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if seen, err := p.seen.Has(r.ID); seen || err != nil {
+		return err
+	}
+	k := p.keyOf(u, s)
+	if limit, reason := p.site.maxPages(); limit > 0 && k.admitted >= limit {
+		if skipped != nil {
+			skipped(reason)
+		}
+		return nil
+	}
+	if _, err := p.seen.Add(r.ID); err != nil {
+		return err
+	}
+	if err := p.front.Push(k.name, r.Priority, data); err != nil {
+		return err
+	}
+	k.admitted++
+	s.pending++
+	p.counts.admitted++
+	p.counts.queued++
+	p.pending(k)
+	p.poke()
+	return nil
+}
+
+// loaded lets the shard end. One with nothing left to do ends at once, and as
+// every other by the writer's hand: its roll goes first.
+func (p *Process) loaded(s *shard) error {
+	p.mu.Lock()
+	s.loaded = true
+	if p.stopping {
+		p.mu.Unlock()
+		return nil
+	}
+	p.flying.Add(1)
+	p.mu.Unlock()
+	defer p.flying.Done()
+	p.results <- &result{shard: s}
+	p.poke()
+	return nil
+}
+
+// finish marks a shard done and ends its wait.
+func (p *Process) finish(s *shard) error {
+	p.mu.Lock()
+	bound, wall := p.bound(s), p.elapsed()
+	p.mu.Unlock()
+	err := s.at.Finish(p.ctx, s.owner, bound, wall)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(s, err)
+	return err
+}
+
+// Wait returns when the shard is done, with its parts and one reference that
+// carries its counters. A shard that was given up is an error: ErrStopped
+// when the run was stopped.
+func (a *Admission) Wait(ctx context.Context) ([]harrow.Part, error) {
+	select {
+	case <-a.s.finished:
+	case <-ctx.Done():
+		return nil, errors.Join(ErrStopped, ctx.Err())
+	}
+	if a.s.err != nil {
+		return nil, a.s.err
+	}
+	rec, err := a.s.at.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !rec.Done {
+		return nil, fmt.Errorf("%s: %w", a.s.at.URI(), lakeio.ErrLost)
+	}
+	return recordParts(rec)
+}
+
+// recordParts lists what a done shard emits.
+func recordParts(rec lakeio.ShardRecord) ([]harrow.Part, error) {
+	counters := map[string]int64{}
+	var parts []harrow.Part
+	for _, roll := range rec.Rolls {
+		parts = append(parts, roll.Parts...)
+		for name, n := range roll.Counters {
+			counters[name] += n
+		}
+	}
+	if len(counters) == 0 {
+		return parts, nil
+	}
+	tag, err := json.Marshal(counters)
+	if err != nil {
+		return nil, fmt.Errorf("counters: %w", err)
+	}
+	return append(parts, harrow.Part{Tag: string(tag)}), nil
+}

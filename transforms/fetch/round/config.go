@@ -1,0 +1,107 @@
+// Package round runs one round of fetch in one process: it admits fetch
+// shards, keeps their frontier, starts exchanges when politeness allows,
+// follows links within the registered domain and writes rolls. It knows no
+// Beam; package fetch wraps it into its DoFn.
+//
+// Goroutines and their owners: a Process owns a dispatcher (decides what
+// starts), a writer (the only one that touches rolls), a reporter (status,
+// stop file) and one goroutine per exchange in flight. All end in
+// [Process.Close], or earlier when the run is stopped.
+package round
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
+)
+
+// ErrStopped: the run was paused, interrupted or lost its permit. What was
+// fetched is appended; the round cannot commit; a resume goes on.
+var ErrStopped = errors.New("fetch was stopped before its round was done")
+
+// Config is what a round goes by; it travels to the worker as JSON. The job's
+// parts have their defaults filled in.
+type Config struct {
+	Env       engine.Env       `json:"env"`       // Stage is fetch-<Round>
+	Round     int              `json:"round"`     // from 0
+	Rounds    int              `json:"rounds"`    // rounds that ask; in round Rounds everything is deferred
+	Scope     harrow.Scope     `json:"scope"`     // hosts filled in
+	Follow    []harrow.Follow  `json:"follow"`    // which links are gone after
+	Canonical harrow.Canonical `json:"canonical"` // how URLs are written
+	Fetch     harrow.Fetch     `json:"fetch"`     // how to ask
+	Document  int64            `json:"document"`  // largest body looked into for links, bytes
+	Limit     int64            `json:"limit"`     // requests per politeness key; 0: no limit
+	LastEnd   time.Time        `json:"last_end"`  // when the job's run before this one ended
+	Status    time.Duration    `json:"status"`    // how often the status file is rewritten; 0: 5 s
+}
+
+// Validate names the first field that makes no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.Env.Workspace == "" || c.Env.Job == "" || c.Env.Run == "" || c.Env.Stage == "":
+		return fmt.Errorf("fetch: Env must name workspace, job, run and stage; got %+v", c.Env)
+	case c.Round < 0 || c.Rounds < 1 || c.Round > c.Rounds:
+		return fmt.Errorf("fetch: Round must be within 0 and Rounds ≥ 1; got %d of %d", c.Round, c.Rounds)
+	case c.Fetch.InFlight < 1 || c.Fetch.Timeout <= 0 || c.Fetch.Retry.Attempts < 1 || c.Fetch.Roll.Every <= 0 || c.Fetch.Roll.Bytes <= 0:
+		return fmt.Errorf("fetch: InFlight, Timeout, Retry.Attempts and Roll must be > 0: defaults are not filled in")
+	case c.Fetch.Politeness.Key == harrow.KeyIP:
+		return errors.New("fetch: politeness key ip is not supported yet")
+	}
+	return nil
+}
+
+// site is what is compiled from a Config once per process: everything that
+// says where a URL belongs and what may be asked of it.
+type site struct {
+	canon     *canon.Canonicalizer
+	scope     *canon.Scope
+	follower  *rules.Follower
+	overrides *canon.HostGlobs
+	limits    []harrow.PolitenessLimits // of overrides, by index
+	cfg       Config
+}
+
+func newSite(cfg Config) (*site, error) {
+	s := &site{cfg: cfg}
+	var err error
+	if s.canon, err = canon.New(canon.Policy{Strip: cfg.Canonical.Strip, SortQuery: cfg.Canonical.SortQuery}); err != nil {
+		return nil, err
+	}
+	depth := 0
+	if cfg.Scope.MaxDepth != nil {
+		depth = *cfg.Scope.MaxDepth
+	}
+	s.scope, err = canon.NewScope(canon.ScopeConfig{Hosts: cfg.Scope.Hosts, Include: cfg.Scope.Include,
+		Exclude: cfg.Scope.Exclude, MaxDepth: depth, MaxPages: int(cfg.Scope.MaxPages)})
+	if err != nil {
+		return nil, err
+	}
+	if s.follower, err = rules.CompileFollow(cfg.Follow); err != nil {
+		return nil, err
+	}
+	var patterns []string
+	for pattern, l := range cfg.Fetch.Politeness.Overrides {
+		patterns = append(patterns, pattern)
+		s.limits = append(s.limits, l)
+	}
+	s.overrides, err = canon.CompileHostGlobs(patterns)
+	return s, err
+}
+
+// key is the politeness key of a URL.
+func (s *site) key(u canon.URL) string { return canon.Key(s.cfg.Fetch.Politeness.Key, u) }
+
+// maxPages is how many requests a politeness key may have, and which cap says
+// so; 0: any number.
+func (s *site) maxPages() (int64, string) {
+	limit, reason := s.cfg.Scope.MaxPages, "max_pages"
+	if l := s.cfg.Limit; l > 0 && (limit == 0 || l < limit) {
+		limit, reason = l, "limit"
+	}
+	return limit, reason
+}

@@ -1,0 +1,259 @@
+package round
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/httpfetch"
+)
+
+// dispatch starts exchanges until starts end. An exchange takes its memory
+// first, then its place among those in flight, its politeness slot last: what
+// waits for memory must not hold a host's slot.
+func (p *Process) dispatch() {
+	for {
+		reservation, err := p.client.Reserve(p.starts)
+		if err != nil {
+			if p.starts.Err() == nil {
+				p.stop(err)
+			}
+			return
+		}
+		select {
+		case p.slots <- struct{}{}:
+		case <-p.starts.Done():
+			reservation.Release()
+			return
+		}
+		it := p.nextItem()
+		if it == nil {
+			reservation.Release()
+			return
+		}
+		p.flying.Add(1)
+		go p.fly(it, reservation)
+	}
+}
+
+func (p *Process) fly(it *item, reservation *httpfetch.Reservation) {
+	defer p.flying.Done()
+	if err := p.exchange(it, reservation); err != nil {
+		p.stop(err)
+	}
+}
+
+// nextItem returns what may start now, waiting for it; nil when starts ended.
+func (p *Process) nextItem() *item {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		it, ended, wait, err := p.step(time.Now())
+		if err != nil {
+			p.stop(err)
+			return nil
+		}
+		for _, r := range ended {
+			p.results <- r
+		}
+		if it != nil {
+			return it
+		}
+		if p.starts.Err() != nil {
+			return nil
+		}
+		if len(ended) > 0 {
+			continue
+		}
+		if wait <= 0 {
+			wait = time.Hour
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-p.wake:
+		case <-p.starts.Done():
+			return nil
+		}
+	}
+}
+
+// step looks once at what is to be done at now: start an item, end some
+// without asking, or wait.
+func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return nil, nil, 0, nil
+	}
+	if p.permit.Until().Before(now.Add(time.Duration(p.cfg.Fetch.Timeout))) {
+		p.stopping = true
+		p.endStarts()
+		return nil, nil, 0, nil
+	}
+	if code, left := p.over(now); code != "" {
+		p.drainAll(code)
+	} else if left > 0 {
+		wait = left
+	}
+	if ended, err = p.drainSome(now); len(ended) > 0 || err != nil {
+		return nil, ended, 0, err
+	}
+	for {
+		name, until, ok := p.sched.Next(now)
+		if !ok {
+			if until > 0 && (wait == 0 || until < wait) {
+				wait = until
+			}
+			return nil, ended, wait, nil
+		}
+		it, end, err := p.take1(p.keys[name], now)
+		if it != nil || err != nil {
+			return it, ended, 0, err
+		}
+		if end != nil {
+			if ended = append(ended, end); len(ended) >= drainChunk {
+				return nil, ended, 0, nil
+			}
+		}
+	}
+}
+
+// over says whether everything left is to be deferred, and why; else how long
+// until it is (0: never).
+func (p *Process) over(now time.Time) (code string, left time.Duration) {
+	if p.cfg.Round >= p.cfg.Rounds {
+		return "rounds", 0
+	}
+	if limit := time.Duration(p.cfg.Fetch.MaxTime); limit > 0 {
+		left := p.recall.fetchBegan(p.begun).Add(limit).Sub(now)
+		if left <= 0 {
+			return "max_time", 0
+		}
+		return "", left
+	}
+	return "", 0
+}
+
+// drainChunk bounds how much is ended under one lock.
+const drainChunk = 256
+
+// drainAll marks every key as dead, those to come too.
+func (p *Process) drainAll(code string) {
+	if p.dead != "" {
+		return
+	}
+	p.dead = code
+	for _, k := range p.keys {
+		p.kill(k, code)
+	}
+}
+
+// kill defers everything left of a key, now and later; under mu.
+func (p *Process) kill(k *key, code string) {
+	if k.dead == "" {
+		k.dead = code
+	}
+	p.drain(k)
+}
+
+func (p *Process) drain(k *key) {
+	if k.dead != "" && !k.draining {
+		k.draining = true
+		p.draining = append(p.draining, k)
+	}
+}
+
+// drainSome ends up to drainChunk requests of dead keys.
+func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
+	for len(p.draining) > 0 && len(ended) < drainChunk {
+		k := p.draining[len(p.draining)-1]
+		it, err := p.pop(k)
+		if err != nil {
+			return nil, err
+		}
+		if it == nil {
+			p.draining = p.draining[:len(p.draining)-1]
+			k.draining = false
+			p.sched.Pending(k.name, 0)
+			continue
+		}
+		if it.Robots == "" {
+			ended = append(ended, it.deferred(k.dead, now))
+		}
+	}
+	return ended, nil
+}
+
+// pop takes the key's next item out, robots.txt first, parked ones last; nil
+// when there is none.
+func (p *Process) pop(k *key) (*item, error) {
+	it, err := p.popRaw(k)
+	if it == nil || err != nil {
+		return nil, err
+	}
+	it.shard, it.key = k.shard, k
+	if it.at, err = p.site.canon.Parse(it.url()); err != nil {
+		return nil, fmt.Errorf("frontier: %w", err)
+	}
+	return it, nil
+}
+
+func (p *Process) popRaw(k *key) (*item, error) {
+	if len(k.urgent) > 0 {
+		it := k.urgent[0]
+		k.urgent = k.urgent[1:]
+		return it, nil
+	}
+	if k.dead != "" && len(k.parked) > 0 {
+		it := k.parked[0]
+		k.parked = k.parked[1:]
+		p.counts.queued--
+		return it, nil
+	}
+	data, ok, err := p.front.Pop(k.name)
+	if !ok || err != nil {
+		return nil, err
+	}
+	p.counts.queued--
+	return decodeItem(data)
+}
+
+// take1 takes one item of a key that may start and decides: start it, end it
+// without asking, or (both nil) let its robots.txt go first.
+func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
+	it, err := p.pop(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.pending(k)
+	switch {
+	case it == nil:
+		return nil, nil, nil
+	case k.dead != "" && it.Robots == "":
+		return nil, it.deferred(k.dead, now), nil
+	case it.Robots == "" && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
+		if ready, end := p.obey(it, now); !ready {
+			return nil, end, nil
+		}
+	}
+	p.sched.Start(k.name, now)
+	p.recall.started(k.name, now, p.sched.Limits(k.name).Delay)
+	return it, nil, nil
+}
+
+// deferred ends an item that is not asked for now.
+func (it *item) deferred(code string, now time.Time) *result {
+	c := it.capture(now)
+	c.Outcome, c.Class, c.Code = harrow.Deferred, harrow.Transient, code
+	r := it.Req
+	r.Reason = code
+	return &result{shard: it.shard, capture: &c, deferred: &r}
+}
+
+// failed ends an item that can't be had; what it was goes into its reject.
+func (it *item) failed(class harrow.Class, code, reason string, now time.Time) *result {
+	c := it.capture(now)
+	c.Outcome, c.Class, c.Code = harrow.Failed, class, code
+	return &result{shard: it.shard, capture: &c, reject: it.reject(class, code, reason)}
+}

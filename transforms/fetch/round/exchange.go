@@ -1,0 +1,224 @@
+package round
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/polite"
+	"github.com/harrowdata/harrow/internal/robots"
+)
+
+// exchange sends one HTTP request and sees to what comes of it. An error is a
+// system failure: it stops the process.
+func (p *Process) exchange(it *item, reservation *httpfetch.Reservation) error {
+	it.Attempt++
+	begun := time.Now()
+	if it.Started.IsZero() {
+		it.Started = begun
+	}
+	req := httpfetch.Request{Method: it.Req.Method, URL: it.url(), Headers: it.Req.Headers, Body: it.Req.Body}
+	if it.Robots != "" {
+		req.MaxBody = robots.MaxBytes
+	}
+	resp, err := p.client.Do(p.ctx, req, reservation)
+	now := time.Now()
+	var failure *httpfetch.Error
+	if err != nil && !errors.As(err, &failure) {
+		failure = &httpfetch.Error{Class: harrow.Transient, Code: "canceled", Err: err}
+	}
+	p.landed(it, begun, now, resp, failure)
+	if failure != nil && failure.Class == harrow.System {
+		return failure
+	}
+	if p.ctx.Err() != nil {
+		return nil // cut off: nothing is known of it, so it is asked again
+	}
+	p.results <- &result{shard: it.shard, exchange: it.row(begun, now, resp, failure)}
+	if it.Robots != "" {
+		return p.robotsDone(it, resp, failure)
+	}
+	if failure != nil {
+		return p.pageFailed(it, failure, now)
+	}
+	return p.pageDone(it, resp, now)
+}
+
+// landed gives the politeness slot and the place in flight back.
+func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) {
+	o := polite.Observation{Latency: now.Sub(begun), Attempt: int(it.Attempt)}
+	if failure != nil {
+		// A kept connection that died says nothing of the host.
+		o.Failed = failure.Class == harrow.Transient && !errors.Is(failure, httpfetch.ErrStale)
+	} else {
+		_, class, _ := httpfetch.Classify(resp.Status)
+		o.Failed = class == harrow.Transient
+		if o.Failed {
+			o.RetryAfter, _ = httpfetch.RetryAfter(resp.RetryAfter, now)
+		}
+	}
+	p.mu.Lock()
+	p.sched.Finish(it.key.name, now, o)
+	if p.sched.Dead(it.key.name) {
+		p.kill(it.key, "breaker")
+	}
+	p.counts.exchanges++
+	p.mu.Unlock()
+	<-p.slots
+	p.poke()
+}
+
+// row is the exchanges row.
+func (it *item) row(begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) *harrow.Exchange {
+	e := &harrow.Exchange{ID: it.Req.ID, Kind: it.Req.Kind, Key: it.key.name, URL: it.url(), Hop: it.Hop, Attempt: it.Attempt,
+		StartedAt: begun, EndedAt: now}
+	if resp != nil {
+		e.Status, e.RetryAfter = int32(resp.Status), resp.RetryAfter
+	}
+	if failure != nil {
+		e.Error = failure.Error()
+	}
+	return e
+}
+
+// again puts an item back into the frontier of its URL's key.
+func (p *Process) again(it *item) error {
+	data, err := it.encode()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, err := p.site.canon.Parse(it.url())
+	if err != nil {
+		return fmt.Errorf("hop: %w", err)
+	}
+	k := p.keyOf(at, it.shard)
+	if err := p.front.Push(k.name, it.priority(), data); err != nil {
+		return err
+	}
+	p.counts.queued++
+	p.pending(k)
+	p.poke()
+	return nil
+}
+
+func (p *Process) mayRetry(it *item) bool {
+	return int(it.Attempt) < p.cfg.Fetch.Retry.Attempts
+}
+
+// pageFailed handles an exchange without an answer.
+func (p *Process) pageFailed(it *item, failure *httpfetch.Error, now time.Time) error {
+	if failure.Class == harrow.Transient && p.mayRetry(it) {
+		return p.again(it)
+	}
+	p.results <- it.failed(failure.Class, failure.Code, failure.Error(), now)
+	return nil
+}
+
+// pageDone handles an answer.
+func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) error {
+	if resp.Status >= 300 && resp.Status < 400 && resp.Status != 304 && resp.Location != "" {
+		return p.redirected(it, resp, now)
+	}
+	outcome, class, code := httpfetch.Classify(resp.Status)
+	if class == harrow.Transient && p.mayRetry(it) {
+		resp.Body.Close()
+		return p.again(it)
+	}
+	r := it.answered(resp, now)
+	r.capture.Outcome, r.capture.Class, r.capture.Code = outcome, class, code
+	switch outcome {
+	case harrow.NotModified: // no request of ours has validators
+		r.capture.Outcome, r.capture.Class, r.capture.Code = harrow.Failed, harrow.DataFault, "unasked_304"
+	case harrow.Redirected:
+		r.capture.Outcome, r.capture.Class, r.capture.Code = harrow.Failed, harrow.DataFault, "location"
+	}
+	if outcome = r.capture.Outcome; outcome == harrow.Failed {
+		class, code = r.capture.Class, r.capture.Code
+		r.reject = it.reject(class, code, fmt.Sprintf("answered %d", resp.Status))
+		r.reject.Attempts = it.Attempt
+	}
+	if outcome == harrow.Fetched {
+		if err := p.follow(it, resp, r); err != nil {
+			resp.Body.Close()
+			return err
+		}
+	}
+	p.results <- r
+	return nil
+}
+
+// answered begins the result of an answer whose body is kept, error pages'
+// too.
+func (it *item) answered(resp *httpfetch.Response, now time.Time) *result {
+	c := it.capture(now)
+	c.Status, c.ContentType, c.Headers = int32(resp.Status), resp.ContentType, resp.Headers
+	c.RemoteAddr, c.Truncated = resp.RemoteAddr, resp.Truncated
+	c.Digest, c.BodyBytes = resp.Body.Digest(), resp.Body.Len()
+	if c.BodyBytes == 0 {
+		c.Digest = ""
+	}
+	return &result{shard: it.shard, capture: &c, body: resp.Body}
+}
+
+// redirected follows a redirect within the registered domain as a hop; one
+// that leaves it is a link for the next round, or nothing if out of scope.
+func (p *Process) redirected(it *item, resp *httpfetch.Response, now time.Time) error {
+	r := it.answered(resp, now)
+	target, err := p.site.canon.Resolve(it.at, resp.Location)
+	if err != nil {
+		p.results <- r.fail(it, harrow.DataFault, "location", "redirect: "+err.Error())
+		return nil
+	}
+	ok, reason, _ := p.site.scope.Check(target)
+	switch {
+	case !ok:
+		r.capture.Outcome, r.capture.Code = harrow.Redirected, "scope"
+		r.skipped = map[string]int64{reason: 1}
+	case canon.Domain(target.Host()) != it.Req.Domain:
+		r.capture.Outcome, r.capture.Code = harrow.Redirected, "domain"
+		r.links = []harrow.Link{p.site.link(it, target, "", "redirect")}
+	case int(it.Hop) >= p.maxRedirects():
+		r.fail(it, harrow.Permanent, "redirects", fmt.Sprintf("more than %d redirects", p.maxRedirects()))
+	case target == it.at:
+		r.fail(it, harrow.Permanent, "redirect_loop", "redirects to itself")
+	default:
+		resp.Body.Close()
+		next := *it
+		next.URL, next.Hop, next.Attempt = target.String(), it.Hop+1, 0
+		if resp.Status == 303 && next.Req.Method != "HEAD" {
+			next.Req.Method, next.Req.Body = "GET", nil
+		}
+		return p.again(&next)
+	}
+	p.results <- r
+	return nil
+}
+
+func (p *Process) maxRedirects() int {
+	if m := p.cfg.Fetch.MaxRedirects; m != nil {
+		return *m
+	}
+	return 10
+}
+
+func (r *result) fail(it *item, class harrow.Class, code, reason string) *result {
+	r.capture.Outcome, r.capture.Class, r.capture.Code = harrow.Failed, class, code
+	r.reject = it.reject(class, code, reason)
+	return r
+}
+
+// reject is the dead letter of a request, with the request as its payload.
+func (it *item) reject(class harrow.Class, code, reason string) *harrow.Reject {
+	payload, err := json.Marshal(it.Req)
+	if err != nil {
+		payload = nil // a request always marshals; its URL is in the row anyway
+	}
+	return &harrow.Reject{ID: it.Req.ID, Stage: "fetch", Class: class, Code: code, Reason: reason, URL: it.url(),
+		Attempts: it.Attempt, At: time.Now(), Payload: string(payload)}
+}

@@ -1,0 +1,133 @@
+package round
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/harrowdata/harrow/internal/rules"
+)
+
+func cpus() int { return runtime.GOMAXPROCS(0) }
+
+// RequestOf is what a link becomes; keyKind is the job's politeness.key.
+func RequestOf(c *canon.Canonicalizer, keyKind string, l harrow.Link) (harrow.Request, error) {
+	u, err := c.Parse(l.URL)
+	if err != nil {
+		return harrow.Request{}, fmt.Errorf("link %s: %w", l.ID, err)
+	}
+	return harrow.Request{ID: l.ID, URL: l.URL, Method: l.Method, Body: l.Body, Key: canon.Key(keyKind, u), Domain: canon.Domain(u.Host()),
+		Depth: l.Depth, Kind: harrow.KindPage, Parent: l.FromID, Carry: l.Carry}, nil
+}
+
+func (s *site) request(l harrow.Link) (harrow.Request, error) {
+	return RequestOf(s.canon, s.cfg.Fetch.Politeness.Key, l)
+}
+
+// link is what an item's page or redirect points to.
+func (s *site) link(it *item, target canon.URL, text, rel string) harrow.Link {
+	depth := it.Req.Depth + 1
+	if rel == "redirect" {
+		depth = it.Req.Depth
+	}
+	url := target.String()
+	return harrow.Link{ID: canon.ID("GET", url, nil, nil), FromID: it.Req.ID, URL: url, Method: "GET", Text: text, Rel: rel,
+		Depth: depth, SameDomain: canon.Domain(target.Host()) == it.Req.Domain}
+}
+
+// follow finds a page's links, notes those in scope and within the caps, and
+// admits those within its registered domain. It costs CPU, so it waits for a
+// core, long after the politeness slot was given back.
+func (p *Process) follow(it *item, resp *httpfetch.Response, r *result) error {
+	if !p.site.follower.LooksInto(it.at) {
+		return nil
+	}
+	p.cpu <- struct{}{}
+	links, skipped, problem, err := p.site.links(it, resp, *r.capture)
+	<-p.cpu
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		r.reject = it.reject(harrow.DataFault, "links", problem.Error())
+	}
+	r.skipped = skipped
+	for _, l := range links {
+		if l.SameDomain {
+			capped := false
+			req, err := p.site.request(l)
+			if err == nil {
+				err = p.admit(it.shard, req, func(reason string) { capped = true; skipped[reason]++ })
+			}
+			if err != nil {
+				return err
+			}
+			if capped {
+				continue
+			}
+		}
+		r.links = append(r.links, l)
+	}
+	return nil
+}
+
+// links reads the links out of a body; problem is why it can't be read as a
+// document.
+func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture) (links []harrow.Link, skipped map[string]int64, problem, err error) {
+	body, err := readAll(resp.Body, s.cfg.Document)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	skipped = map[string]int64{}
+	doc := rules.NewDocument(rules.Page{Capture: capture, Body: body}, s.canon, rules.Limits{Document: s.cfg.Document})
+	base, fault := doc.Base()
+	if fault != nil {
+		return nil, skipped, fault, nil
+	}
+	have := map[harrow.ID]bool{}
+	problem = s.follower.Links(doc, func(ref, text string) error {
+		target, err := s.canon.Resolve(base, ref)
+		if err != nil {
+			skipped["invalid"]++
+			return nil
+		}
+		if ok, reason, _ := s.scope.Check(target); !ok {
+			skipped[reason]++
+			return nil
+		}
+		if int(it.Req.Depth)+1 > s.scope.MaxDepth() {
+			skipped["max_depth"]++
+			return nil
+		}
+		if l := s.link(it, target, text, "link"); !have[l.ID] {
+			have[l.ID] = true
+			links = append(links, l)
+		}
+		return nil
+	})
+	return links, skipped, problem, nil
+}
+
+// newClient makes the client that all exchanges of the process go through.
+// Secrets in headers are filled in here, on the worker.
+func newClient(cfg Config, budget *memory.Budget) (*httpfetch.Client, error) {
+	var headers []harrow.Header
+	for _, name := range slices.Sorted(maps.Keys(cfg.Fetch.Headers)) {
+		value, err := jobfile.Resolve(cfg.Fetch.Headers[name], os.LookupEnv)
+		if err != nil {
+			return nil, fmt.Errorf("fetch.headers.%s: %w", name, err)
+		}
+		headers = append(headers, harrow.Header{Name: name, Value: value})
+	}
+	return httpfetch.New(httpfetch.Config{UserAgent: cfg.Fetch.UserAgent, Timeout: time.Duration(cfg.Fetch.Timeout),
+		MaxBody: int64(cfg.Fetch.MaxBody), Headers: headers, Resolve: cfg.Fetch.Resolve, AllowPrivate: cfg.Fetch.AllowPrivateNetworks,
+		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill}, budget.Bodies)
+}

@@ -1,0 +1,75 @@
+package round
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+)
+
+// item is a request on its way: what the frontier holds. A redirect's hop or
+// a retry goes back into the frontier as the same item.
+type item struct {
+	Req     harrow.Request `json:"r"`
+	URL     string         `json:"u,omitempty"` // of the hop; empty: Req.URL
+	Hop     int32          `json:"h,omitempty"`
+	Attempt int32          `json:"a,omitempty"` // exchanges tried for this hop
+	Started time.Time      `json:"s,omitzero"`  // of the first exchange
+	Robots  string         `json:"o,omitempty"` // origin whose robots.txt this asks for; else a page
+
+	shard *shard    // filled in when it is taken out
+	at    canon.URL // parsed URL
+	key   *key      // politeness key of at
+}
+
+// inProgress is the priority of what was begun: retries and hops go before
+// what was not tried yet.
+const inProgress = math.MaxInt32
+
+func (it *item) url() string {
+	if it.URL != "" {
+		return it.URL
+	}
+	return it.Req.URL
+}
+
+func (it *item) priority() int32 {
+	if it.Attempt > 0 || it.Hop > 0 {
+		return inProgress
+	}
+	return it.Req.Priority
+}
+
+func (it *item) encode() ([]byte, error) {
+	data, err := json.Marshal(it)
+	if err != nil {
+		return nil, fmt.Errorf("frontier: %s: %w", it.url(), err)
+	}
+	return data, nil
+}
+
+func decodeItem(data []byte) (*item, error) {
+	var it item
+	if err := json.Unmarshal(data, &it); err != nil {
+		return nil, fmt.Errorf("frontier: %w", err)
+	}
+	return &it, nil
+}
+
+// capture begins the captures row of the item's request.
+func (it *item) capture(now time.Time) harrow.Capture {
+	r := it.Req
+	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: it.url(), Method: r.Method, Kind: r.Kind, Key: r.Key,
+		Depth: r.Depth, Parent: r.Parent, Carry: r.Carry, Attempts: it.Attempt, StartedAt: it.Started}
+	if c.StartedAt.IsZero() {
+		c.StartedAt = now
+	}
+	c.ElapsedMS = now.Sub(c.StartedAt).Milliseconds()
+	return c
+}
+
+// robotsURL is where the robots.txt of a URL's origin lies.
+func origin(u canon.URL) string { return u.Scheme() + "://" + u.Authority() }

@@ -1,0 +1,347 @@
+package round
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/frontier"
+	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/harrowdata/harrow/internal/polite"
+	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/seen"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// Process is what this process does for one round of one run. Bundles share
+// it: see [Join].
+type Process struct {
+	cfg     Config
+	site    *site
+	lake    lakeio.Lake
+	permit  Permit
+	client  *httpfetch.Client
+	budget  *memory.Budget
+	product string // robots.txt's product token
+	recall  *recollection
+	begun   time.Time
+
+	ctx       context.Context // ends everything
+	cancel    context.CancelFunc
+	starts    context.Context // ends the starts of exchanges
+	endStarts context.CancelFunc
+	refs      int // under processesMu
+	left      sync.Once
+	leftErr   error
+
+	// mu guards everything below, and the fields of keys and shards.
+	mu       sync.Mutex
+	sched    *polite.Scheduler
+	front    *frontier.Frontier
+	seen     *seen.Set
+	keys     map[string]*key
+	robots   map[string]*asking // by origin: robots.txt files being fetched
+	shards   map[int]*shard
+	draining []*key // to be deferred as a whole
+	stopping bool   // starts ended: nothing new
+	dead     string // code: everything that is left, or comes, is deferred
+	fault    error  // system failure that stopped the process
+	counts   counts
+
+	wake    chan struct{} // 1: the dispatcher has something to look at
+	slots   chan struct{} // one per exchange in flight
+	cpu     chan struct{} // one per page being looked into for links
+	results chan *result
+	flying  sync.WaitGroup // exchanges in flight
+	ended   chan struct{}  // closed when writer and reporter are through
+}
+
+// key is a politeness key of this round.
+type key struct {
+	name     string
+	shard    *shard
+	admitted int64   // requests, for max_pages
+	urgent   []*item // robots.txt to be asked for
+	parked   []*item // requests that wait for one
+	dead     string  // code: everything left is deferred
+	draining bool    // is in Process.draining
+}
+
+// shard is a fetch shard that this process runs.
+type shard struct {
+	at       lakeio.FetchShard
+	owner    string
+	epoch    int64
+	pending  int64 // requests without a captures row
+	loaded   bool  // all its requests are in the frontier
+	err      error
+	bound    time.Duration
+	finished chan struct{} // closed when it is done or given up
+	closed   bool
+}
+
+// asking is a robots.txt on its way and who waits for it.
+type asking struct{ waiting []*key }
+
+var (
+	processesMu sync.Mutex
+	processes   = map[string]*Process{} // by workspace, job, run, stage
+)
+
+func (c Config) identity() string {
+	return c.Env.Workspace + "\x00" + c.Env.Job + "\x00" + c.Env.Run + "\x00" + c.Env.Stage
+}
+
+// Join returns this process's Process of a round, starting it if need be.
+// Each Join wants one Close.
+func Join(ctx context.Context, cfg Config) (*Process, error) {
+	processesMu.Lock()
+	defer processesMu.Unlock()
+	if p, ok := processes[cfg.identity()]; ok {
+		p.refs++
+		return p, nil
+	}
+	p, err := start(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, err)
+	}
+	p.refs = 1
+	processes[cfg.identity()] = p
+	return p, nil
+}
+
+func start(ctx context.Context, cfg Config) (_ *Process, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, robots: map[string]*asking{}, shards: map[int]*shard{},
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, cfg.Fetch.InFlight), cpu: make(chan struct{}, cpus()),
+		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
+		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run)}
+	if p.lake, err = cfg.Env.Open(); err != nil {
+		return nil, err
+	}
+	if p.site, err = newSite(cfg); err != nil {
+		return nil, err
+	}
+	p.budget = memory.For(cfg.Env.Memory)
+	p.sched = polite.New(polite.Config{Limits: p.limits, Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
+		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64})
+	if p.front, err = frontier.Open(cfg.Env.Spill); err != nil {
+		return nil, err
+	}
+	p.seen = seen.New(p.budget.Seen, cfg.Env.Spill)
+	if p.client, err = newClient(cfg, p.budget); err != nil {
+		return nil, errors.Join(err, p.free())
+	}
+	if p.permit, err = newLockPermit(ctx, p.lake); err != nil {
+		return nil, errors.Join(err, p.free())
+	}
+	// The process outlives the bundle that joined first, so its context is its
+	// own; Close ends it.
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	p.starts, p.endStarts = context.WithCancel(p.ctx)
+	go p.run()
+	return p, nil
+}
+
+// run owns the goroutines: when starts end, exchanges in flight end, then the
+// writer, then the reporter.
+func (p *Process) run() {
+	reporter, stopReporter := make(chan struct{}), make(chan struct{})
+	go func() { defer close(reporter); p.report(stopReporter) }()
+	writer := make(chan struct{})
+	go func() { defer close(writer); newWriter(p).run() }()
+	p.dispatch()
+	p.flying.Wait()
+	close(p.results)
+	<-writer
+	p.giveUp()
+	close(stopReporter)
+	<-reporter
+	close(p.ended)
+}
+
+// giveUp ends the shards that are not done.
+func (p *Process) giveUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopping = true
+	for _, s := range p.shards {
+		p.end(s, errors.Join(ErrStopped, p.fault))
+	}
+}
+
+// end closes a shard's wait; under mu.
+func (p *Process) end(s *shard, err error) {
+	if !s.closed {
+		s.closed, s.err = true, err
+		close(s.finished)
+	}
+}
+
+// free closes what the process holds on disk and network.
+func (p *Process) free() error {
+	var errs []error
+	if p.client != nil {
+		p.client.Close()
+	}
+	if p.front != nil {
+		errs = append(errs, p.front.Close())
+	}
+	if p.seen != nil {
+		errs = append(errs, p.seen.Close())
+	}
+	if p.permit != nil {
+		errs = append(errs, p.permit.Release())
+	}
+	return errors.Join(errs...)
+}
+
+// Close gives one Join back; the last one ends the process's goroutines.
+func (p *Process) Close() error {
+	processesMu.Lock()
+	p.refs--
+	last := p.refs == 0
+	if last && processes[p.cfg.identity()] == p {
+		delete(processes, p.cfg.identity())
+	}
+	processesMu.Unlock()
+	if !last {
+		return nil
+	}
+	return p.leave()
+}
+
+// stop ends all starts; fault is what made it necessary, nil for a pause.
+func (p *Process) stop(fault error) {
+	p.mu.Lock()
+	p.stopping = true
+	if p.fault == nil {
+		p.fault = fault
+	}
+	p.mu.Unlock()
+	p.endStarts()
+}
+
+// poke makes the dispatcher look again.
+func (p *Process) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// limits of a key as configured; the scheduler asks once per key.
+func (p *Process) limits(name string) polite.Limits {
+	f := p.cfg.Fetch.Politeness
+	l := f.Default
+	if host, port := splitKey(name); p.site.overrides != nil {
+		if i := p.site.overrides.Longest(host, port); i >= 0 {
+			l = p.site.limits[i]
+			if l.Concurrency == 0 {
+				l.Concurrency = f.Default.Concurrency
+			}
+			if l.Delay == nil && l.Rate == (harrow.PolitenessLimits{}).Rate {
+				l.Delay, l.Rate = f.Default.Delay, f.Default.Rate
+			}
+		}
+	}
+	return polite.Limits{Concurrency: max(1, l.Concurrency), Delay: l.Interval()}
+}
+
+// keyOf returns the key of a URL, which belongs to the shard; under mu.
+func (p *Process) keyOf(u canon.URL, s *shard) *key {
+	name := p.site.key(u)
+	k, ok := p.keys[name]
+	if !ok {
+		k = &key{name: name, shard: s}
+		p.keys[name] = k
+		k.dead = p.dead
+		p.firstStart(k)
+	}
+	return k
+}
+
+// firstStart keeps a key from being asked sooner than somebody else's last
+// start allows: a former owner of the shard, an earlier round, the run before.
+func (p *Process) firstStart(k *key) {
+	now, delay := time.Now(), p.sched.Limits(k.name).Delay
+	switch last, known := p.recall.lastStart(k.name); {
+	case known:
+		p.sched.AtLeast(k.name, last.delay)
+		p.sched.NotBefore(k.name, last.at.Add(max(last.delay, delay)), polite.Delay)
+	case k.shard.epoch > 1:
+		p.sched.NotBefore(k.name, now.Add(max(delay, time.Second)), polite.Cautious)
+	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < time.Minute:
+		p.sched.NotBefore(k.name, now.Add(delay), polite.Delay)
+	}
+	if k.shard.epoch > 1 {
+		p.sched.Slow(k.name, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
+	}
+}
+
+// pending tells the scheduler how many of the key's requests may start; under
+// mu. While robots.txt is awaited, only it may.
+func (p *Process) pending(k *key) {
+	p.drain(k)
+	n := len(k.urgent)
+	if len(k.parked) == 0 {
+		n += int(p.front.Count(k.name))
+	}
+	p.sched.Pending(k.name, n)
+}
+
+func newOwner() string { return uuid.NewString() }
+
+// splitKey takes a politeness key apart: it is an authority, host or
+// host:port.
+func splitKey(name string) (host string, port int) {
+	if h, p, err := net.SplitHostPort(name); err == nil {
+		if n, err := strconv.Atoi(p); err == nil {
+			return h, n
+		}
+	}
+	return strings.Trim(name, "[]"), 0
+}
+
+// Shutdown ends what this process still runs of a run, after its pipeline
+// ended: exchanges in flight end, rolls are appended, the job lock is let go.
+func Shutdown(l lakeio.Lake) error {
+	processesMu.Lock()
+	var left []*Process
+	for name, p := range processes {
+		if p.lake.Job == l.Job && p.lake.Run == l.Run && p.lake.Store.Local() == l.Store.Local() {
+			delete(processes, name)
+			left = append(left, p)
+		}
+	}
+	processesMu.Unlock()
+	var errs []error
+	for _, p := range left {
+		errs = append(errs, p.leave())
+	}
+	return errors.Join(errs...)
+}
+
+// leave ends the process once, however often it is asked to.
+func (p *Process) leave() error {
+	p.left.Do(func() {
+		p.stop(nil)
+		<-p.ended
+		p.cancel()
+		p.leftErr = p.free()
+	})
+	return p.leftErr
+}

@@ -1,0 +1,34 @@
+package parse
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/harrowdata/harrow/transforms/parts"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
+)
+
+// Records applies the job's rules to the pages among the captures and returns
+// parts of the tables records/NAME, for records that have rows, and rejects.
+// Captures of outcome fetched and not_modified are parsed; their bodies are
+// read from the parts of the table bodies that they name.
+//
+// Rows of one part come in the order of its captures, those of a capture in
+// the order of the rules. A repeated bundle makes the same rows again, in
+// parts of its own: only what [parts.Commit] names counts. An empty cfg.Run is
+// env.Run. A config that does not hold (see [Config.Validate]) panics.
+func Records(s beam.Scope, env engine.Env, cfg Config, captures parts.Collection) parts.Collection {
+	if cfg.Run == "" {
+		cfg.Run = env.Run
+	}
+	if err := cfg.Validate(); err != nil {
+		panic(fmt.Sprintf("parse.Records: %v", err))
+	}
+	config, err := json.Marshal(cfg)
+	if err != nil {
+		panic(fmt.Sprintf("parse.Records: config: %v", err))
+	}
+	return parts.Map(s, "parse", env, engine.Step{Operator: Operator, Config: config}, captures.Of("captures"), "bodies")
+}
