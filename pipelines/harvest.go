@@ -1,0 +1,129 @@
+// Package pipelines holds whole jobs: it reads a job file, composes the
+// transforms and sees a run through. It has no DoFn.
+package pipelines
+
+import (
+	"slices"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/dedup"
+	"github.com/harrowdata/harrow/transforms/discover"
+	"github.com/harrowdata/harrow/transforms/fetch"
+	"github.com/harrowdata/harrow/transforms/parse"
+	"github.com/harrowdata/harrow/transforms/parts"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
+	"github.com/harrowdata/harrow/transforms/upsert"
+)
+
+// Plan is what a run's pipeline is composed from; it is derived from run.json
+// alone, so a resumed run composes the same.
+type Plan struct {
+	Workspace string
+	Run       lakeio.Run
+	Job       harrow.Job
+	Types     []harrow.RecordType
+	LastEnd   time.Time // when the job's run before this process ended
+	Until     string    // last stage to run; empty: all
+}
+
+// env says where a stage's output goes, and whose it is: a stage taken over
+// from another run lives there.
+func (p Plan) env(stage string) engine.Env {
+	return engine.Env{Workspace: p.Workspace, Job: p.Run.Job, Run: p.Run.Source(stage), Stage: stage,
+		Memory: int64(p.Job.Limits.Memory), Spill: p.Job.Limits.Spill, Shards: p.Run.Shards}
+}
+
+// Harvest composes the whole job:
+//
+//	seeds ─► discover ─► fetch ─► parse ─► refine ─► load
+//
+// Each line is a stage, and what it returns is committed.
+func Harvest(s beam.Scope, p Plan) {
+	stages := []func(s beam.Scope, in parts.Collection) parts.Collection{p.discover, p.fetch, p.parse, p.refine, p.load}
+	var out parts.Collection
+	for i, stage := range lakeio.Stages {
+		if p.Run.Source(stage) != p.Run.ID {
+			out = p.takeOver(s, stage)
+			continue
+		}
+		out = stages[i](s, out)
+		if stage == p.Until {
+			return
+		}
+	}
+}
+
+// takeOver yields what another run committed for a stage.
+func (p Plan) takeOver(s beam.Scope, stage string) parts.Collection {
+	if stage != "fetch" {
+		return parts.Commit(s.Scope(stage), p.env(stage), parts.None(s))
+	}
+	var rounds []parts.Collection
+	for r := range p.Run.Rounds {
+		env := p.env(stage)
+		env.Stage = lakeio.FetchStage(r)
+		rounds = append(rounds, parts.Commit(s.Scope(env.Stage), env, parts.None(s)))
+	}
+	return parts.Flatten(s, rounds...)
+}
+
+func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
+	cfg := discover.Config{URLs: p.Job.Discover.Seeds.URLs, Previous: p.Run.Previous, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key}
+	lake := lakeio.Lake{Job: p.Run.Job, Run: p.Run.ID}
+	for _, in := range p.Run.Inputs {
+		cfg.Files = append(cfg.Files, discover.File{Name: in.Path, URI: lake.InputURI(in.Digest)})
+	}
+	return discover.Requests(s, p.env("discover"), cfg)
+}
+
+func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
+	out := fetch.Captures(s, p.env("fetch"), fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
+		Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, LastEnd: p.LastEnd}, requests)
+	return out.Captures
+}
+
+func (p Plan) parse(s beam.Scope, captures parts.Collection) parts.Collection {
+	cfg := parse.Config{Rules: p.Job.Parse, Types: p.Types, Canonical: p.Job.Discover.Canonical, Run: p.Run.ID}
+	cfg.Limits.Document = int64(p.Job.Limits.Document)
+	return parts.Commit(s, p.env("parse"), parse.Records(s, p.env("parse"), cfg, captures))
+}
+
+// refine takes each record through the steps its entry names; a record
+// without an entry goes on as it is.
+func (p Plan) refine(s beam.Scope, parsed parts.Collection) parts.Collection {
+	s, env := s.Scope("refine"), p.env("refine")
+	var outs []parts.Collection
+	for _, t := range p.Types {
+		rows := parsed.Of(lakeio.RecordsPrefix + t.Name)
+		if r, ok := p.Job.Refine[t.Name]; ok && len(r.Key) > 0 {
+			rows = dedup.ByKey(s.Scope(t.Name), env, dedup.Config{Record: t.Name, Key: r.Key, Keep: r.Keep, Columns: columnNames(t)}, rows)
+		}
+		outs = append(outs, rows)
+	}
+	return parts.Commit(s, env, outs...)
+}
+
+func columnNames(t harrow.RecordType) []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+func (p Plan) load(s beam.Scope, refined parts.Collection) parts.Collection {
+	cfg := upsert.Config{Load: p.Job.Load, Records: map[string]upsert.Record{}}
+	for name, r := range p.Job.Refine {
+		if len(r.Key) > 0 {
+			cfg.Records[name] = upsert.Record{Key: r.Key, Latest: r.Keep.Column}
+		}
+	}
+	return parts.Commit(s, p.env("load"), upsert.Rows(s, p.env("load"), cfg, refined))
+}
+
+// after reports whether stage a comes after stage b.
+func after(a, b string) bool { return slices.Index(lakeio.Stages, a) > slices.Index(lakeio.Stages, b) }

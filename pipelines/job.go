@@ -1,0 +1,98 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// ErrUsage: the command or the job file is wrong; nothing was started.
+var ErrUsage = errors.New("usage")
+
+// usage is an error that is ErrUsage without saying so.
+type usage struct{ error }
+
+func (usage) Is(target error) bool { return target == ErrUsage }
+
+func (u usage) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
+
+// Job is a job file that was read and checked.
+type Job struct {
+	harrow.Job
+	Types  []harrow.RecordType // of what its rules make
+	Source *jobfile.Source
+	Path   string
+}
+
+// ReadJob reads a job file and checks everything that can be checked without
+// network and stores: keys, types, globs, selectors, names of sinks and
+// extractors, secrets. All problems are reported, each as FILE:LINE:COL.
+func ReadJob(path string, params map[string]string) (*Job, error) {
+	job, source, err := jobfile.Read(path, params, jobfile.Options{
+		CheckSelector:    rules.CheckSelector,
+		CheckGlob:        func(p string) error { _, err := canon.CompileGlob(p); return err },
+		CheckHost:        func(p string) error { _, err := canon.CompileHostGlob(p); return err },
+		KnownSink:        func(name string) error { _, err := harrow.LookupSink(name); return err },
+		ExtractorRecords: extractorRecords,
+	})
+	if err != nil {
+		return nil, usage{err}
+	}
+	types, err := jobfile.RecordTypes(job, extractorRecords)
+	if err != nil {
+		return nil, usage{err}
+	}
+	if _, err := rules.Compile(job.Parse, types); err != nil {
+		return nil, usage{fmt.Errorf("%s: %w", path, err)}
+	}
+	if err := source.CheckSecrets(os.LookupEnv); err != nil {
+		return nil, usage{err}
+	}
+	return &Job{Job: *job, Types: types, Source: source, Path: path}, nil
+}
+
+func extractorRecords(use string, with json.RawMessage) ([]harrow.RecordType, error) {
+	f, err := harrow.LookupExtractor(use)
+	if err != nil {
+		return nil, err
+	}
+	e, err := f(with)
+	if err != nil {
+		return nil, err
+	}
+	return e.Records(), nil
+}
+
+// CheckStores asks every sink whether it could load the job's records, before
+// the first fetch.
+func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
+	for name, config := range job.Load {
+		f, err := harrow.LookupSink(name)
+		if err != nil {
+			return usage{err}
+		}
+		filled, err := jobfile.ResolveJSON(config, os.LookupEnv)
+		if err != nil {
+			return usage{fmt.Errorf("load.%s: %w", name, err)}
+		}
+		sink, err := f(filled, harrow.SinkEnv{Job: job.Name, Workspace: store.Local()})
+		if err != nil {
+			return usage{job.Source.Errorf("load."+name, "%v", err)}
+		}
+		err = sink.Check(ctx, job.Types)
+		if err = errors.Join(err, sink.Close()); err != nil {
+			return fmt.Errorf("load.%s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/runners"
+	"github.com/harrowdata/harrow/transforms/fetch/round"
+)
+
+// ErrStopped: the run was paused or interrupted; it can go on.
+var ErrStopped = round.ErrStopped
+
+// Request is what `harrow run` asks for.
+type Request struct {
+	JobFile   string
+	Workspace string
+	Params    map[string]string
+	Runner    string // empty: runners.Default
+	Run       string // "" (go on, or new), new, last or an id
+	From      string // first stage to run again; the others are the given run's
+	Until     string // last stage to run
+	Limit     int64  // requests per politeness key; 0: no limit
+	// Started is called when the run has its id and the lock.
+	Started func(lakeio.Lake, lakeio.Run)
+}
+
+// Result is how a run ended that did not fail.
+type Result struct {
+	Run     lakeio.Run
+	Exit    int    // 0, or 3 with the reason in Why
+	Why     string //
+	Resumed bool
+}
+
+// Run runs a job, or goes on with its unfinished run. When ctx ends, exchanges
+// in flight end, what was fetched is kept and the run can be resumed: the
+// error is ErrStopped. ErrUsage: nothing was started. lakeio.ErrLocked: another
+// run holds the job. Any other error: the run failed and can be resumed.
+func Run(ctx context.Context, req Request) (Result, error) {
+	if err := checkRequest(&req); err != nil {
+		return Result{}, err
+	}
+	job, err := ReadJob(req.JobFile, req.Params)
+	if err != nil {
+		return Result{}, err
+	}
+	store, err := openWorkspace(req.Workspace)
+	if err != nil {
+		return Result{}, err
+	}
+	d, err := decide(ctx, store, job, req)
+	if err != nil {
+		return Result{}, err
+	}
+	lake := lakeio.Lake{Store: store, Job: job.Name, Run: d.run.ID}
+	lock, err := lakeio.LockJob(ctx, lake, time.Now())
+	if err != nil {
+		return Result{}, err
+	}
+	res, err := locked(ctx, req, job, lake, d, lock)
+	return res, errors.Join(err, lock.Release(time.Now()))
+}
+
+func checkRequest(req *Request) error {
+	if req.Runner == "" {
+		req.Runner = runners.Default
+	}
+	if !slices.Contains(runners.Names(), req.Runner) {
+		return usagef("--runner %s is not built; want one of %v", req.Runner, runners.Names())
+	}
+	if req.Until != "" && !slices.Contains(lakeio.Stages, req.Until) {
+		return usagef("--until %s: want one of %v", req.Until, lakeio.Stages)
+	}
+	if req.From != "" && req.Until != "" && after(req.From, req.Until) {
+		return usagef("--from %s comes after --until %s", req.From, req.Until)
+	}
+	if req.Limit < 0 {
+		return usagef("--limit %d: want 0 or more", req.Limit)
+	}
+	return nil
+}
+
+func openWorkspace(uri string) (lakeio.Store, error) {
+	store, err := lakeio.Open(uri)
+	if err != nil && os.IsPermission(err) {
+		return nil, err
+	}
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			return nil, err
+		}
+		return nil, usage{err}
+	}
+	return store, nil
+}
+
+// locked does what needs the job lock: it prepares the run, runs it and
+// writes down how it ended.
+func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
+	if d.lastEnd.IsZero() {
+		d.lastEnd = lock.Prior().Ended
+	}
+	if err := prepare(ctx, job, lake, &d); err != nil {
+		return Result{}, err
+	}
+	res := Result{Run: d.run, Resumed: d.resumed}
+	if req.Started != nil {
+		req.Started(lake, d.run)
+	}
+	p, err := plan(lake.Store, d, job.Types, req.Until)
+	if err != nil {
+		return res, err
+	}
+	before := time.Now()
+	err = execute(ctx, req, lake, p)
+	if err == nil {
+		res.Exit, res.Why, err = verdict(ctx, lake, p)
+	}
+	// The context may be over, but how the run ended must be written.
+	end := context.WithoutCancel(ctx)
+	elapsed, eerr := stageTimes(end, lake, p, before)
+	run, werr := lakeio.ChangeRun(end, lake.Store, lake.Job, lake.Run, func(r *lakeio.Run) error {
+		r.State, r.Exit, r.Error, r.EndedAt = endState(req, err), exitOf(res, err), "", time.Now().UTC()
+		if err != nil {
+			r.Error = err.Error()
+		}
+		if r.Elapsed == nil {
+			r.Elapsed = map[string]int64{}
+		}
+		for stage, ms := range elapsed {
+			r.Elapsed[stage] += ms
+		}
+		return nil
+	})
+	if werr == nil {
+		res.Run = run
+	}
+	return res, errors.Join(err, eerr, werr)
+}
+
+func endState(req Request, err error) lakeio.State {
+	switch {
+	case errors.Is(err, ErrStopped):
+		return lakeio.Paused
+	case err != nil:
+		return lakeio.Broken
+	case req.Until != "" && req.Until != lakeio.Stages[len(lakeio.Stages)-1]:
+		return lakeio.Paused
+	}
+	return lakeio.Done
+}
+
+func exitOf(res Result, err error) int {
+	switch {
+	case errors.Is(err, ErrStopped):
+		return 130
+	case err != nil:
+		return 1
+	}
+	return res.Exit
+}
+
+// prepare writes a new run, or makes an old one active again.
+func prepare(ctx context.Context, job *Job, lake lakeio.Lake, d *decision) error {
+	last, err := lakeio.LastRun(ctx, lake.Store, lake.Job)
+	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
+		return err
+	}
+	if last.ID > d.run.ID {
+		return fmt.Errorf("job %s: run %s began meanwhile; try again", lake.Job, last.ID)
+	}
+	if err := CheckStores(ctx, job, lake.Store); err != nil {
+		return err
+	}
+	if d.resumed {
+		if err := lake.ClearStop(ctx); err != nil {
+			return err
+		}
+		d.run, err = lakeio.ChangeRun(ctx, lake.Store, lake.Job, lake.Run, func(r *lakeio.Run) error {
+			r.State, r.Error, r.EndedAt = lakeio.Active, "", time.Time{}
+			return nil
+		})
+		return err
+	}
+	if last.ID != "" && last.State != lakeio.Done {
+		// Its holder is dead, or this process would not have the lock.
+		old := lakeio.Lake{Store: lake.Store, Job: lake.Job, Run: last.ID}
+		if err := old.Stop(ctx, "run "+lake.Run+" took the job"); err != nil {
+			return err
+		}
+	}
+	for _, f := range d.inputs {
+		in, err := lake.CopyInput(ctx, f.path, f.name)
+		if err != nil {
+			return err
+		}
+		d.run.Inputs = append(d.run.Inputs, in)
+	}
+	if err := lakeio.CreateRun(ctx, lake.Store, d.run); err != nil {
+		return err
+	}
+	return nil
+}
+
+// execute runs the pipeline and watches the stop file.
+func execute(ctx context.Context, req Request, lake lakeio.Lake, p Plan) error {
+	pipeline, root := beam.NewPipelineWithRoot()
+	Harvest(root, p)
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); watchStop(ctx, lake, cancel) }()
+	err := runners.Execute(ctx, req.Runner, pipeline)
+	stopped := ctx.Err() != nil
+	cancel(nil)
+	<-watched
+	// A runner that gave up may leave bundles behind: what they fetched is
+	// appended, and they let go of the job.
+	err = errors.Join(err, round.Shutdown(lake))
+	if err != nil {
+		if file, serr := lake.Stopped(context.WithoutCancel(ctx)); stopped || file || serr != nil {
+			return fmt.Errorf("%w: %w", ErrStopped, err)
+		}
+	}
+	return err
+}
+
+// watchStop ends the context when the run is asked to stop.
+func watchStop(ctx context.Context, lake lakeio.Lake, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if stopped, err := lake.Stopped(ctx); stopped || err != nil {
+				cancel(errors.Join(ErrStopped, err))
+				return
+			}
+		}
+	}
+}
+
+// verdict says how a run that came through is to be judged.
+func verdict(ctx context.Context, lake lakeio.Lake, p Plan) (exit int, why string, err error) {
+	deferred := int64(0)
+	for n := range p.Run.Rounds {
+		if p.Run.Source("fetch") != p.Run.ID {
+			break
+		}
+		m, err := lake.Manifest(ctx, lakeio.FetchStage(n))
+		if errors.Is(err, lakeio.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return 0, "", err
+		}
+		deferred += m.Tables[lakeio.DeferredRequests.Name()].Rows
+	}
+	if deferred > 0 {
+		return 3, fmt.Sprintf("%d requests were deferred: the next run asks them first", deferred), nil
+	}
+	return 0, "", nil
+}
+
+// stageTimes reckons from the manifests what each stage took since before.
+func stageTimes(ctx context.Context, lake lakeio.Lake, p Plan, before time.Time) (map[string]int64, error) {
+	elapsed := map[string]int64{}
+	for _, stage := range lakeio.Stages {
+		names := []string{stage}
+		if stage == "fetch" {
+			names = nil
+			for n := range p.Run.Rounds {
+				names = append(names, lakeio.FetchStage(n))
+			}
+		}
+		for _, name := range names {
+			m, err := lake.Manifest(ctx, name)
+			if errors.Is(err, lakeio.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return elapsed, err
+			}
+			if m.At.After(before) {
+				elapsed[stage] += m.At.Sub(before).Milliseconds()
+				before = m.At
+			}
+		}
+	}
+	return elapsed, nil
+}

@@ -1,0 +1,38 @@
+// Package runners is how a pipeline reaches a machine. It knows no transform.
+package runners
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+)
+
+// Default is the runner that a run uses unless told otherwise.
+const Default = "direct"
+
+// Names lists the runners that are built.
+func Names() []string { return []string{"direct", "prism"} }
+
+// InProcess reports whether a runner's workers live in this process.
+func InProcess(name string) bool { return name == "direct" || name == "prism" }
+
+// Execute runs the pipeline to its end. An error says which bundle failed;
+// what the run has committed stays.
+func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
+	var err error
+	switch name {
+	case "direct":
+		_, err = direct.Execute(ctx, p)
+	case "prism":
+		_, err = prism.Execute(ctx, p)
+	default:
+		return fmt.Errorf("runner %q is not built; want one of %v", name, Names())
+	}
+	if err != nil {
+		return fmt.Errorf("runner %s: %w", name, err)
+	}
+	return nil
+}
