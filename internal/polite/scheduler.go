@@ -230,7 +230,7 @@ func (s *Scheduler) Finish(name string, now time.Time, o Observation) {
 
 func (s *Scheduler) failed(k *key, now time.Time, o Observation) {
 	k.fails++
-	if now.Add(-o.Latency).Before(k.openedAt) {
+	if !k.openedAt.IsZero() && !now.Add(-o.Latency).After(k.openedAt) {
 		return // started before the breaker opened: says nothing new
 	}
 	if s.cfg.Failures > 0 && (k.trial || k.fails >= s.cfg.Failures) {
