@@ -67,13 +67,19 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 		p.sched.AtLeast(name, delay)
 	}
 	p.mu.Unlock()
-	if err := read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, nil) }); err != nil {
+	skipped := map[string]int64{}
+	skip := func(reason string) { skipped[reason]++ }
+	if err := read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, skip) }); err != nil {
 		return err
 	}
 	if err := p.loadLinks(ctx, s, rec); err != nil {
 		return err
 	}
-	return p.loaded(s)
+	if len(rec.Rolls) > 0 {
+		clear(skipped) // counted by the roll of the owner that came first
+	}
+	p.loaded(s, skipped)
+	return nil
 }
 
 // loadSeen marks what earlier rounds and earlier owners have captured; it
@@ -195,19 +201,18 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 
 // loaded lets the shard end. One with nothing left to do ends at once, and as
 // every other by the writer's hand: its roll goes first.
-func (p *Process) loaded(s *shard) error {
+func (p *Process) loaded(s *shard, skipped map[string]int64) {
 	p.mu.Lock()
 	s.loaded = true
 	if p.stopping {
 		p.mu.Unlock()
-		return nil
+		return
 	}
 	p.flying.Add(1)
 	p.mu.Unlock()
 	defer p.flying.Done()
-	p.results <- &result{shard: s}
+	p.results <- &result{shard: s, skipped: skipped}
 	p.poke()
-	return nil
 }
 
 // finish marks a shard done and ends its wait.
@@ -216,6 +221,10 @@ func (p *Process) finish(s *shard) error {
 	bound, wall := p.bound(s), p.elapsed()
 	p.mu.Unlock()
 	err := s.at.Finish(p.ctx, s.owner, bound, wall)
+	if errors.Is(err, lakeio.ErrLost) {
+		p.lose(s, err)
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end(s, err)

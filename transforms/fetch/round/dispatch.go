@@ -1,11 +1,13 @@
 package round
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 // dispatch starts exchanges until starts end. An exchange takes its memory
@@ -38,7 +40,10 @@ func (p *Process) dispatch() {
 
 func (p *Process) fly(it *item, reservation *httpfetch.Reservation) {
 	defer p.flying.Done()
-	if err := p.exchange(it, reservation); err != nil {
+	switch err := p.exchange(it, reservation); {
+	case errors.Is(err, lakeio.ErrLost):
+		p.lose(it.shard, err)
+	case err != nil:
 		p.stop(err)
 	}
 }
@@ -178,7 +183,7 @@ func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
 			p.sched.Pending(k.name, 0)
 			continue
 		}
-		if it.Robots == "" {
+		if it.Robots == "" && !k.shard.closed {
 			ended = append(ended, it.deferred(k.dead, now))
 		}
 	}
@@ -228,7 +233,7 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	}
 	defer p.pending(k)
 	switch {
-	case it == nil:
+	case it == nil, k.shard.closed:
 		return nil, nil, nil
 	case k.dead != "" && it.Robots == "":
 		return nil, it.deferred(k.dead, now), nil

@@ -191,6 +191,20 @@ func (p *Process) end(s *shard, err error) {
 	}
 }
 
+// lose gives up a shard that has another owner: what is left of it is the
+// other's.
+func (p *Process) lose(s *shard, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(s, errors.Join(ErrStopped, err))
+	for _, k := range p.keys {
+		if k.shard == s {
+			p.kill(k, "lost")
+		}
+	}
+	p.poke()
+}
+
 // free closes what the process holds on disk and network.
 func (p *Process) free() error {
 	var errs []error
@@ -277,18 +291,20 @@ func (p *Process) keyOf(u canon.URL, s *shard) *key {
 // firstStart keeps a key from being asked sooner than somebody else's last
 // start allows: a former owner of the shard, an earlier round, the run before.
 func (p *Process) firstStart(k *key) {
-	now, delay := time.Now(), p.sched.Limits(k.name).Delay
-	switch last, known := p.recall.lastStart(k.name); {
-	case known:
+	now := time.Now()
+	last, known := p.recall.lastStart(k.name)
+	if known {
 		p.sched.AtLeast(k.name, last.delay)
-		p.sched.NotBefore(k.name, last.at.Add(max(last.delay, delay)), polite.Delay)
+	}
+	delay := p.sched.Limits(k.name).Delay
+	switch {
 	case k.shard.epoch > 1:
 		p.sched.NotBefore(k.name, now.Add(max(delay, time.Second)), polite.Cautious)
+		p.sched.Slow(k.name, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
+	case known:
+		p.sched.NotBefore(k.name, last.at.Add(delay), polite.Delay)
 	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < time.Minute:
 		p.sched.NotBefore(k.name, now.Add(delay), polite.Delay)
-	}
-	if k.shard.epoch > 1 {
-		p.sched.Slow(k.name, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
 	}
 }
 

@@ -89,6 +89,9 @@ func (w *writer) abort() {
 
 func (w *writer) add(res *result) error {
 	s := res.shard
+	if w.p.given(s) {
+		return res.drop()
+	}
 	r, ok := w.rolls[s]
 	if !ok && !res.empty() {
 		w.seq[s]++
@@ -106,14 +109,16 @@ func (w *writer) add(res *result) error {
 			return err
 		}
 	}
-	if last {
+	if last && !w.p.given(s) {
 		return w.p.finish(s)
 	}
 	return w.settle()
 }
 
 // empty reports whether the result only asks whether its shard is through.
-func (r *result) empty() bool { return r.capture == nil && r.exchange == nil }
+func (r *result) empty() bool {
+	return r.capture == nil && r.exchange == nil && len(r.skipped) == 0
+}
 
 // settle squares what the rolls hold with the share of open batches. When the
 // share is spent the largest is encoded early; when that frees nothing, it is
@@ -172,13 +177,19 @@ func (w *writer) close(r *roll) error {
 		r.abort()
 		return err
 	}
-	if err := r.shard.at.Append(w.p.ctx, r.shard.owner, out); err != nil {
-		if errors.Is(err, lakeio.ErrLost) {
-			return errors.Join(ErrStopped, err)
-		}
-		return err
+	err = r.shard.at.Append(w.p.ctx, r.shard.owner, out)
+	if errors.Is(err, lakeio.ErrLost) {
+		w.p.lose(r.shard, err)
+		return nil
 	}
-	return nil
+	return err
+}
+
+// given reports whether the shard is done or given up: nothing more counts.
+func (p *Process) given(s *shard) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.closed
 }
 
 // through counts the end of a request, if it is one, and reports whether the
