@@ -1,0 +1,74 @@
+package command
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// workspaceFlag is where a job's runs live.
+type workspaceFlag struct {
+	Workspace string `help:"Folder that holds the jobs' runs and data." placeholder:"DIR" env:"HARROW_WORKSPACE" default:"${workspace}"`
+}
+
+// paramFlag fills ${param.NAME} of a job file in.
+type paramFlag struct {
+	Param []string `help:"Fill in $${param.NAME} of the job file." placeholder:"NAME=VALUE" sep:"none"`
+}
+
+func (p paramFlag) params() (map[string]string, error) {
+	params := map[string]string{}
+	for _, text := range p.Param {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, view.Usagef("--param %s: want NAME=VALUE", text)
+		}
+		params[name] = value
+	}
+	return params, nil
+}
+
+// runFlags name a run to look at.
+type runFlags struct {
+	workspaceFlag
+	Job   string `help:"Job: its name or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
+	RunID string `name:"run" help:"Run: last, or an id that harrow ls names." placeholder:"last|ID" default:"last"`
+}
+
+// open finds the run.
+func (f runFlags) open(e *env) (view.Run, error) {
+	store, job, err := f.find(e)
+	if err != nil {
+		return view.Run{}, err
+	}
+	return view.FindRun(e.ctx, store, job, f.RunID)
+}
+
+func (f runFlags) find(e *env) (lakeio.Store, string, error) {
+	store, err := view.Open(f.Workspace)
+	if err != nil {
+		return nil, "", err
+	}
+	job, err := view.FindJob(e.ctx, store, f.Job)
+	return store, job, err
+}
+
+// terminal reports whether w is one, and how to learn its width.
+func terminal(w io.Writer) (is bool, width func() int) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return false, func() int { return 0 }
+	}
+	return true, func() int {
+		n, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+}

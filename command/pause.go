@@ -1,0 +1,65 @@
+package command
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+type pauseCmd struct {
+	workspaceFlag
+	Job    string `arg:"" name:"job.yaml" help:"Job file, or the name of a job."`
+	NoWait bool   `help:"Don't wait until the run has drained."`
+}
+
+// drainPoll is how often the lock is looked at while a run drains.
+const drainPoll = 200 * time.Millisecond
+
+// Run implements the command.
+func (c *pauseCmd) Run(e *env) error {
+	store, err := view.Open(c.Workspace)
+	if err != nil {
+		return err
+	}
+	job, err := view.FindJob(e.ctx, store, c.Job)
+	if err != nil {
+		return err
+	}
+	holder, err := view.Held(store, job)
+	if err != nil {
+		return err
+	}
+	if holder == nil {
+		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", job)
+		return err
+	}
+	lake := lakeio.Lake{Store: store, Job: job, Run: holder.Run}
+	if err := lake.Stop(e.ctx, "harrow pause"); err != nil {
+		return err
+	}
+	if c.NoWait {
+		_, err := fmt.Fprintf(e.stdout, "run %s was asked to stop\n", holder.Run)
+		return err
+	}
+	fmt.Fprintf(e.stderr, "run %s drains\n", holder.Run)
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for {
+		now, err := view.Held(store, job)
+		if err != nil {
+			return err
+		}
+		if now == nil || now.Run != holder.Run {
+			break
+		}
+		select {
+		case <-e.ctx.Done():
+			return e.ctx.Err()
+		case <-tick.C:
+		}
+	}
+	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
+	return err
+}

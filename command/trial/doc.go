@@ -1,0 +1,247 @@
+// Package trial takes one URL through a whole job and stores nothing: what
+// `harrow try` shows. It asks as a run would: robots.txt first, each host's
+// delay between two starts, every hop of a redirect held against scope and
+// robots.txt again. It asks once; nothing is repeated.
+package trial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/rules"
+)
+
+// ErrURL: what was given is no URL that could be asked for.
+var ErrURL = errors.New("not a URL to try")
+
+// Config says which job a URL is tried with.
+type Config struct {
+	Job   harrow.Job // with defaults
+	Types []harrow.RecordType
+	Hosts []string                                   // scope's hosts where the job names none: the seeds'
+	Env   jobfile.Env                                // secrets of fetch.headers
+	Sleep func(context.Context, time.Duration) error // nil: waits
+	Wait  func(key string, d time.Duration)          // is told of waits over a second; may be nil
+}
+
+// Verdict is a decision and the rule it goes back to.
+type Verdict struct {
+	OK  bool   `json:"ok"`
+	Why string `json:"why"`
+}
+
+// Hop is one address on the way to the answer.
+type Hop struct {
+	URL       string   `json:"url"`
+	Scope     Verdict  `json:"scope"`
+	Robots    *Verdict `json:"robots"` // null: not asked
+	Status    int      `json:"status,omitempty"`
+	Location  string   `json:"location,omitempty"`
+	ElapsedMS int64    `json:"elapsed_ms,omitempty"`
+	Error     string   `json:"error,omitempty"`
+}
+
+// Report is what became of a URL.
+type Report struct {
+	Given       string         `json:"given"`
+	URL         string         `json:"url"` // canonical
+	ID          harrow.ID      `json:"id"`
+	Key         string         `json:"key"` // politeness key
+	Hops        []Hop          `json:"hops"`
+	Outcome     harrow.Outcome `json:"outcome"`
+	Class       harrow.Class   `json:"class,omitempty"`
+	Code        string         `json:"code,omitempty"`
+	Status      int32          `json:"status"`
+	FinalURL    string         `json:"final_url"`
+	ContentType string         `json:"content_type"`
+	BodyBytes   int64          `json:"body_bytes"`
+	Digest      string         `json:"digest"`
+	Truncated   bool           `json:"truncated"`
+	RemoteAddr  string         `json:"remote_addr"`
+	ElapsedMS   int64          `json:"elapsed_ms"` // of the last exchange
+	Records     []Record       `json:"records"`
+	Fields      []Field        `json:"fields"`
+	Rejects     []Reject       `json:"rejects"`
+	Links       *Links         `json:"links"` // null: the page is not looked into for links
+}
+
+// Record is one row that a rule got out of the page.
+type Record struct {
+	Record  string          `json:"record"`
+	Rule    string          `json:"rule"`
+	Ordinal int64           `json:"ordinal"`
+	Values  json.RawMessage `json:"values"` // its data columns, as cat writes them
+}
+
+// Field is what a field of a row came to; see [rules.FieldTrace].
+type Field struct {
+	Record   string `json:"record"`
+	Rule     string `json:"rule"`
+	Row      int    `json:"row"`
+	Field    string `json:"field"`
+	Selector string `json:"selector"`
+	Raw      any    `json:"raw"`
+	Value    any    `json:"value"`
+	Note     string `json:"note"`
+}
+
+// Reject is a dead letter that a run would write.
+type Reject struct {
+	Class  harrow.Class `json:"class"`
+	Code   string       `json:"code"`
+	Reason string       `json:"reason"`
+	Record string       `json:"record,omitempty"`
+	Field  string       `json:"field,omitempty"`
+	Value  string       `json:"value,omitempty"`
+}
+
+// Links is what the follow rules found.
+type Links struct {
+	Taken    int            `json:"taken"`     // different ones, in scope
+	NotTaken map[string]int `json:"not_taken"` // by reason
+	First    []string       `json:"first"`     // of those taken
+	Problem  string         `json:"problem,omitempty"`
+}
+
+// firstLinks is how many links a report names.
+const firstLinks = 10
+
+// trier holds what trying needs.
+type trier struct {
+	cfg       Config
+	canon     *canon.Canonicalizer
+	scope     *canon.Scope
+	seeds     map[canon.URL]bool
+	client    *httpfetch.Client
+	overrides *canon.HostGlobs
+	limits    []harrow.PolitenessLimits
+	product   string
+	policies  map[string]*policy       // by origin
+	starts    map[string]time.Time     // of the last exchange, by key
+	delays    map[string]time.Duration // what robots.txt asks for, by key
+}
+
+// URL tries one URL. The error is [ErrURL], one of the job's, or ctx's; what
+// goes wrong with the URL is in the report.
+func URL(ctx context.Context, cfg Config, raw string) (*Report, error) {
+	t, err := newTrier(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer t.client.Close()
+	u, err := t.canon.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrURL, raw, err)
+	}
+	r := &Report{Given: raw, URL: u.String(), ID: canon.ID("GET", u.String(), nil, nil), Key: t.key(u),
+		Records: []Record{}, Fields: []Field{}, Rejects: []Reject{}}
+	page, err := t.fetch(ctx, u, r)
+	if err != nil || page == nil {
+		return r, err
+	}
+	return r, t.read(ctx, *page, r)
+}
+
+func newTrier(cfg Config) (*trier, error) {
+	d, f := cfg.Job.Discover, cfg.Job.Fetch
+	t := &trier{cfg: cfg, seeds: map[canon.URL]bool{}, policies: map[string]*policy{}, starts: map[string]time.Time{},
+		delays: map[string]time.Duration{}, product: robots.ProductToken(f.UserAgent)}
+	if t.cfg.Sleep == nil {
+		t.cfg.Sleep = sleep
+	}
+	var err error
+	if t.canon, err = canon.New(canon.Policy{Strip: d.Canonical.Strip, SortQuery: d.Canonical.SortQuery}); err != nil {
+		return nil, err
+	}
+	for _, text := range d.Seeds.URLs {
+		if u, err := t.canon.Parse(text); err == nil {
+			t.seeds[u] = true
+		}
+	}
+	hosts := d.Scope.Hosts
+	if len(hosts) == 0 {
+		hosts = cfg.Hosts
+	}
+	if t.scope, err = canon.NewScope(canon.ScopeConfig{Hosts: hosts, Include: d.Scope.Include, Exclude: d.Scope.Exclude}); err != nil {
+		return nil, err
+	}
+	patterns := slices.Sorted(maps.Keys(f.Politeness.Overrides))
+	if t.overrides, err = canon.CompileHostGlobs(patterns); err != nil {
+		return nil, err
+	}
+	for _, p := range patterns {
+		t.limits = append(t.limits, f.Politeness.Overrides[p])
+	}
+	t.client, err = newClient(cfg)
+	return t, err
+}
+
+func newClient(cfg Config) (*httpfetch.Client, error) {
+	f := cfg.Job.Fetch
+	var headers []harrow.Header
+	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
+		value, err := jobfile.Resolve(f.Headers[name], cfg.Env)
+		if err != nil {
+			return nil, fmt.Errorf("fetch.headers.%s: %w", name, err)
+		}
+		headers = append(headers, harrow.Header{Name: name, Value: value})
+	}
+	return httpfetch.New(httpfetch.Config{UserAgent: f.UserAgent, Timeout: time.Duration(f.Timeout), MaxBody: int64(f.MaxBody), Headers: headers,
+		Resolve: f.Resolve, AllowPrivate: f.AllowPrivateNetworks, InFlight: 1, SpillDir: cfg.Job.Limits.Spill},
+		memory.NewShare("try", 16<<20))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (t *trier) key(u canon.URL) string {
+	kind := t.cfg.Job.Fetch.Politeness.Key
+	if kind == harrow.KeyIP {
+		kind = harrow.KeyHost // one exchange at a time: nothing depends on it
+	}
+	return canon.Key(kind, u)
+}
+
+// inScope says whether a run would go to a URL, and why.
+func (t *trier) inScope(u canon.URL) Verdict {
+	if t.seeds[u] {
+		return Verdict{true, "a seed: always in scope"}
+	}
+	ok, reason, rule := t.scope.Check(u)
+	switch {
+	case ok && rule == "":
+		return Verdict{true, "no rule is against it"}
+	case ok:
+		return Verdict{true, fmt.Sprintf("%q takes it in", rule)}
+	case rule != "":
+		return Verdict{false, fmt.Sprintf("%s %q leaves it out", reason, rule)}
+	}
+	return Verdict{false, fmt.Sprintf("no %s pattern matches", reason)}
+}
+
+// newFollower compiles the follow rules; nil where there are none.
+func (t *trier) newFollower() (*rules.Follower, error) {
+	if len(t.cfg.Job.Discover.Follow) == 0 {
+		return nil, nil
+	}
+	return rules.CompileFollow(t.cfg.Job.Discover.Follow)
+}

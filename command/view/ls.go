@@ -1,0 +1,233 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// JobState is what ls tells of a job.
+type JobState struct {
+	Job    string     `json:"job"`
+	Holder *Holder    `json:"holder"` // who holds the job now; null: nobody
+	Runs   []RunState `json:"runs"`   // oldest first
+	Older  int        `json:"older"`  // runs that are not listed
+}
+
+// Holder is who holds a job.
+type Holder struct {
+	Run   string    `json:"run"`
+	Host  string    `json:"host"`
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+}
+
+// RunState is what ls tells of a run.
+type RunState struct {
+	Run       string           `json:"run"`
+	State     string           `json:"state"` // running, interrupted, paused, failed, done
+	Exit      *int             `json:"exit"`  // of the last process; null while there is one, or where it died
+	Error     string           `json:"error,omitempty"`
+	CreatedAt time.Time        `json:"created_at"`
+	EndedAt   *time.Time       `json:"ended_at"`
+	Parent    string           `json:"parent,omitempty"`
+	From      string           `json:"from,omitempty"`
+	Limit     int              `json:"limit,omitempty"`
+	Elapsed   map[string]int64 `json:"elapsed_ms,omitempty"` // per stage, fetch's rounds together
+	Stages    []StageState     `json:"stages"`
+}
+
+// StageState is what ls tells of a stage; fetch has one a round.
+type StageState struct {
+	Stage     string                `json:"stage"`
+	State     string                `json:"state"`         // committed, or waiting: not yet
+	Run       string                `json:"run,omitempty"` // whose it is, where that is another run
+	Committed *time.Time            `json:"committed_at"`
+	Tables    map[string]TableState `json:"tables,omitempty"`
+}
+
+// TableState counts what a stage committed of a table.
+type TableState struct {
+	Rows  int64 `json:"rows"`
+	Parts int64 `json:"parts"`
+	Bytes int64 `json:"bytes"` // of the files
+	Raw   int64 `json:"raw"`   // before compression
+}
+
+// List tells of every job of a workspace, or of one, and its newest runs; last
+// is how many, 0: all.
+func List(ctx context.Context, store lakeio.Store, only string, last int) ([]JobState, error) {
+	jobs, err := lakeio.Jobs(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	if only != "" {
+		if only, err = FindJob(ctx, store, only); err != nil {
+			return nil, err
+		}
+		jobs = []string{only}
+	}
+	states := make([]JobState, 0, len(jobs))
+	for _, job := range jobs {
+		st, err := listJob(ctx, store, job, last)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, st)
+	}
+	return states, nil
+}
+
+func listJob(ctx context.Context, store lakeio.Store, job string, last int) (JobState, error) {
+	st := JobState{Job: job, Runs: []RunState{}}
+	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job})
+	if err != nil {
+		return st, err
+	}
+	if held {
+		st.Holder = &Holder{Run: h.Run, Host: h.Host, PID: h.PID, Since: h.Since}
+	}
+	ids, err := lakeio.Runs(ctx, store, job)
+	if err != nil {
+		return st, err
+	}
+	if last > 0 && len(ids) > last {
+		st.Older = len(ids) - last
+		ids = ids[st.Older:]
+	}
+	for _, id := range ids {
+		r, err := lakeio.ReadRun(ctx, store, job, id)
+		if err != nil {
+			return st, err
+		}
+		run := Run{Run: r, Store: store}
+		rs, err := run.state(ctx, st.Holder)
+		if err != nil {
+			return st, err
+		}
+		st.Runs = append(st.Runs, rs)
+	}
+	return st, nil
+}
+
+func (r Run) state(ctx context.Context, holder *Holder) (RunState, error) {
+	st := RunState{Run: r.ID, State: string(r.State), Error: r.Error, CreatedAt: r.CreatedAt, Parent: r.Parent, From: r.From,
+		Limit: r.Limit, Elapsed: r.Elapsed}
+	switch {
+	case holder != nil && holder.Run == r.ID:
+		st.State = "running"
+	case r.State == lakeio.Active:
+		st.State = "interrupted" // its process died; it can go on
+	default:
+		st.Exit, st.EndedAt = new(r.Exit), new(r.EndedAt)
+	}
+	for _, name := range r.StageNames() {
+		s := StageState{Stage: name, State: "waiting"}
+		if owner := r.Source(base(name)); owner != r.ID {
+			s.Run = owner
+		}
+		m, ok, err := r.manifest(ctx, name)
+		if err != nil {
+			return st, err
+		}
+		if ok {
+			s.State, s.Committed, s.Tables = "committed", new(m.At), map[string]TableState{}
+			for table, c := range m.Tables {
+				s.Tables[table] = TableState{c.Rows, c.Parts, c.Bytes, c.Raw}
+			}
+		}
+		st.Stages = append(st.Stages, s)
+	}
+	return st, nil
+}
+
+// WriteList writes what List found for people.
+func WriteList(w io.Writer, jobs []JobState) error {
+	var b strings.Builder
+	if len(jobs) == 0 {
+		b.WriteString("no job has run here yet\n")
+	}
+	for _, j := range jobs {
+		fmt.Fprintf(&b, "job %s", j.Job)
+		if h := j.Holder; h != nil {
+			fmt.Fprintf(&b, ", held by run %s: process %d on %s since %s", h.Run, h.PID, Printable(h.Host), clock(h.Since))
+		}
+		b.WriteString("\n")
+		if j.Older > 0 {
+			fmt.Fprintf(&b, "  %d older runs; --last 0 lists all\n", j.Older)
+		}
+		for _, r := range j.Runs {
+			r.write(&b)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r RunState) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  run %s  %s", r.Run, r.State)
+	if r.Exit != nil {
+		fmt.Fprintf(b, ", exit %d", *r.Exit)
+	}
+	fmt.Fprintf(b, ", begun %s", clock(r.CreatedAt))
+	if r.EndedAt != nil && !r.EndedAt.IsZero() {
+		fmt.Fprintf(b, ", ended %s", clock(*r.EndedAt))
+	}
+	if r.From != "" {
+		fmt.Fprintf(b, ", from %s of run %s", r.From, r.Parent)
+	}
+	if r.Limit > 0 {
+		fmt.Fprintf(b, ", limit %d", r.Limit)
+	}
+	b.WriteString("\n")
+	if r.Error != "" && r.State == string(lakeio.Broken) {
+		fmt.Fprintf(b, "    error      %s\n", Truncate(Cause(r.Error), 300))
+	}
+	for _, s := range r.Stages {
+		line := fmt.Sprintf("    %-9s  %-9s  %7s  %s", s.Stage, s.State, r.took(s.Stage), rowsOf(s.Tables))
+		if s.Run != "" {
+			line = strings.TrimRight(line, " ") + "  (of run " + s.Run + ")"
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+// took is a stage's time; the rounds of fetch have one together, which stands
+// at the first.
+func (r RunState) took(stage string) string {
+	ms, ok := r.Elapsed[stage]
+	if stage == lakeio.FetchStage(0) {
+		ms, ok = r.Elapsed["fetch"]
+	}
+	if !ok {
+		return ""
+	}
+	return Took(time.Duration(ms) * time.Millisecond)
+}
+
+func rowsOf(tables map[string]TableState) string {
+	var words []string
+	for _, name := range sortedKeys(tables) {
+		words = append(words, fmt.Sprintf("%s %s", name, Count(tables[name].Rows)))
+	}
+	return strings.Join(words, ", ")
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// Held reports who holds a job now, nil for nobody.
+func Held(store lakeio.Store, job string) (*Holder, error) {
+	if store.Local() == "" {
+		return nil, errors.New("the job lock needs a local workspace")
+	}
+	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job})
+	if err != nil || !held {
+		return nil, err
+	}
+	return &Holder{Run: h.Run, Host: h.Host, PID: h.PID, Since: h.Since}, nil
+}

@@ -1,0 +1,282 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// Ending is what only the process knows of how a run ended.
+type Ending struct {
+	Exit    int
+	Why     string        // of exit 3 and 130
+	Resumed bool          // the run had begun before this process
+	Wall    time.Duration // of this process
+	CPU     time.Duration // user and system, of this process and the children it waited for
+	Cores   int
+}
+
+// Summary is what a run came to. Counts are of what is committed.
+type Summary struct {
+	Job          string                               `json:"job"`
+	Run          string                               `json:"run"`
+	State        string                               `json:"state"`
+	Exit         int                                  `json:"exit"`
+	Why          string                               `json:"why,omitempty"`
+	Resumed      bool                                 `json:"resumed"`
+	Taken        map[string]string                    `json:"taken_over,omitempty"` // stages of other runs
+	Requests     int64                                `json:"requests"`             // captures of all rounds
+	Kept         int64                                `json:"kept"`                 // captures of a round that has not committed: they count when the run goes on
+	Outcomes     map[string]int64                     `json:"outcomes"`
+	Records      map[string]Rows                      `json:"records"`
+	Load         map[string]map[string]*harrow.Counts `json:"load"` // by sink and record
+	Rejects      []RejectCount                        `json:"rejects"`
+	LinksNot     map[string]int64                     `json:"links_not_taken"`
+	Tables       map[string]TableState                `json:"tables"`
+	Elapsed      map[string]int64                     `json:"elapsed_ms"`
+	Efficiency   *Efficiency                          `json:"efficiency"` // null where nothing was fetched
+	WallMS       int64                                `json:"wall_ms"`
+	CPUMS        int64                                `json:"cpu_ms"`
+	CPUShare     float64                              `json:"cpu_utilisation"` // of all cores, 0 to 1
+	Cores        int                                  `json:"cores"`
+	SQLite       string                               `json:"sqlite,omitempty"` // path of the database
+	firstRecord  string                               // for an example
+	workspaceDir string
+}
+
+// Rows counts the rows of a record type.
+type Rows struct {
+	Parsed  int64  `json:"parsed"`
+	Refined *int64 `json:"refined"` // null while refine has not committed
+}
+
+// Efficiency says how near fetch came to the least time that politeness
+// allows: bound ÷ wall.
+type Efficiency struct {
+	BoundMS int64   `json:"bound_ms"`
+	WallMS  int64   `json:"wall_ms"`
+	Ratio   float64 `json:"ratio"`
+}
+
+// Summarize reads what a run came to.
+func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
+	s := Summary{Job: r.Run.Job, Run: r.ID, State: string(r.State), Exit: end.Exit, Why: end.Why, Resumed: end.Resumed, Taken: r.Sources,
+		Outcomes: map[string]int64{}, Records: map[string]Rows{}, Load: map[string]map[string]*harrow.Counts{}, LinksNot: map[string]int64{},
+		Tables: map[string]TableState{}, Elapsed: r.Elapsed, WallMS: end.Wall.Milliseconds(), CPUMS: end.CPU.Milliseconds(), Cores: end.Cores,
+		workspaceDir: r.Store.Local()}
+	if end.Wall > 0 && end.Cores > 0 {
+		s.CPUShare = end.CPU.Seconds() / end.Wall.Seconds() / float64(end.Cores)
+	}
+	for _, stage := range r.StageNames() {
+		m, ok, err := r.manifest(ctx, stage)
+		if err != nil {
+			return s, err
+		}
+		if ok {
+			s.add(stage, m, r.Source(base(stage)) == r.ID)
+		}
+	}
+	if err := r.outcomes(ctx, &s); err != nil {
+		return s, err
+	}
+	var err error
+	if s.Rejects, err = r.Rejects(ctx); err != nil {
+		return s, err
+	}
+	if err := r.shards(ctx, &s); err != nil {
+		return s, err
+	}
+	s.SQLite = r.sqlite()
+	if types, err := r.types(); err == nil && len(types) > 0 {
+		s.firstRecord = types[0].Name
+	}
+	return s, nil
+}
+
+// add takes over what a manifest says; own is false for a stage of another
+// run, whose bytes and counters are not this run's.
+func (s *Summary) add(stage string, m lakeio.Manifest, own bool) {
+	for name, c := range m.Tables {
+		record, isRecord := strings.CutPrefix(name, lakeio.RecordsPrefix)
+		rows := s.Records[record]
+		switch {
+		case isRecord && stage == "parse":
+			rows.Parsed += c.Rows
+			s.Records[record] = rows
+		case isRecord && stage == "refine":
+			rows.Refined = new(c.Rows)
+			s.Records[record] = rows
+		}
+		if own {
+			t := s.Tables[name]
+			s.Tables[name] = TableState{t.Rows + c.Rows, t.Parts + c.Parts, t.Bytes + c.Bytes, t.Raw + c.Raw}
+		}
+	}
+	if stage == "refine" { // a table without a row is not in the manifest
+		for record, rows := range s.Records {
+			if rows.Refined == nil {
+				rows.Refined = new(int64(0))
+				s.Records[record] = rows
+			}
+		}
+	}
+	if !own {
+		return
+	}
+	for name, n := range m.Counters {
+		if reason, ok := strings.CutPrefix(name, "links_not_taken."); ok {
+			s.LinksNot[reason] += n
+		} else if load, ok := strings.CutPrefix(name, "load."); ok {
+			s.addLoad(load, n)
+		}
+	}
+}
+
+// addLoad reads a counter SINK.RECORD.WHAT.
+func (s *Summary) addLoad(name string, n int64) {
+	words := strings.Split(name, ".")
+	if len(words) != 3 {
+		return
+	}
+	sink, record := words[0], words[1]
+	if s.Load[sink] == nil {
+		s.Load[sink] = map[string]*harrow.Counts{}
+	}
+	c := s.Load[sink][record]
+	if c == nil {
+		c = &harrow.Counts{}
+		s.Load[sink][record] = c
+	}
+	switch words[2] {
+	case "added":
+		c.Added += n
+	case "changed":
+		c.Changed += n
+	case "unchanged":
+		c.Unchanged += n
+	case "stale":
+		c.Stale += n
+	case "rejected":
+		c.Rejected += n
+	}
+}
+
+// outcomes counts the captures of the run's own rounds.
+func (r Run) outcomes(ctx context.Context, s *Summary) error {
+	if r.Source("fetch") != r.ID {
+		return nil
+	}
+	t, err := r.find(ctx, lakeio.Captures.Name(), "")
+	if errors.As(err, &errNotYet{}) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.each(ctx, t, func(b harrow.Batch, row int) error {
+		s.Requests++
+		s.Outcomes[textOf(b.Column("outcome"), row)]++
+		return nil
+	})
+}
+
+// shards reads what the shard records say: how fetching went, and what is kept
+// of rounds that have not committed.
+func (r Run) shards(ctx context.Context, s *Summary) error {
+	if r.Source("fetch") != r.ID {
+		return nil
+	}
+	var bound, wall time.Duration
+	for n := range r.Rounds {
+		_, committed, err := r.manifest(ctx, lakeio.FetchStage(n))
+		if err != nil {
+			return err
+		}
+		// Of each round the shard that politeness allows to end last, and the
+		// one that did.
+		var b, w time.Duration
+		err = r.eachShard(ctx, n, func(rec lakeio.ShardRecord) {
+			b, w = max(b, rec.Bound), max(w, rec.Wall)
+			if !committed {
+				s.Kept += captured(rec)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		bound, wall = bound+b, wall+w
+	}
+	if wall > 0 {
+		s.Efficiency = &Efficiency{bound.Milliseconds(), wall.Milliseconds(), bound.Seconds() / wall.Seconds()}
+	}
+	return nil
+}
+
+func (r Run) eachShard(ctx context.Context, round int, do func(lakeio.ShardRecord)) error {
+	lake := r.owner("fetch")
+	names, err := r.Store.List(ctx, lake.Stage(lakeio.FetchStage(round))+"/")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		shard, ok := shardNumber(name)
+		if !ok {
+			continue
+		}
+		rec, err := lakeio.FetchShard{Lake: lake, Round: round, Shard: shard}.Read(ctx)
+		if err != nil {
+			return err
+		}
+		do(rec)
+	}
+	return nil
+}
+
+// captured counts the captures in a shard's rolls.
+func captured(rec lakeio.ShardRecord) (n int64) {
+	for _, roll := range rec.Rolls {
+		for _, p := range roll.Parts {
+			if p.Table == lakeio.Captures.Name() {
+				n += p.Rows
+			}
+		}
+	}
+	return n
+}
+
+// shardNumber reads "shard-00017.json".
+func shardNumber(name string) (n int, ok bool) {
+	digits, ok := strings.CutPrefix(name, "shard-")
+	digits, ok2 := strings.CutSuffix(digits, ".json")
+	if !ok || !ok2 || digits == "" {
+		return 0, false
+	}
+	for _, d := range digits {
+		if d < '0' || d > '9' || n > 1<<20 {
+			return 0, false
+		}
+		n = 10*n + int(d-'0')
+	}
+	return n, true
+}
+
+// sqlite is the path of the database that the run loads into, or empty.
+func (r Run) sqlite() string {
+	config, ok := r.Job.Load["sqlite"]
+	if !ok || r.Store.Local() == "" {
+		return ""
+	}
+	path := sqlitePath(config)
+	if path == "" {
+		path = r.Run.Job + ".db"
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.Store.Local(), r.Run.Job, path)
+	}
+	return path
+}

@@ -1,0 +1,160 @@
+package view_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+func TestSummaryAddsUp(t *testing.T) {
+	l, r := full(t)
+	commit(t, l, "refine", nil, books(t, l, "refine", book{title: "refined"}))
+	commit(t, l, "load", map[string]int64{"load.sqlite.book.added": 1, "load.sqlite.book.changed": 2, "load.sqlite.book.unchanged": 3, "load.sqlite.book.stale": 4, "load.sqlite.book.rejected": 5, "parts": 9})
+	for shard, times := range [][2]time.Duration{{8 * time.Second, 9 * time.Second}, {5 * time.Second, 10 * time.Second}} {
+		f := lakeio.FetchShard{Lake: l, Round: 0, Shard: shard}
+		_, err := f.Take(t.Context(), "me")
+		check(t, err)
+		check(t, f.Finish(t.Context(), "me", times[0], times[1]))
+	}
+	s, err := r.Summarize(t.Context(), view.Ending{Exit: 3, Why: "1 requests were deferred", Resumed: true, Wall: 20 * time.Second, CPU: 10 * time.Second, Cores: 2})
+	check(t, err)
+	if s.Requests != 3 || s.Outcomes["fetched"] != 1 || s.Outcomes["gone"] != 1 || s.Outcomes["deferred"] != 1 {
+		t.Errorf("outcomes %v of %d", s.Outcomes, s.Requests)
+	}
+	if got := *s.Load["sqlite"]["book"]; got != (harrow.Counts{Added: 1, Changed: 2, Unchanged: 3, Stale: 4, Rejected: 5}) {
+		t.Errorf("load %+v", got)
+	}
+	if s.SQLite != filepath.Join(l.Store.Local(), "shop", "shop.db") {
+		t.Errorf("sqlite %s", s.SQLite)
+	}
+	s.Workspace(view.DefaultWorkspace)
+	var b strings.Builder
+	check(t, s.WriteText(&b))
+	for _, want := range []string{
+		"state       done after 20.0 s, resumed, exit 3: 1 requests were deferred\n",
+		"requests    3: 1 fetched, 1 gone, 1 deferred\n",
+		"records     book 1 of 3 parsed\n",
+		"loaded      sqlite book: 1 added, 2 changed, 3 unchanged, 4 stale, 5 rejected\n",
+		"rejects     1 fetch, permanent: http_403\nrejects     2 parse, data: type\n",
+		"not taken   links by reason: host 4\n",
+		"time        discover 12 ms, fetch 1m01s\n",
+		"efficiency  0.80: politeness allowed 8.0 s, fetching took 10.0 s; CPU 25% of 2 cores\n",
+		"'SELECT * FROM book LIMIT 10'\n",
+		"harrow cat records/book --job shop\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestSummaryOfAPausedRunCountsWhatIsKept(t *testing.T) {
+	store, l := newLake(t, "shop")
+	f := lakeio.FetchShard{Lake: l, Round: 0, Shard: 0}
+	_, err := f.Take(t.Context(), "me")
+	check(t, err)
+	check(t, f.Append(t.Context(), "me", lakeio.Roll{Name: "r", Parts: []harrow.Part{{Table: "captures", Rows: 7}, {Table: "links", Rows: 9}}}))
+	r, err := view.FindRun(t.Context(), store, "shop", "")
+	check(t, err)
+	s, err := r.Summarize(t.Context(), view.Ending{Exit: 130})
+	check(t, err)
+	if s.Requests != 0 || s.Kept != 7 || s.Efficiency != nil {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestProgressSaysWhyNothingIsFetched(t *testing.T) {
+	l, r := full(t) // refine is the first stage without a manifest
+	other, err := view.FindRun(t.Context(), l.Store, "shop", "")
+	check(t, err)
+	p := view.NewProgress(other, begun)
+	if got, err := p.Line(t.Context(), begun.Add(3*time.Second)); err != nil || got != "refine: running for 0 ms" {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, fresh := newLake(t, "shop")
+	commit(t, fresh, "discover", nil)
+	r.Store = fresh.Store
+	for _, c := range []struct {
+		name string
+		st   lakeio.Status
+		want string
+	}{
+		{"at work", lakeio.Status{Counters: map[string]int64{"requests": 1500, "captures.fetched": 1000, "captures.gone": 3, "bytes": 3 << 20}, InFlight: 8, Queued: 489, Waiting: map[string]int{"delay": 2, "idle": 9}},
+			"fetch-0: 1,500 requests · 1,000 fetched, 3 gone · 0.0/s · 8 in flight, 489 queued · 3.0 MiB · keys: 2 keep their delay"},
+		{"keys wait", lakeio.Status{Counters: map[string]int64{"requests": 9}, Queued: 9, Waiting: map[string]int{"retry-after": 1, "odd": 2}, Next: begun.Add(10 * time.Second)},
+			"fetch-0: 9 requests · 0.0/s · 0 in flight, 9 queued · nothing in flight: keys: 2 wait: odd, 1 wait as asked (Retry-After), next start in 8.0 s"},
+		{"all starts are held", lakeio.Status{Queued: 1, Blocked: "memory for bodies", Waiting: map[string]int{"ready": 1}},
+			"fetch-0: 0 requests · 0.0/s · 0 in flight, 1 queued · nothing starts: memory for bodies"},
+		{"nothing known", lakeio.Status{}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing in flight: no key has anything to ask yet"},
+		{"hostile", lakeio.Status{Blocked: "a\x1b[2J\nb"}, `fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing starts: a\x1b[2J\nb`},
+		{"silent workers", lakeio.Status{At: begun.Add(-time.Minute)}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · no word from its workers for 1m02s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := r
+			r.CreatedAt = begun.Add(-time.Hour)
+			c.st.Worker, c.st.Stage = "w", "fetch-0"
+			if c.st.At.IsZero() {
+				c.st.At = begun
+			}
+			check(t, fresh.PutStatus(t.Context(), c.st))
+			got, err := view.NewProgress(r, begun).Line(t.Context(), begun.Add(2*time.Second))
+			check(t, err)
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestProgressReckonsTheRateBetweenReports(t *testing.T) {
+	store, l := newLake(t, "shop")
+	commit(t, l, "discover", nil)
+	r, err := view.FindRun(t.Context(), store, "shop", "")
+	check(t, err)
+	p := view.NewProgress(r, begun)
+	for _, c := range []struct {
+		at       time.Duration
+		captures int64
+		rate     string
+	}{{0, 100, "0.0/s"}, {5 * time.Second, 150, "10.0/s"}, {5 * time.Second, 150, "10.0/s"}, {10 * time.Second, 150, "0.0/s"}} {
+		check(t, l.PutStatus(t.Context(), lakeio.Status{Worker: "w", Stage: "fetch-0", At: begun.Add(c.at), Counters: map[string]int64{"captures.fetched": c.captures}, InFlight: 1}))
+		got, err := p.Line(t.Context(), begun.Add(c.at))
+		check(t, err)
+		if !strings.Contains(got, " "+c.rate+" ") {
+			t.Errorf("%s, want %s", got, c.rate)
+		}
+	}
+}
+
+func TestProgressIsOneLineOnATerminal(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	_, r := full(t)
+	for terminal, want := range map[bool]string{
+		true:  "\r\x1b[Krefine: ru…\r\x1b[Krefine: ru…\r\x1b[K",
+		false: "refine: running for 0 ms\nrefine: running for 1.0 s\n",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		tick := make(chan time.Time)
+		var b strings.Builder
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			view.NewProgress(r, begun).Show(ctx, &b, terminal, func() int { return 12 }, tick)
+		}()
+		tick <- begun
+		tick <- begun.Add(time.Second)
+		cancel()
+		<-done
+		if b.String() != want && b.String() != strings.Replace(want, "\r\x1b[Krefine: ru…\r", "\r", 1) {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+	}
+}
