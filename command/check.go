@@ -2,22 +2,17 @@ package command
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"os"
-	"strings"
-	"time"
-
 	"path/filepath"
+	"slices"
+	"strings"
 
-	"github.com/harrowdata/harrow/command/trial"
 	"github.com/harrowdata/harrow/command/view"
-	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/pipelines"
-	"github.com/harrowdata/harrow/transforms/discover"
 )
 
 type checkCmd struct {
@@ -51,7 +46,7 @@ func (c *checkCmd) Run(e *env) error {
 		}
 		fmt.Fprintf(&b, "record %s: %s\n", t.Name, strings.Join(columns, ", "))
 	}
-	for name := range job.Load {
+	for _, name := range slices.Sorted(maps.Keys(job.Load)) {
 		fmt.Fprintf(&b, "load into %s: ready\n", name)
 	}
 	_, err = e.stdout.Write(b.Bytes())
@@ -91,79 +86,3 @@ type absent struct {
 
 // Local is where the workspace would be.
 func (a absent) Local() string { return a.root }
-
-type tryCmd struct {
-	paramFlag
-	JobFile string `arg:"" name:"job.yaml" help:"Job file."`
-	URL     string `arg:"" name:"url" help:"URL to try."`
-	JSON    bool   `name:"json" help:"Write JSON."`
-}
-
-// Run implements the command.
-func (c *tryCmd) Run(e *env) error {
-	job, err := c.read(c.JobFile)
-	if err != nil {
-		return err
-	}
-	hosts, err := seedHosts(e.ctx, job)
-	if err != nil {
-		return err
-	}
-	report, err := trial.URL(e.ctx, trial.Config{Job: job.Job, Types: job.Types, Hosts: hosts, Env: os.LookupEnv,
-		Wait: func(key string, d time.Duration) {
-			fmt.Fprintf(e.stderr, "waiting %s before %s is asked again\n", view.Took(d), view.Printable(key))
-		}}, c.URL)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		err = writeJSON(e.stdout, report)
-	} else {
-		_, width := terminal(e.stdout)
-		err = report.WriteText(e.stdout, width())
-	}
-	if err == nil && report.Outcome != "fetched" {
-		err = errQuiet(exitFailed)
-	}
-	return err
-}
-
-// seedHosts are the hosts of the seeds: the scope of a job that names none.
-func seedHosts(ctx context.Context, job *pipelines.Job) ([]string, error) {
-	if len(job.Discover.Scope.Hosts) > 0 {
-		return nil, nil
-	}
-	c, err := canon.New(canon.Policy{})
-	if err != nil {
-		return nil, err
-	}
-	var hosts []string
-	add := func(text string) error {
-		if u, err := c.Parse(text); err == nil {
-			hosts = append(hosts, u.Host())
-		}
-		return nil
-	}
-	for _, text := range job.Discover.Seeds.URLs {
-		_ = add(text) // never fails
-	}
-	files, err := job.Source.SeedFiles()
-	if err != nil {
-		return nil, usage(err)
-	}
-	for _, path := range files {
-		if err := eachSeed(ctx, path, add); err != nil {
-			return nil, err
-		}
-	}
-	return hosts, nil
-}
-
-func eachSeed(ctx context.Context, path string, add func(string) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = discover.EachSeed(ctx, path, io.Reader(f), add, func(int, string, string) error { return nil })
-	return errors.Join(err, f.Close())
-}

@@ -92,7 +92,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	if err != nil {
 		return e.fail(err)
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(joinSort(args))
 	if exited { // after --help or --version
 		return exitDone
 	}
@@ -100,6 +100,21 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return e.fail(misuse(parser, args, err))
 	}
 	return e.fail(parsed.Run(e))
+}
+
+// joinSort writes "--sort -price" as "--sort=-price": the parser would take a
+// value that begins with a hyphen for a flag.
+func joinSort(args []string) []string {
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--sort" && i+1 < len(args) && strings.HasPrefix(args[i+1], "-") && !strings.HasPrefix(args[i+1], "--") {
+			joined = append(joined, "--sort="+args[i+1])
+			i++
+			continue
+		}
+		joined = append(joined, args[i])
+	}
+	return joined
 }
 
 // misuse says in one line what is wrong with a command line.

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -88,7 +89,7 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 	}
 	spec := job.Job
 	if len(spec.Discover.Scope.Hosts) == 0 {
-		if spec.Discover.Scope.Hosts, err = seedHosts(ctx, job); err != nil {
+		if spec.Discover.Scope.Hosts, err = SeedHosts(ctx, job); err != nil {
 			return r, err
 		}
 	}
@@ -178,8 +179,8 @@ func inputs(job *Job, req Request) ([]seedFile, string, error) {
 	return files, job.Source.Digest(extra...), nil
 }
 
-// seedHosts is the default scope: the hosts of all seeds.
-func seedHosts(ctx context.Context, job *Job) ([]string, error) {
+// SeedHosts is the default scope: the hosts of all seeds.
+func SeedHosts(ctx context.Context, job *Job) ([]string, error) {
 	c, err := canon.New(canon.Policy{Strip: job.Discover.Canonical.Strip, SortQuery: job.Discover.Canonical.SortQuery})
 	if err != nil {
 		return nil, err
@@ -226,9 +227,19 @@ func releases() map[string]string {
 	return v
 }
 
+// workspaceURI is what workers open the workspace by: the absolute path of a
+// local folder, since theirs may be another working directory, and any other
+// URI as it was given.
+func workspaceURI(given string, store lakeio.Store) string {
+	if scheme, _, ok := strings.Cut(given, "://"); ok && scheme != "file" {
+		return given
+	}
+	return store.Local()
+}
+
 // plan reads back what is to be composed.
-func plan(store lakeio.Store, d decision, types []harrow.RecordType, until string) (Plan, error) {
-	p := Plan{Workspace: store.Local(), Run: d.run, Types: types, LastEnd: d.lastEnd, Until: until}
+func plan(workspace string, d decision, types []harrow.RecordType, until string) (Plan, error) {
+	p := Plan{Workspace: workspace, Run: d.run, Types: types, LastEnd: d.lastEnd, Until: until}
 	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
 		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
 	}

@@ -56,6 +56,9 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := checkFree(store, job); err != nil {
+		return Result{}, err
+	}
 	d, err := decide(ctx, store, job, req)
 	if err != nil {
 		return Result{}, err
@@ -67,6 +70,16 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	}
 	res, err := locked(ctx, req, job, lake, d, lock)
 	return res, errors.Join(err, lock.Release(time.Now()))
+}
+
+// checkFree says who runs the job now, before anything is said of a job file
+// that may have changed under it. The lock itself is taken later.
+func checkFree(store lakeio.Store, job *Job) error {
+	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job.Name})
+	if err == nil && held {
+		err = fmt.Errorf("job %s: %w: %s", job.Name, lakeio.ErrLocked, h)
+	}
+	return err
 }
 
 func checkRequest(req *Request) error {
@@ -116,7 +129,7 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 	if req.Started != nil {
 		req.Started(lake, d.run)
 	}
-	p, err := plan(lake.Store, d, job.Types, req.Until)
+	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, job.Types, req.Until)
 	if err != nil {
 		return res, err
 	}
@@ -211,29 +224,38 @@ func prepare(ctx context.Context, job *Job, lake lakeio.Lake, d *decision) error
 	return nil
 }
 
-// execute runs the pipeline and watches the stop file.
+// execute runs the pipeline and watches the stop file. Only a stop that was
+// asked for is ErrStopped; whatever else ended the run is its error.
 func execute(ctx context.Context, req Request, lake lakeio.Lake, p Plan) error {
 	pipeline, root := beam.NewPipelineWithRoot()
 	Harvest(root, p)
-	ctx, cancel := context.WithCancelCause(ctx)
+	run, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
-	go func() { defer close(watched); watchStop(ctx, lake, cancel) }()
-	err := runners.Execute(ctx, req.Runner, pipeline)
-	stopped := ctx.Err() != nil
+	go func() { defer close(watched); watchStop(run, lake, cancel) }()
+	err := runners.Execute(run, req.Runner, pipeline)
+	cause := context.Cause(run)
 	cancel(nil)
 	<-watched
 	// A runner that gave up may leave bundles behind: what they fetched is
 	// appended, and they let go of the job.
 	err = errors.Join(err, round.Shutdown(lake))
-	if err != nil {
-		if file, serr := lake.Stopped(context.WithoutCancel(ctx)); stopped || file || serr != nil {
-			return fmt.Errorf("%w: %w", ErrStopped, err)
-		}
+	if err == nil {
+		return nil
+	}
+	asked := ctx.Err() != nil || errors.Is(cause, ErrStopped)
+	if !asked {
+		var ferr error // the watcher may not have looked yet
+		asked, ferr = lake.Stopped(context.WithoutCancel(ctx))
+		err = errors.Join(cause, err, ferr)
+	}
+	if asked {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return err
 }
 
-// watchStop ends the context when the run is asked to stop.
+// watchStop ends the context when the run is asked to stop, or when that can't
+// be known any more.
 func watchStop(ctx context.Context, lake lakeio.Lake, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -242,8 +264,12 @@ func watchStop(ctx context.Context, lake lakeio.Lake, cancel context.CancelCause
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if stopped, err := lake.Stopped(ctx); stopped || err != nil {
-				cancel(errors.Join(ErrStopped, err))
+			switch stopped, err := lake.Stopped(ctx); {
+			case err != nil && ctx.Err() == nil:
+				cancel(err)
+				return
+			case stopped:
+				cancel(ErrStopped)
 				return
 			}
 		}

@@ -4,6 +4,7 @@ package runners
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
@@ -32,7 +33,23 @@ func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
 		return fmt.Errorf("runner %q is not built; want one of %v", name, Names())
 	}
 	if err != nil {
-		return fmt.Errorf("runner %s: %w", name, err)
+		return failure{err}
 	}
 	return nil
 }
+
+// failure is a runner's error that says only what went wrong: Beam wraps it
+// into the plan of the whole pipeline.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+func (f failure) Error() string {
+	text := f.error.Error()
+	if i := strings.LastIndex(text, causedBy); i >= 0 {
+		text = text[i+len(causedBy):]
+	}
+	return strings.TrimSpace(text)
+}
+
+const causedBy = "caused by:"

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -272,17 +271,4 @@ func ParseFormat(json, csv bool) (Format, error) {
 		return CSV, nil
 	}
 	return Text, nil
-}
-
-// String names the format.
-func (f Format) String() string {
-	switch f {
-	case JSON:
-		return "json"
-	case CSV:
-		return "csv"
-	case Text:
-		return "text"
-	}
-	return fmt.Sprintf("Format(%d)", int(f))
 }

@@ -3,6 +3,7 @@ package view
 import (
 	"bufio"
 	"encoding/csv"
+	"errors"
 	"strings"
 
 	"github.com/harrowdata/harrow"
@@ -21,7 +22,7 @@ func newFormat(w *bufio.Writer, out Output, columns []string) format {
 	case JSON:
 		return &jsonFormat{w: w, columns: columns, terminal: out.Terminal}
 	case CSV:
-		return &csvFormat{w: csv.NewWriter(w), columns: columns, terminal: out.Terminal}
+		return &csvFormat{raw: w, w: csv.NewWriter(w), columns: columns, terminal: out.Terminal}
 	}
 	t := &textFormat{t: NewTextTable(w, out.Terminal, out.Width, columns...), columns: columns}
 	return t
@@ -53,6 +54,7 @@ func (f *jsonFormat) write(cells []string) error {
 func (f *jsonFormat) end() error { return nil }
 
 type csvFormat struct {
+	raw      *bufio.Writer
 	w        *csv.Writer
 	columns  []string
 	terminal bool
@@ -81,6 +83,12 @@ func (f *csvFormat) header() error {
 func (f *csvFormat) write(cells []string) error {
 	if err := f.header(); err != nil {
 		return err
+	}
+	if len(cells) == 1 && cells[0] == "" {
+		// An empty line would be no row.
+		f.w.Flush()
+		_, err := f.raw.WriteString("\"\"\n")
+		return errors.Join(f.w.Error(), err)
 	}
 	return f.w.Write(cells)
 }

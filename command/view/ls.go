@@ -85,12 +85,9 @@ func List(ctx context.Context, store lakeio.Store, only string, last int) ([]Job
 
 func listJob(ctx context.Context, store lakeio.Store, job string, last int) (JobState, error) {
 	st := JobState{Job: job, Runs: []RunState{}}
-	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job})
-	if err != nil {
+	var err error
+	if st.Holder, err = Held(store, job); err != nil {
 		return st, err
-	}
-	if held {
-		st.Holder = &Holder{Run: h.Run, Host: h.Host, PID: h.PID, Since: h.Since}
 	}
 	ids, err := lakeio.Runs(ctx, store, job)
 	if err != nil {

@@ -89,7 +89,7 @@ func TestJobIsFoundByNameOrFile(t *testing.T) {
 	for which, want := range map[string]string{
 		"":     "shop",
 		"shop": "shop",
-		file("a.yaml", "job: shop\nfetch: {what: ${param.x}, ever: 1}\n"): "shop",
+		file("a.yaml", "job: shop\nfetch:\n  what: ${param.x}\n  ever: [1]\n"): "shop",
 		"other":                            "!no job other in workspace",
 		file("b.yaml", "job: other\n"):     "!no job other in workspace",
 		file("c.yaml", "job: ../../etc\n"): "!want a name like",

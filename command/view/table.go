@@ -161,12 +161,6 @@ func (r Run) columns(ctx context.Context, t table) ([]string, error) {
 	return nil, err
 }
 
-// Tables lists what `cat` can show of a run.
-func (r Run) Tables() ([]string, error) {
-	records, err := r.recordTables()
-	return append(slices.Clone(fixed), records...), err
-}
-
 // each hands every row of the table to do, in the files' order, until do says
 // stop.
 func (r Run) each(ctx context.Context, t table, do func(b harrow.Batch, row int) error) error {

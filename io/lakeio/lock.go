@@ -27,6 +27,11 @@ type Holder struct {
 	Ended   time.Time `json:"ended,omitzero"` // when a holder let go in good order
 }
 
+// String says who and since when.
+func (h Holder) String() string {
+	return fmt.Sprintf("run %s, process %d on %s since %s", h.Run, h.PID, h.Host, h.Since.Format(time.RFC3339))
+}
+
 // JobLock is the lock of a job on a local disk: held by flock, so the kernel
 // frees it when its process dies. While it is held, its run has the permit to
 // start exchanges, unless the run was asked to stop.
@@ -92,9 +97,8 @@ func takeLock(file string, l Lake, now time.Time) (_ *JobLock, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("job %s: %w: run %s, process %d on %s since %s", l.Job, ErrLocked,
-			prior.Run, prior.PID, prior.Host, prior.Since.Format(time.RFC3339))
+	if err := tryLock(f); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("job %s: %w: %s", l.Job, ErrLocked, prior)
 	} else if err != nil {
 		return nil, fmt.Errorf("job lock %s: %w", file, err)
 	}
@@ -104,6 +108,18 @@ func takeLock(file string, l Lake, now time.Time) (_ *JobLock, err error) {
 	}
 	lock := &JobLock{f: f, prior: prior, holder: Holder{Version: jsonVersion, Run: l.Run, Host: host, PID: os.Getpid(), Since: now.UTC()}}
 	return lock, lock.write()
+}
+
+// tryLock takes the lock if nobody holds it. Who only looks (ReadHolder) holds
+// it for an instant, so it is tried for a moment.
+func tryLock(f *os.File) (err error) {
+	for range 10 {
+		if err = flock(f, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
 }
 
 // readHolder reads a lock file; a holder that died while it wrote left

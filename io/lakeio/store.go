@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // Errors of a Store. Each is wrapped with the URI it is about.
@@ -69,14 +70,39 @@ type Reader interface {
 	Size() int64
 }
 
+var (
+	schemesMu sync.RWMutex
+	schemes   = map[string]func(uri string) (Store, error){} // local paths and file:// aside
+)
+
+// RegisterScheme makes Open hand the URIs of a scheme ("gs" of gs://bucket/x)
+// to open, whole. It is the one door for every workspace that is not a local
+// folder. Call it from an init function; a scheme that is known already
+// panics.
+func RegisterScheme(scheme string, open func(uri string) (Store, error)) {
+	schemesMu.Lock()
+	defer schemesMu.Unlock()
+	if _, dup := schemes[scheme]; dup || scheme == "file" {
+		panic(fmt.Sprintf("lakeio: scheme %q registered twice", scheme))
+	}
+	schemes[scheme] = open
+}
+
 // Open opens the workspace at a path or URI. A scheme that is not built is an
 // error that names it.
 func Open(uri string) (Store, error) {
-	if scheme, rest, ok := strings.Cut(uri, "://"); ok {
-		if scheme == "file" {
-			return openLocal(rest)
-		}
+	scheme, rest, ok := strings.Cut(uri, "://")
+	switch {
+	case !ok:
+		return openLocal(uri)
+	case scheme == "file":
+		return openLocal(rest)
+	}
+	schemesMu.RLock()
+	open, ok := schemes[scheme]
+	schemesMu.RUnlock()
+	if !ok {
 		return nil, fmt.Errorf("workspace scheme %s is not supported", scheme)
 	}
-	return openLocal(uri)
+	return open(uri)
 }

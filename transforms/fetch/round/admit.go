@@ -238,7 +238,11 @@ func (a *Admission) Wait(ctx context.Context) ([]harrow.Part, error) {
 	select {
 	case <-a.s.finished:
 	case <-ctx.Done():
-		return nil, errors.Join(ErrStopped, ctx.Err())
+		cause := context.Cause(ctx)
+		if errors.Is(cause, ctx.Err()) {
+			cause = errors.Join(ErrStopped, cause)
+		}
+		return nil, cause
 	}
 	if a.s.err != nil {
 		return nil, a.s.err

@@ -34,13 +34,20 @@ func (p *Process) dispatch() {
 			return
 		}
 		p.flying.Add(1)
-		go p.fly(it, reservation)
+		begun := make(chan struct{})
+		go p.fly(it, reservation, begun)
+		// A key's delay counts from the moment its exchange begins, not from
+		// the decision: on busy cores the goroutine may be scheduled late, and
+		// the next start would come too soon after it.
+		<-begun
 	}
 }
 
-func (p *Process) fly(it *item, reservation *httpfetch.Reservation) {
+func (p *Process) fly(it *item, reservation *httpfetch.Reservation, begun chan<- struct{}) {
 	defer p.flying.Done()
-	switch err := p.exchange(it, reservation); {
+	at := p.begin(it)
+	close(begun)
+	switch err := p.exchange(it, reservation, at); {
 	case errors.Is(err, lakeio.ErrLost):
 		p.lose(it.shard, err)
 	case err != nil:
@@ -243,7 +250,6 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 		}
 	}
 	p.sched.Start(k.name, now)
-	p.recall.started(k.name, now, p.sched.Limits(k.name).Delay)
 	return it, nil, nil
 }
 

@@ -13,11 +13,20 @@ import (
 	"github.com/harrowdata/harrow/internal/robots"
 )
 
+// begin notes the moment from which the key's delay counts.
+func (p *Process) begin(it *item) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, delay := time.Now(), p.sched.Limits(it.key.name).Delay
+	p.sched.NotBefore(it.key.name, now.Add(delay), polite.Delay)
+	p.recall.started(it.key.name, now, delay)
+	return now
+}
+
 // exchange sends one HTTP request and sees to what comes of it. An error is a
 // system failure: it stops the process.
-func (p *Process) exchange(it *item, reservation *httpfetch.Reservation) error {
+func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun time.Time) error {
 	it.Attempt++
-	begun := time.Now()
 	if it.Started.IsZero() {
 		it.Started = begun
 	}

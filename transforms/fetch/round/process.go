@@ -178,8 +178,12 @@ func (p *Process) giveUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopping = true
+	why := p.fault // a failure of ours is not a stop that somebody asked for
+	if why == nil {
+		why = ErrStopped
+	}
 	for _, s := range p.shards {
-		p.end(s, errors.Join(ErrStopped, p.fault))
+		p.end(s, why)
 	}
 }
 
