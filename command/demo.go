@@ -46,7 +46,7 @@ func (c *demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	defer site.stop()
+	defer func() { _ = site.stop() }()
 	file := filepath.Join(dir, "shop.yaml")
 	if err := os.WriteFile(file, demo.JobFile, 0o666); err != nil {
 		return err

@@ -23,7 +23,7 @@ type Admission struct {
 // shard's requests into the frontier and returns; the scheduler does the rest
 // without the caller. A shard that the process runs already is joined.
 //
-// read yields the shard's requests; it is called at most once.
+// read yields the shard's requests; it may be called twice.
 func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admission, error) {
 	p.mu.Lock()
 	s, ok := p.shards[number]
@@ -69,7 +69,7 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 	p.mu.Unlock()
 	skipped := map[string]int64{}
 	skip := func(reason string) { skipped[reason]++ }
-	if err := read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, skip) }); err != nil {
+	if err := p.loadRequests(ctx, s, read, skip); err != nil {
 		return err
 	}
 	if err := p.loadLinks(ctx, s, rec); err != nil {
@@ -79,6 +79,27 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 		clear(skipped) // counted by the roll of the owner that came first
 	}
 	p.loaded(s, skipped)
+	return nil
+}
+
+// loadRequests admits the shard's requests. What the run before deferred comes
+// first: where it is a seed too, the row that is admitted decides when it is
+// asked.
+func (p *Process) loadRequests(ctx context.Context, s *shard, read Requests, skipped func(reason string)) error {
+	if p.cfg.Round > 0 { // nothing in it comes from another run
+		return read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, skipped) })
+	}
+	for _, urgent := range []bool{true, false} {
+		err := read(ctx, p.lake, func(r harrow.Request) error {
+			if (r.Priority > 0) != urgent {
+				return nil
+			}
+			return p.admit(s, r, skipped)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

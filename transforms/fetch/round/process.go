@@ -86,7 +86,6 @@ type shard struct {
 	pending  int64 // requests without a captures row
 	loaded   bool  // all its requests are in the frontier
 	err      error
-	bound    time.Duration
 	finished chan struct{} // closed when it is done or given up
 	closed   bool
 }
@@ -97,6 +96,7 @@ type asking struct{ waiting []*key }
 var (
 	processesMu sync.Mutex
 	processes   = map[string]*Process{} // by workspace, job, run, stage
+	leaving     = map[*Process]bool{}   // no longer to be joined, and not through yet
 )
 
 func (c Config) identity() string {
@@ -234,6 +234,7 @@ func (p *Process) Close() error {
 	last := p.refs == 0
 	if last && processes[p.cfg.identity()] == p {
 		delete(processes, p.cfg.identity())
+		leaving[p] = true
 	}
 	processesMu.Unlock()
 	if !last {
@@ -340,10 +341,15 @@ func splitKey(name string) (host string, port int) {
 // ended: exchanges in flight end, rolls are appended, the job lock is let go.
 func Shutdown(l lakeio.Lake) error {
 	processesMu.Lock()
-	var left []*Process
 	for name, p := range processes {
 		if p.lake.Job == l.Job && p.lake.Run == l.Run && p.lake.Store.Local() == l.Store.Local() {
 			delete(processes, name)
+			leaving[p] = true
+		}
+	}
+	var left []*Process
+	for p := range leaving {
+		if p.lake.Job == l.Job && p.lake.Run == l.Run && p.lake.Store.Local() == l.Store.Local() {
 			left = append(left, p)
 		}
 	}
@@ -362,6 +368,9 @@ func (p *Process) leave() error {
 		<-p.ended
 		p.cancel()
 		p.leftErr = p.free()
+		processesMu.Lock()
+		delete(leaving, p)
+		processesMu.Unlock()
 	})
 	return p.leftErr
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
 )
 
@@ -66,6 +67,9 @@ func (p *Process) learned(at string, pol *policy, delay time.Duration) error {
 	for _, k := range a.waiting {
 		if delay > 0 {
 			p.sched.AtLeast(k.name, delay)
+			if last, ok := p.recall.lastStart(k.name); ok { // to which the new delay applies too
+				p.sched.NotBefore(k.name, last.at.Add(delay), polite.Delay)
+			}
 		}
 		for _, it := range k.parked {
 			data, err := it.encode()

@@ -26,6 +26,7 @@ type roll struct {
 	held     int64 // bytes in memory
 	size     int64 // bytes in all, before compression
 	bodies   *lakeio.PartWriter
+	builder  *lakeio.Builder[harrow.Body] // one for all batches: it knows how much room they take
 	bodyRows int64
 	stored   map[string]place // by digest, in the bodies part
 	open     []*entry         // bodies not encoded yet
@@ -175,18 +176,23 @@ func (r *roll) encodeBodies(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.bodies = w
+		r.bodies, r.builder = w, lakeio.Bodies.NewBuilder()
 	}
-	b := lakeio.Bodies.NewBuilder()
-	defer b.Release()
 	for _, e := range r.open {
-		if err := r.store(b, e); err != nil {
+		if err := r.store(r.builder, e); err != nil {
 			return err
 		}
 		r.held -= int64(len(e.data))
 	}
 	r.open, r.openSize = nil, 0
-	return r.writeBodies(b)
+	return r.writeBodies(r.builder)
+}
+
+func (r *roll) freeBuilder() {
+	if r.builder != nil {
+		r.builder.Release()
+		r.builder = nil
+	}
 }
 
 func (r *roll) writeBodies(b *lakeio.Builder[harrow.Body]) error {
@@ -256,6 +262,7 @@ func (r *roll) close(ctx context.Context) (lakeio.Roll, error) {
 	if err := r.encodeBodies(ctx); err != nil {
 		return out, err
 	}
+	r.freeBuilder()
 	if r.bodies != nil {
 		part, err := r.bodies.Close()
 		if err != nil {
@@ -319,6 +326,7 @@ func (r *roll) writeCaptures(ctx context.Context) (harrow.Part, error) {
 
 // abort drops what was not closed; its requests are asked again.
 func (r *roll) abort() {
+	r.freeBuilder()
 	if r.bodies != nil {
 		r.bodies.Abort()
 	}

@@ -45,7 +45,7 @@ func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part h
 			return nil, finalError{fmt.Errorf("operator %s is no BesideOperator: it can't look into %v", step.Operator, beside)}
 		}
 		second := &walker{ctx: ctx, store: w.lake.Store, tables: beside}
-		defer second.close()
+		defer func() { _ = second.close() }() // only read
 		process = func(ctx context.Context, in harrow.Batch, out harrow.Output) error {
 			return with.ProcessBeside(ctx, in, second, out)
 		}

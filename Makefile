@@ -1,0 +1,93 @@
+# make help says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Everything but the long tests, which have a target of their own.
+packages = $$(go list ./... | grep -v '/soak$$')
+# Packages whose tests, with all they import, build without Beam. (Deps of a
+# test binary, so that what only a test imports counts too.)
+fast = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep '^[^ ]*\.test ' | grep -v 'apache/beam' | sed 's/\.test .*//' | grep -vE '/(soak|bench)(/|$$)')
+sources = $$(find . -name '*.go' -not -path './.*')
+# Pinned in tools/go.mod, apart from what Harrow itself needs.
+golangci = go tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r t h; do printf '  make %-18s %s\n' "$$t" "$$h"; done
+
+.PHONY: run
+run: ## Serve the demo shop and harvest it
+	go run ./cmd/harrow demo
+
+.PHONY: build
+build: ## Build ./harrow
+	go build -trimpath -o harrow ./cmd/harrow
+
+.PHONY: test
+test: setup ## Run the tests
+	go test -timeout 10m $(packages)
+
+.PHONY: test-fast
+test-fast: ## Run the tests of what doesn't need Beam: seconds
+	go test -timeout 5m $(fast)
+
+.PHONY: test-race
+test-race: setup ## Run the tests with the race detector
+	go test -race -timeout 15m $(packages)
+
+.PHONY: test-soak
+test-soak: setup ## Run the long tests at their small counts: minutes
+	go test -count=1 -timeout 15m ./soak/...
+
+.PHONY: check
+check: ## What CI runs: format, vet, layers, lint, and all of the tests
+	.ci/run
+
+.PHONY: fmt
+fmt: ## Format the Go files
+	gofmt -w $(sources)
+
+.PHONY: fmt-check
+fmt-check:
+	@unformatted=$$(gofmt -l $(sources)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, see make fmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: layers
+layers: ## Check imports, doc comments and what the README says
+	go test -count=1 -run 'Import|Layers|Outside|DoFn|Clock|Policy|Doc|Long|README' .
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml (the first time builds them: minutes)
+	$(golangci) run ./...
+
+.PHONY: bench
+bench: bench-refine bench-harvest ## Run the benchmarks
+
+.PHONY: bench-refine
+bench-refine: ## Shuffle and dedup of millions of rows: memory and time
+	go run ./bench/refine
+
+.PHONY: bench-refine-small
+bench-refine-small: ## The same in CI's size
+	go run ./bench/refine -small
+
+.PHONY: bench-harvest
+bench-harvest: ## A harvest beside a loop written by hand: CPU a page
+	go run ./bench/harvest
+
+.PHONY: soak
+soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md
+	tools/soak
+
+.PHONY: setup
+setup: ## Install what the tests need beside Go (quick when it is there)
+	@tools/setup
+
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf .build harrow
