@@ -17,6 +17,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/internal/memory"
 	_ "github.com/harrowdata/harrow/io/sqlio" // sink sqlite
 )
 
@@ -26,6 +27,7 @@ import (
 // never on that set.
 func Main() {
 	args := os.Args[1:]
+	memory.TuneGC()
 	if isWorker(args) {
 		flag.Parse()
 		beam.Init() // a worker ends in here

@@ -26,7 +26,8 @@ type bench struct {
 	pages, size int
 	head, nav   []byte
 	foot        []byte
-	pool        []byte // running text that the pages take their paragraphs from
+	pool        []byte   // running text that the pages take their paragraphs from
+	cards       [][]byte // other products, as pages show them
 	buffers     sync.Pool
 }
 
@@ -41,6 +42,9 @@ func Bench(pages, size int) http.Handler {
 	b := &bench{pages: max(pages, 0), size: size}
 	b.pool = appendText(nil, random(1, 7), 4<<20)
 	b.head, b.nav, b.foot = benchFrame()
+	for i := range benchCards {
+		b.cards = append(b.cards, benchCard(i))
+	}
 	b.buffers.New = func() any { return new(bytes.Buffer) }
 	return b
 }
@@ -136,9 +140,60 @@ func (b *bench) product(buf *bytes.Buffer, i int) {
 		`</p><p class="instock availability">In stock (` + strconv.Itoa(int(h>>30%50)) + ` available)</p><p class="star-rating ` + ratings[h>>36%5] +
 		`"></p><table><tr><th>UPC</th><td>978` + pad(i) + `</td></tr><tr><th>Publisher</th><td>` + brand + `</td></tr></table><ul class="tags"><li>` +
 		subjects[h>>40%7] + `</li><li>` + subjects[7] + `</li></ul>` + "\n")
-	b.text(buf, h, b.size-len(b.foot)-len("</article>\n"))
+	end := b.size - len(b.foot) - len("</article>\n")
+	b.text(buf, h, buf.Len()+(end-buf.Len())/5)
+	buf.WriteString("<section class=\"reviews\"><h2>What readers say</h2>\n")
+	for k := 0; k < 6 && buf.Len()+1200 < end; k++ {
+		h = mix(h)
+		b.review(buf, h)
+	}
+	buf.WriteString("</section>\n<section class=\"related\"><h2>More like this</h2><ol class=\"row\">\n")
+	const tail = "</ol></section>\n"
+	for {
+		h = mix(h)
+		card := b.cards[h%benchCards]
+		if buf.Len()+len(card)+len(tail) > end {
+			break
+		}
+		buf.Write(card)
+	}
+	buf.WriteString(tail)
+	b.text(buf, h, end)
 	buf.WriteString("</article>\n")
 	buf.Write(b.foot)
+}
+
+// benchCards is how many other products pages show.
+const benchCards = 1 << 10
+
+func benchCard(i int) []byte {
+	h := mix(uint64(i) + 1<<40)
+	n := strconv.Itoa(i)
+	name := nouns[h%32] + " of " + places[h>>5%20]
+	return []byte(`  <li class="col-xs-6 col-sm-4 col-md-3 col-lg-3">
+    <article class="product_pod">
+      <div class="image_container">
+        <a href="` + benchPath(i) + `"><img src="../media/cache/` + n + `.jpg" alt="` + name + `" class="thumbnail"></a>
+      </div>
+      <p class="stars ` + ratings[h>>36%5] + `"><i class="icon-star"></i><i class="icon-star"></i><i class="icon-star"></i><i class="icon-star"></i><i class="icon-star"></i></p>
+      <h3><a href="` + benchPath(i) + `" title="` + name + `">` + name + `</a></h3>
+      <div class="product_price">
+        <span class="amount">£` + strconv.Itoa(int(3+h>>10%90)) + "." + strconv.Itoa(int(10+h>>17%90)) + `</span>
+        <span class="instock"><i class="icon-ok"></i> In stock</span>
+        <form><button type="submit" class="btn btn-primary btn-block" data-loading-text="Adding...">Add to basket</button></form>
+      </div>
+    </article>
+  </li>
+`)
+}
+
+// review writes what a reader said.
+func (b *bench) review(buf *bytes.Buffer, h uint64) {
+	at := int(h >> 16 % uint64(len(b.pool)-400))
+	buf.WriteString(`<div class="review"><h4>` + nouns[h>>40%32] + ` <small>` + places[h>>46%20] + `</small></h4><p class="date"><time datetime="2024-0` + strconv.Itoa(int(1+h>>52%9)) + `-11">` +
+		strconv.Itoa(int(1+h>>52%9)) + ` months ago</time></p><p>`)
+	buf.Write(b.pool[at : at+200+int(h%200)])
+	buf.WriteString("</p></div>\n")
 }
 
 // text adds paragraphs until the buffer is size bytes long, each cut from

@@ -10,6 +10,8 @@ package memory
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -141,3 +143,18 @@ func (s *Share) Size() int64 { return s.size }
 // Used is what is held now, in bytes. Beside concurrent calls it is a
 // snapshot, for progress lines and tests.
 func (s *Share) Used() int64 { return s.used.Load() }
+
+// gcPercent is what a process of ours lets the heap grow by between two
+// collections. What limits.memory bounds is live data, and most of what a
+// harvest allocates (pages' trees) dies young: at 200 it spends a tenth less
+// CPU than at Go's default of 100.
+const gcPercent = 200
+
+// TuneGC sets the garbage collector for a process that does nothing but
+// harvest, unless the environment (GOGC) says otherwise. A program that embeds
+// Harrow keeps its own setting.
+func TuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}

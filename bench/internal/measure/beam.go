@@ -1,0 +1,22 @@
+package measure
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+)
+
+// InitBeam makes Beam ready and keeps it quiet: what goes wrong comes back as
+// an error.
+func InitBeam() {
+	beam.Init()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	log.SetLogger(silent{})
+}
+
+type silent struct{}
+
+// Log implements Beam's logger.
+func (silent) Log(context.Context, log.Severity, int, string) {}
