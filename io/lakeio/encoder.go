@@ -35,7 +35,9 @@ func lendEncoder(w *ipc.FileWriter) {
 	}
 }
 
-// returnEncoder takes the encoder out of a writer that is done.
+// returnEncoder takes the encoder out of a writer that is done, or dropped
+// between two batches. One that failed keeps it: what state it is in, nobody
+// knows.
 func returnEncoder(w *ipc.FileWriter) {
 	if c := compressorsOf(w); c != nil && len(*c) > 0 && (*c)[0][1] != nil {
 		e := (*c)[0]

@@ -14,13 +14,15 @@ import (
 // InputURI is where the run keeps the copy of an input.
 func (l Lake) InputURI(digest string) string { return path.Join(l.RunDir(), "inputs", digest) }
 
-// DigestFile returns what an Input says of a file on the local disk.
+// DigestFile returns what an Input says of a file on the local disk: its
+// digest and size, under the given name.
 func DigestFile(file, name string) (Input, error) {
 	return eachByte(file, name, io.Discard)
 }
 
-// CopyInput copies a local file into the run, under the digest of what was
-// copied.
+// CopyInput copies a local file into the run and returns what it copied. The
+// file is read twice, since its copy is named by its digest; one that changes
+// in between is an error.
 func (l Lake) CopyInput(ctx context.Context, file, name string) (Input, error) {
 	in, err := DigestFile(file, name)
 	if err != nil {
@@ -30,7 +32,6 @@ func (l Lake) CopyInput(ctx context.Context, file, name string) (Input, error) {
 	if err != nil {
 		return Input{}, err
 	}
-	// The file may have changed between the two reads.
 	copied, err := eachByte(file, name, w)
 	if err == nil && copied.Digest != in.Digest {
 		err = fmt.Errorf("%s changed while it was copied", file)
@@ -42,6 +43,7 @@ func (l Lake) CopyInput(ctx context.Context, file, name string) (Input, error) {
 	return in, w.Close()
 }
 
+// eachByte copies a file to w and returns what it read.
 func eachByte(file, name string, w io.Writer) (in Input, err error) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -29,12 +29,14 @@ func FetchStage(round int) string { return fmt.Sprintf("fetch-%d", round) }
 
 // swapJSON changes a JSON object by compare-and-swap: change sees the present
 // value (the zero T where there is none) and says what it is to be. It is
-// called again when somebody else came first; its error ends the loop.
+// called again when somebody else came first; its error ends the loop. An
+// empty object is none: it is what a power cut may leave of one that was not
+// durable.
 func swapJSON[T any](ctx context.Context, s Store, uri string, durable func(*T) bool, change func(*T) error) (T, error) {
 	for {
 		var v T
 		data, gen, err := s.Read(ctx, uri)
-		if err == nil {
+		if err == nil && len(data) > 0 {
 			err = unmarshal(uri, data, &v)
 		} else if errors.Is(err, ErrNotFound) {
 			err = nil

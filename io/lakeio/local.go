@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,12 +37,22 @@ func openLocal(path string) (Store, error) {
 
 func (s *local) Local() string { return s.root }
 
-// path maps a URI into the workspace; what would leave it is refused.
+// path maps the URI of an object into the workspace; what would leave it is
+// refused.
 func (s *local) path(uri string) (string, error) {
-	if !filepath.IsLocal(uri) || strings.Contains(uri, "\\") {
-		return "", fmt.Errorf("%q is not a path inside the workspace", uri)
+	if !filepath.IsLocal(uri) || strings.Contains(uri, "\\") || uri != path.Clean(uri) || uri == "." {
+		return "", fmt.Errorf("%q is not the path of a file inside the workspace %s", uri, s.root)
 	}
 	return filepath.Join(s.root, filepath.FromSlash(uri)), nil
+}
+
+// folder does so for a folder, which may end in a slash; "./" is the
+// workspace.
+func (s *local) folder(uri string) (string, error) {
+	if uri = path.Clean(uri); uri == "." {
+		return s.root, nil
+	}
+	return s.path(uri)
 }
 
 // temp writes data beside path and returns the temporary file's name.
@@ -76,12 +87,25 @@ func (s *local) Create(_ context.Context, uri string, data []byte) error {
 	err = os.Link(tmp, path)
 	if errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%s: %w", uri, ErrExists)
-	} else if err != nil {
-		err = fmt.Errorf("create %s: %w", path, err)
-	} else {
-		err = syncDir(filepath.Dir(path))
+	} else if err == nil {
+		err = s.syncNames(path)
 	}
-	return errors.Join(err, os.Remove(tmp))
+	if err = errors.Join(err, remove(tmp)); err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	return nil
+}
+
+// syncNames makes the names on the way from the workspace to a file survive a
+// power cut: its folders may be new.
+func (s *local) syncNames(path string) error {
+	for path != s.root {
+		path = filepath.Dir(path)
+		if err := syncFile(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func generation(data []byte) Generation {
@@ -113,21 +137,25 @@ func (s *local) Swap(ctx context.Context, uri string, old Generation, data []byt
 	if err != nil {
 		return "", fmt.Errorf("swap %s: %w", path, err)
 	}
-	err = s.swap(ctx, uri, path, tmp, old, durable)
-	if err != nil {
-		return "", errors.Join(err, remove(tmp))
+	err = s.swap(ctx, uri, path, tmp, old)
+	if err == nil && durable {
+		err = s.syncNames(path)
+	}
+	if err = errors.Join(err, remove(tmp)); err != nil {
+		return "", fmt.Errorf("swap %s: %w", path, err)
 	}
 	return generation(data), nil
 }
 
-func (s *local) swap(ctx context.Context, uri, path, tmp string, old Generation, durable bool) (err error) {
+// swap puts tmp into the place of path if that is still old.
+func (s *local) swap(ctx context.Context, uri, path, tmp string, old Generation) (err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return fmt.Errorf("swap %s: %w", path, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	if err := flock(dir, unix.LOCK_EX); err != nil {
-		return fmt.Errorf("swap %s: lock: %w", path, err)
+		return fmt.Errorf("lock: %w", err)
 	}
 	_, now, err := s.Read(ctx, uri)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -136,15 +164,14 @@ func (s *local) swap(ctx context.Context, uri, path, tmp string, old Generation,
 	if now != old {
 		return fmt.Errorf("%s: %w", uri, ErrConflict)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("swap %s: %w", path, err)
+	if old != "" {
+		return os.Rename(tmp, path)
 	}
-	if durable {
-		if err := dir.Sync(); err != nil {
-			return fmt.Errorf("swap %s: %w", path, err)
-		}
+	// Create takes no lock: a link, unlike a rename, gives way to it.
+	if err = os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", uri, ErrConflict)
 	}
-	return nil
+	return err
 }
 
 func (s *local) Put(_ context.Context, uri string, data []byte) error {
@@ -154,7 +181,9 @@ func (s *local) Put(_ context.Context, uri string, data []byte) error {
 	}
 	tmp, err := temp(path, data, false)
 	if err == nil {
-		err = os.Rename(tmp, path)
+		if err = os.Rename(tmp, path); err != nil {
+			err = errors.Join(err, remove(tmp))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("put %s: %w", path, err)
@@ -174,7 +203,7 @@ func (s *local) Delete(_ context.Context, uri string) error {
 }
 
 func (s *local) List(_ context.Context, folder string) ([]string, error) {
-	path, err := s.path(strings.TrimSuffix(folder, "/"))
+	path, err := s.folder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -201,16 +230,18 @@ func (s *local) List(_ context.Context, folder string) ([]string, error) {
 }
 
 func (s *local) Sync(_ context.Context, uri string) error {
-	path, err := s.path(uri)
-	if err != nil {
-		return err
+	to := s.path
+	if strings.HasSuffix(uri, "/") {
+		to = s.folder
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
+	path, err := to(uri)
+	if err == nil {
+		if err = syncFile(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sync %s: %w", uri, ErrNotFound)
+		}
 	}
-	if err := errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", uri, err)
 	}
 	return nil
 }
@@ -304,12 +335,14 @@ func remove(path string) error {
 	return nil
 }
 
-func syncDir(path string) error {
-	d, err := os.Open(path)
+// syncFile makes the bytes of a file, or the names of a folder, survive a
+// power cut.
+func syncFile(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // flock takes the lock, however often a signal gets in between.

@@ -1,6 +1,7 @@
 package lakeio
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,11 +58,10 @@ var (
 // LockJob takes the job's lock for a run, or shares it when this process
 // holds it for the same run. Another holder is ErrLocked.
 func LockJob(ctx context.Context, l Lake, now time.Time) (*JobLock, error) {
-	root := l.Store.Local()
-	if root == "" {
-		return nil, errors.New("the job lock needs a local workspace")
+	file, err := lockFile(l)
+	if err != nil {
+		return nil, err
 	}
-	file := filepath.Join(root, filepath.FromSlash(path.Join(l.Job, "lock")))
 	locksMu.Lock()
 	defer locksMu.Unlock()
 	if s, ok := locks[file]; ok {
@@ -71,16 +71,28 @@ func LockJob(ctx context.Context, l Lake, now time.Time) (*JobLock, error) {
 		s.refs++
 		return s.lock, nil
 	}
-	lock, err := takeLock(file, l, now)
+	lock, err := takeLock(ctx, file, l, now)
 	if err != nil {
 		return nil, err
 	}
 	lock.shared = &lockShare{lock: lock, refs: 1}
 	locks[file] = lock.shared
-	return lock, ctx.Err()
+	return lock, nil
 }
 
-func takeLock(file string, l Lake, now time.Time) (_ *JobLock, err error) {
+// lockFile is the path of a job's lock file.
+func lockFile(l Lake) (string, error) {
+	root := l.Store.Local()
+	if root == "" {
+		return "", errors.New("the job lock needs a local workspace")
+	}
+	if !filepath.IsLocal(l.Job) {
+		return "", fmt.Errorf("job lock: job %q has no place in the workspace %s", l.Job, root)
+	}
+	return filepath.Join(root, filepath.FromSlash(path.Join(l.Job, "lock"))), nil
+}
+
+func takeLock(ctx context.Context, file string, l Lake, now time.Time) (_ *JobLock, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return nil, fmt.Errorf("job lock: %w", err)
 	}
@@ -93,14 +105,16 @@ func takeLock(file string, l Lake, now time.Time) (_ *JobLock, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
+	lockErr := tryLock(ctx, f)
+	if lockErr != nil && !errors.Is(lockErr, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("job lock %s: %w", file, lockErr)
+	}
 	prior, err := readHolder(file)
 	if err != nil {
 		return nil, err
 	}
-	if err := tryLock(f); errors.Is(err, unix.EWOULDBLOCK) {
+	if lockErr != nil {
 		return nil, fmt.Errorf("job %s: %w: %s", l.Job, ErrLocked, prior)
-	} else if err != nil {
-		return nil, fmt.Errorf("job lock %s: %w", file, err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -112,12 +126,16 @@ func takeLock(file string, l Lake, now time.Time) (_ *JobLock, err error) {
 
 // tryLock takes the lock if nobody holds it. Who only looks (ReadHolder) holds
 // it for an instant, so it is tried for a moment.
-func tryLock(f *os.File) (err error) {
+func tryLock(ctx context.Context, f *os.File) (err error) {
 	for range 10 {
 		if err = flock(f, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	return err
 }
@@ -136,14 +154,20 @@ func readHolder(file string) (Holder, error) {
 	return h, nil
 }
 
-// write rewrites the file in place: the lock is on its inode.
+// write rewrites the file in place: the lock is on its inode. It does so in
+// one write, with spaces over what was longer, so that who reads it meanwhile
+// finds a holder.
 func (j *JobLock) write() error {
 	data, err := json.Marshal(j.holder)
 	if err != nil {
 		return fmt.Errorf("job lock: %w", err)
 	}
-	if err := j.f.Truncate(0); err != nil {
+	info, err := j.f.Stat()
+	if err != nil {
 		return fmt.Errorf("job lock: %w", err)
+	}
+	if over := int(min(info.Size(), 1<<16)) - len(data) - 1; over > 0 {
+		data = append(data, bytes.Repeat([]byte{' '}, over)...)
 	}
 	if _, err := j.f.WriteAt(append(data, '\n'), 0); err != nil {
 		return fmt.Errorf("job lock: %w", err)
@@ -155,11 +179,12 @@ func (j *JobLock) write() error {
 func (j *JobLock) Prior() Holder { return j.prior }
 
 // Release gives the lock up, or one share of it; the last one notes the time.
+// What is released once more stays so.
 func (j *JobLock) Release(now time.Time) error {
 	locksMu.Lock()
 	defer locksMu.Unlock()
-	if j.shared.refs--; j.shared.refs > 0 {
-		return nil
+	if j.shared.refs--; j.shared.refs != 0 {
+		return nil // of others still, or released already
 	}
 	for file, s := range locks {
 		if s == j.shared {
@@ -173,7 +198,10 @@ func (j *JobLock) Release(now time.Time) error {
 // ReadHolder says who holds, or held, a job's lock; the zero Holder when
 // nobody ever did. held reports whether its process is alive.
 func ReadHolder(l Lake) (h Holder, held bool, err error) {
-	file := filepath.Join(l.Store.Local(), filepath.FromSlash(path.Join(l.Job, "lock")))
+	file, err := lockFile(l)
+	if err != nil {
+		return Holder{}, false, err
+	}
 	f, err := os.Open(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return Holder{}, false, nil
@@ -181,11 +209,14 @@ func ReadHolder(l Lake) (h Holder, held bool, err error) {
 	if err != nil {
 		return Holder{}, false, fmt.Errorf("job lock: %w", err)
 	}
-	err = flock(f, unix.LOCK_SH|unix.LOCK_NB)
-	held = errors.Is(err, unix.EWOULDBLOCK)
-	if held {
-		err = nil
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if h, err = readHolder(file); err != nil || !h.Ended.IsZero() {
+		return h, false, err // it said so; no need to be in a taker's way
 	}
-	h, readErr := readHolder(file)
-	return h, held, errors.Join(err, readErr, f.Close())
+	err = flock(f, unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		h, err = readHolder(file) // there may have been a change
+		return h, true, err
+	}
+	return h, false, err
 }

@@ -9,14 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/apache/arrow/go/v17/arrow/ipc"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/harrowdata/harrow"
 )
@@ -79,10 +76,8 @@ func (l Lake) Commit(ctx context.Context, stage string, parts []harrow.Part, cou
 	if err != nil {
 		return Manifest{}, fmt.Errorf("%s: %w", dir, err)
 	}
-	for _, p := range parts {
-		if err := l.Store.Sync(ctx, p.URI); err != nil {
-			return Manifest{}, err
-		}
+	if err := l.syncParts(ctx, parts); err != nil {
+		return Manifest{}, err
 	}
 	uri := path.Join(dir, "manifest.arrow")
 	if err := l.Store.Create(ctx, uri, list); err != nil && !errors.Is(err, ErrExists) {
@@ -96,7 +91,7 @@ func (l Lake) Commit(ctx context.Context, stage string, parts []harrow.Part, cou
 	m.Tables = map[string]TableCount{}
 	for _, p := range m.Parts {
 		t := m.Tables[p.Table]
-		t.Version, t.Parts, t.Rows, t.Bytes, t.Raw = tableVersion(p.Table), t.Parts+1, t.Rows+p.Rows, t.Bytes+p.Bytes, t.Raw+p.Raw
+		t.Version, t.Parts, t.Rows, t.Bytes, t.Raw = knownVersion(p.Table), t.Parts+1, t.Rows+p.Rows, t.Bytes+p.Bytes, t.Raw+p.Raw
 		m.Tables[p.Table] = t
 	}
 	data, err := json.MarshalIndent(m, "", " ")
@@ -109,11 +104,24 @@ func (l Lake) Commit(ctx context.Context, stage string, parts []harrow.Part, cou
 	return l.Manifest(ctx, stage)
 }
 
-func tableVersion(table string) int {
-	if info, ok := tableInfo(table); ok {
-		return info.Version
+// syncParts makes parts survive a power cut: each file, then each folder on
+// the way to it, once.
+func (l Lake) syncParts(ctx context.Context, parts []harrow.Part) error {
+	folders := map[string]bool{}
+	for _, p := range parts {
+		if err := l.Store.Sync(ctx, p.URI); err != nil {
+			return err
+		}
+		for dir := path.Dir(p.URI); !folders[dir]; dir = path.Dir(dir) {
+			folders[dir] = true
+		}
 	}
-	return recordsVersion
+	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+		if err := l.Store.Sync(ctx, dir+"/"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Committed reports whether the stage has a manifest.
@@ -134,7 +142,11 @@ func (l Lake) Manifest(ctx context.Context, stage string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	if m.Parts, _, err = l.readList(ctx, path.Join(dir, "manifest.arrow")); err != nil {
+	m.Parts, _, err = l.readList(ctx, path.Join(dir, "manifest.arrow"))
+	if errors.Is(err, ErrNotFound) { // not "no manifest": its list came first
+		err = fmt.Errorf("%s: %w: its list of parts is gone: %v", uri, ErrCorrupt, err)
+	}
+	if err != nil {
 		return Manifest{}, err
 	}
 	if got := digestParts(m.Parts); got != m.Digest {
@@ -148,61 +160,62 @@ const metaCounters = "harrow.counters"
 // encodeList writes the list of parts as an Arrow file, the counters in its
 // last row so that one file decides both.
 func encodeList(parts []harrow.Part, counters map[string]int64) ([]byte, error) {
+	parts = slices.Clone(parts)
 	sortParts(parts)
-	b := partsList.NewBuilder()
-	defer b.Release()
-	for _, p := range parts {
-		b.Append(p)
-	}
 	data, err := json.Marshal(counters)
 	if err != nil {
 		return nil, err
 	}
-	b.Append(harrow.Part{Table: metaCounters, Tag: string(data)})
-	batch := b.Batch()
-	defer batch.Release()
 	var buf bytes.Buffer
-	w, err := ipc.NewFileWriter(&position{w: &buf}, ipc.WithSchema(partsList.Schema()))
+	w, err := newFileWriter(&buf, partsList.Schema(), Zstd)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(w.Write(batch.Arrow()), w.Close()); err != nil {
+	b := partsList.NewBuilder()
+	defer b.Release()
+	for i, p := range append(parts, harrow.Part{Table: metaCounters, Tag: string(data)}) {
+		b.Append(p)
+		if !b.Full() && i < len(parts) {
+			continue
+		}
+		batch := b.Batch()
+		err := w.write(batch.Arrow())
+		batch.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := w.close(); err != nil {
 		return nil, err
 	}
+	w.giveBack(Zstd)
 	return buf.Bytes(), nil
 }
 
 func (l Lake) readList(ctx context.Context, uri string) (parts []harrow.Part, counters map[string]int64, err error) {
-	data, _, err := l.Store.Read(ctx, uri)
+	r, err := OpenPart(ctx, l.Store, uri, partsList.Name())
 	if err != nil {
 		return nil, nil, err
 	}
-	defer recovered(uri, &err)
-	r, err := ipc.NewFileReader(bytes.NewReader(data), ipc.WithAllocator(bounded{memory.DefaultAllocator}))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err)
-	}
-	if _, _, err := TableOf(r.Schema()); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err), r.Close())
-	}
-	for i := range r.NumRecords() {
-		rec, err := r.RecordAt(i)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, nil, errors.Join(fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err), r.Close())
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for i := range r.Batches() {
+		b, err := r.Batch(i)
+		if err != nil {
+			return nil, nil, err
 		}
-		for _, p := range partsList.Rows(harrow.NewBatch(rec)) {
+		for _, p := range partsList.Rows(b) {
 			if p.Table == metaCounters {
 				err = json.Unmarshal([]byte(p.Tag), &counters)
-			} else {
-				// The strings point into the batch, which goes.
-				p.Table, p.URI, p.Tag = strings.Clone(p.Table), strings.Clone(p.URI), strings.Clone(p.Tag)
-				parts = append(parts, p)
+				continue
 			}
+			// The strings point into the batch, which goes.
+			p.Table, p.URI, p.Tag = strings.Clone(p.Table), strings.Clone(p.URI), strings.Clone(p.Tag)
+			parts = append(parts, p)
 		}
-		rec.Release()
+		b.Release()
 		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("%s: %w: counters: %v", uri, ErrCorrupt, err), r.Close())
+			return nil, nil, r.file.corrupt("counters: %v", err)
 		}
 	}
-	return parts, counters, r.Close()
+	return parts, counters, nil
 }

@@ -5,26 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/ipc"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/harrowdata/harrow"
 )
-
-// PartWriter writes one part, batch by batch. It belongs to one goroutine.
-type PartWriter struct {
-	part  harrow.Part
-	out   Writer
-	pos   *position
-	ipc   *ipc.FileWriter
-	codec Codec
-}
 
 // Codec compresses the buffers of a part.
 type Codec int
@@ -35,26 +23,6 @@ const (
 	// LZ4 is for what is read back soon: shuffle files.
 	LZ4
 )
-
-// position counts what is written: arrow's writer asks for a Seeker, but only
-// ever asks it where it is.
-type position struct {
-	w io.Writer
-	n int64
-}
-
-func (p *position) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	p.n += int64(n)
-	return n, err
-}
-
-func (p *position) Seek(offset int64, whence int) (int64, error) {
-	if offset != 0 || whence != io.SeekCurrent {
-		return 0, errors.New("seek in a part being written")
-	}
-	return p.n, nil
-}
 
 // WithCounters returns the schema with counters in its metadata: what a roll
 // counted must survive the death of its owner with the roll.
@@ -71,18 +39,13 @@ func WithCounters(s *arrow.Schema, counters map[string]int64) *arrow.Schema {
 	return arrow.NewSchema(s.Fields(), &meta)
 }
 
-// Counters returns what WithCounters put into the part's schema.
-func (r *PartReader) Counters() (map[string]int64, error) {
-	m := r.Schema().Metadata()
-	text, ok := m.GetValue(metaCounters)
-	if !ok {
-		return nil, nil
-	}
-	var counters map[string]int64
-	if err := json.Unmarshal([]byte(text), &counters); err != nil {
-		return nil, fmt.Errorf("%s: %w: counters: %v", r.uri, ErrCorrupt, err)
-	}
-	return counters, nil
+// PartWriter writes one part, batch by batch. It belongs to one goroutine.
+type PartWriter struct {
+	part   harrow.Part
+	out    Writer
+	file   *fileWriter
+	codec  Codec
+	failed bool
 }
 
 // NewPart starts a part at uri. Its table's name comes from the schema.
@@ -95,38 +58,39 @@ func NewPart(ctx context.Context, s Store, uri string, schema *arrow.Schema, cod
 	if err != nil {
 		return nil, err
 	}
-	pos := &position{w: out}
-	option := ipc.WithZstd()
-	if codec == LZ4 {
-		option = ipc.WithLZ4()
-	}
-	w, err := ipc.NewFileWriter(pos, ipc.WithSchema(schema), option)
+	file, err := newFileWriter(out, schema, codec)
 	if err != nil {
 		out.Abort()
 		return nil, fmt.Errorf("%s: %w", uri, err)
 	}
-	if codec == Zstd {
-		lendEncoder(w)
-	}
-	return &PartWriter{part: harrow.Part{Table: table, URI: uri}, out: out, pos: pos, ipc: w, codec: codec}, nil
+	return &PartWriter{part: harrow.Part{Table: table, URI: uri}, out: out, file: file, codec: codec}, nil
 }
 
-// Write appends a batch; the batch stays the caller's.
+// Write appends a batch; the batch stays the caller's. After an error the part
+// can only be dropped.
 func (w *PartWriter) Write(b harrow.Batch) (err error) {
-	defer recovered(w.part.URI, &err)
 	if b.Rows() == 0 {
 		return nil
 	}
+	defer w.noted(&err)
 	raw := BatchSize(b)
 	if raw > math.MaxInt32 {
 		return fmt.Errorf("%s: a batch of %d bytes is too large; want at most %d", w.part.URI, raw, BatchBytes)
 	}
-	if err := w.ipc.Write(b.Arrow()); err != nil {
+	if err := w.file.write(b.Arrow()); err != nil {
 		return fmt.Errorf("%s: %w", w.part.URI, err)
 	}
 	w.part.Rows += int64(b.Rows())
 	w.part.Raw += raw
 	return nil
+}
+
+// noted remembers a failure; a panic of arrow's writer becomes one.
+func (w *PartWriter) noted(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: Arrow can't write it: %v", w.part.URI, p)
+	}
+	w.failed = w.failed || *err != nil
 }
 
 // Rows is the number of rows written so far.
@@ -138,110 +102,106 @@ func (w *PartWriter) Raw() int64 { return w.part.Raw }
 // URI names the part being written.
 func (w *PartWriter) URI() string { return w.part.URI }
 
-// Close finishes the part and returns it with its figures.
+// Close finishes the part and returns it with its figures. After an error, of
+// this or of an earlier call, there is no part.
 func (w *PartWriter) Close() (part harrow.Part, err error) {
-	defer recovered(w.part.URI, &err)
-	if err := w.ipc.Close(); err != nil {
-		w.out.Abort()
-		return harrow.Part{}, fmt.Errorf("%s: %w", w.part.URI, err)
+	defer func() {
+		if err != nil {
+			part = harrow.Part{}
+			w.Abort()
+		}
+	}()
+	defer w.noted(&err)
+	if w.failed {
+		return part, fmt.Errorf("%s: closed after a write that failed", w.part.URI)
 	}
-	if w.codec == Zstd {
-		returnEncoder(w.ipc)
+	if err := w.file.close(); err != nil {
+		return part, fmt.Errorf("%s: %w", w.part.URI, err)
 	}
 	if err := w.out.Close(); err != nil {
-		return harrow.Part{}, err
+		return part, err
 	}
-	w.part.Bytes = w.pos.n
+	w.file.giveBack(w.codec)
+	w.part.Bytes = w.file.out.n
 	return w.part, nil
 }
 
-// Abort drops the part.
-func (w *PartWriter) Abort() { w.out.Abort() }
-
-// recovered turns a panic of arrow's reader or writer into an error that
-// names the file: v17 panics on damaged data.
-func recovered(uri string, err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, p)
+// Abort drops the part; after Close it does nothing.
+func (w *PartWriter) Abort() {
+	if !w.failed {
+		w.file.giveBack(w.codec)
 	}
-}
-
-// maxBuffer bounds what a damaged file may make a reader allocate at once.
-const maxBuffer = 1 << 30
-
-// bounded refuses to allocate what no file of ours can need.
-type bounded struct{ memory.Allocator }
-
-func (a bounded) Allocate(n int) []byte {
-	a.check(n)
-	return a.Allocator.Allocate(n)
-}
-
-func (a bounded) Reallocate(n int, b []byte) []byte {
-	a.check(n)
-	return a.Allocator.Reallocate(n, b)
-}
-
-func (bounded) check(n int) {
-	if n < 0 || n > maxBuffer {
-		panic(fmt.Sprintf("a buffer claims %d bytes", n))
-	}
+	w.failed = true
+	w.out.Abort()
 }
 
 // PartReader reads a part. It belongs to one goroutine.
 type PartReader struct {
-	uri     string
-	in      Reader
-	ipc     *ipc.FileReader
-	version int
+	in   Reader
+	file *fileReader
 }
 
 // OpenPart opens a part of the named table; table "" takes any. A file that
-// is truncated, damaged, foreign or of another table is ErrCorrupt with its
-// name.
-func OpenPart(ctx context.Context, s Store, uri, table string) (r *PartReader, err error) {
+// is truncated, damaged, foreign, of another table or of a newer version is
+// ErrCorrupt with its name. A read that failed is not: it may be tried again.
+func OpenPart(ctx context.Context, s Store, uri, table string) (*PartReader, error) {
 	in, err := s.Open(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			r, err = nil, errors.Join(err, in.Close())
-		}
-	}()
-	defer recovered(uri, &err)
-	f, err := ipc.NewFileReader(in, ipc.WithAllocator(bounded{memory.DefaultAllocator}))
+	file, err := openFile(uri, in)
+	if err == nil {
+		err = checkTable(file, table)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: want an Arrow IPC file with its footer: %v", uri, ErrCorrupt, err)
+		return nil, errors.Join(err, in.Close())
 	}
-	name, version, err := TableOf(f.Schema())
+	return &PartReader{in, file}, nil
+}
+
+func checkTable(file *fileReader, want string) error {
+	name, _, err := TableOf(file.ipc.Schema())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %v", uri, ErrCorrupt, err)
+		return file.corrupt("%v", err)
 	}
-	if table != "" && name != table {
-		return nil, fmt.Errorf("%s: %w: holds table %s, want %s", uri, ErrCorrupt, name, table)
+	if want != "" && name != want {
+		return file.corrupt("holds table %s, want %s", name, want)
 	}
-	return &PartReader{uri, in, f, version}, nil
+	return nil
 }
 
 // Schema is the part's schema.
-func (r *PartReader) Schema() *arrow.Schema { return r.ipc.Schema() }
+func (r *PartReader) Schema() *arrow.Schema { return r.file.ipc.Schema() }
+
+// Counters returns what WithCounters put into the part's schema.
+func (r *PartReader) Counters() (map[string]int64, error) {
+	m := r.Schema().Metadata()
+	text, ok := m.GetValue(metaCounters)
+	if !ok {
+		return nil, nil
+	}
+	var counters map[string]int64
+	if err := json.Unmarshal([]byte(text), &counters); err != nil {
+		return nil, r.file.corrupt("counters: %v", err)
+	}
+	return counters, nil
+}
 
 // Batches is the number of batches in the part.
-func (r *PartReader) Batches() int { return r.ipc.NumRecords() }
+func (r *PartReader) Batches() int { return len(r.file.sections) }
 
-// Batch reads batch i, from 0. The caller releases it.
-func (r *PartReader) Batch(i int) (b harrow.Batch, err error) {
-	defer recovered(r.uri, &err)
-	rec, err := r.ipc.RecordAt(i)
+// Batch reads batch i, from 0. The caller releases it. Errors are as those of
+// OpenPart.
+func (r *PartReader) Batch(i int) (harrow.Batch, error) {
+	rec, err := r.file.batch(i)
 	if err != nil {
-		return harrow.Batch{}, fmt.Errorf("%s: %w: batch %d: %v", r.uri, ErrCorrupt, i, err)
+		return harrow.Batch{}, err
 	}
 	return harrow.NewBatch(rec), nil
 }
 
 // Close closes the file.
-func (r *PartReader) Close() error { return errors.Join(r.ipc.Close(), r.in.Close()) }
+func (r *PartReader) Close() error { return errors.Join(r.file.close(), r.in.Close()) }
 
 // ReadBatches yields the batches of a part in order; each is released after
 // the loop's body. An error ends it.

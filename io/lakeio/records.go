@@ -3,12 +3,12 @@ package lakeio
 import (
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/shopspring/decimal"
 
 	"github.com/harrowdata/harrow"
@@ -57,9 +57,11 @@ func typeOf(t arrow.DataType) (harrow.Type, error) {
 	case *arrow.TimestampType:
 		return harrow.Type{Kind: harrow.Timestamp}, nil
 	case *arrow.ListType:
-		return harrow.Type{Kind: harrow.TextList}, nil
+		if t.Elem().ID() == arrow.STRING {
+			return harrow.Type{Kind: harrow.TextList}, nil
+		}
 	}
-	return harrow.Type{}, fmt.Errorf("Arrow type %s has no record type", t)
+	return harrow.Type{}, fmt.Errorf("no record has a column of Arrow type %s", t)
 }
 
 // RecordSchema is the schema of records/NAME: the data columns, then
@@ -74,15 +76,20 @@ func RecordSchema(t harrow.RecordType) *arrow.Schema {
 	return withMeta(fields, RecordsPrefix+t.Name, recordsVersion)
 }
 
-// RecordTypeOf reads the record type back from a schema.
+// RecordTypeOf reads the record type back from the schema of a table
+// records/NAME.
 func RecordTypeOf(s *arrow.Schema) (harrow.RecordType, error) {
 	name, _, err := TableOf(s)
 	if err != nil {
 		return harrow.RecordType{}, err
 	}
-	t := harrow.RecordType{Name: name[min(len(name), len(RecordsPrefix)):]}
+	record, ok := strings.CutPrefix(name, RecordsPrefix)
+	if !ok {
+		return harrow.RecordType{}, fmt.Errorf("table %s holds no records", name)
+	}
+	t := harrow.RecordType{Name: record}
 	for _, f := range s.Fields() {
-		if f.Name[0] == '_' {
+		if strings.HasPrefix(f.Name, "_") {
 			continue
 		}
 		ct, err := typeOf(f.Type)
@@ -107,15 +114,13 @@ type Origin struct {
 
 // RecordBuilder gathers records of one type into a batch.
 type RecordBuilder struct {
+	gatherer
 	rtype harrow.RecordType
-	rb    *array.RecordBuilder
-	rows  int
-	bytes int64
 }
 
 // NewRecordBuilder returns an empty builder; Release frees it.
 func NewRecordBuilder(t harrow.RecordType) *RecordBuilder {
-	return &RecordBuilder{rtype: t, rb: array.NewRecordBuilder(memory.DefaultAllocator, RecordSchema(t))}
+	return &RecordBuilder{gatherer: newGatherer(RecordSchema(t)), rtype: t}
 }
 
 // Append adds a row: one value per data column in order, with the Go type
@@ -130,6 +135,7 @@ func (b *RecordBuilder) Append(values []any, o Origin) error {
 			return fmt.Errorf("record %s: column %s: %w", b.rtype.Name, c.Name, err)
 		}
 	}
+	b.begin()
 	for i, v := range values {
 		b.bytes += appendValue(b.rb.Field(i), b.rtype.Columns[i].Type, v)
 	}
@@ -137,24 +143,8 @@ func (b *RecordBuilder) Append(values []any, o Origin) error {
 	for i, v := range []any{o.ID.String(), o.URL, o.Ordinal, o.Rule, o.Digest, o.FetchedAt, o.Run} {
 		b.bytes += appendValue(b.rb.Field(n+i), harrow.Provenance[i].Type, v)
 	}
-	b.rows++
 	return nil
 }
-
-// Full reports whether the rows make a batch.
-func (b *RecordBuilder) Full() bool { return b.rows >= BatchRows || b.bytes >= BatchBytes }
-
-// Rows is the number of rows gathered.
-func (b *RecordBuilder) Rows() int { return b.rows }
-
-// Batch returns the rows and empties the builder. The caller releases it.
-func (b *RecordBuilder) Batch() harrow.Batch {
-	b.rows, b.bytes = 0, 0
-	return harrow.NewBatch(b.rb.NewRecord())
-}
-
-// Release frees the builder.
-func (b *RecordBuilder) Release() { b.rb.Release() }
 
 func checkValue(t harrow.Type, v any) error {
 	ok := false
@@ -173,6 +163,9 @@ func checkValue(t harrow.Type, v any) error {
 		ok = t.Kind == harrow.TextList
 	case time.Time:
 		ok = t.Kind == harrow.Timestamp || t.Kind == harrow.Date
+		if y := v.UTC().Year(); ok && (y < 1 || y > 9999) {
+			return fmt.Errorf("year %d; want 1 to 9999", y)
+		}
 	case decimal.Decimal:
 		if t.Kind == harrow.Decimal {
 			_, err := decimal128Of(v, t)
@@ -187,15 +180,15 @@ func checkValue(t harrow.Type, v any) error {
 
 // decimal128Of scales d exactly; more digits than t has are an error.
 func decimal128Of(d decimal.Decimal, t harrow.Type) (decimal128.Num, error) {
+	if d.Exponent() < -1000 || d.Exponent() > 1000 || d.NumDigits() > 1000 { // would be written out below
+		return decimal128.Num{}, fmt.Errorf("a number of %d digits and exponent %d has more digits than %s", d.NumDigits(), d.Exponent(), t)
+	}
 	scaled := d.Shift(t.Scale)
-	if d.Exponent() < -1000 || d.Exponent() > 1000 || !scaled.IsInteger() {
-		return decimal128.Num{}, fmt.Errorf("%s has more digits than %s", d, t)
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(t.Precision)), nil)
+	if n := scaled.BigInt(); scaled.IsInteger() && n.CmpAbs(limit) < 0 {
+		return decimal128.FromBigInt(n), nil
 	}
-	n := scaled.BigInt()
-	if limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(t.Precision)), nil); n.CmpAbs(limit) >= 0 {
-		return decimal128.Num{}, fmt.Errorf("%s has more digits than %s", d, t)
-	}
-	return decimal128.FromBigInt(n), nil
+	return decimal128.Num{}, fmt.Errorf("%s has more digits than %s", d, t)
 }
 
 // appendValue appends a checked value and returns about its size.

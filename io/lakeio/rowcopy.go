@@ -5,7 +5,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/harrowdata/harrow"
 )
@@ -37,23 +36,21 @@ func dataSize(d arrow.ArrayData) int64 {
 
 // RowCopier gathers single rows of batches of one schema into new batches.
 type RowCopier struct {
-	rb    *array.RecordBuilder
-	copy  []copyFunc
-	rows  int
-	bytes int64
+	gatherer
+	copy []copyFunc
 }
 
-// copyFunc appends row i of a to b and returns about its size.
+// copyFunc appends value i of a to b and returns about its size.
 type copyFunc func(b array.Builder, a arrow.Array, i int) int
 
 // NewRowCopier returns a copier for batches of the schema; a column of a type
-// that no table has is an error.
+// that no table has is an error. Release frees it.
 func NewRowCopier(s *arrow.Schema) (*RowCopier, error) {
-	c := &RowCopier{rb: array.NewRecordBuilder(memory.DefaultAllocator, s)}
+	c := &RowCopier{gatherer: newGatherer(s)}
 	for _, f := range s.Fields() {
 		fn, err := copierOf(f.Type)
 		if err != nil {
-			c.rb.Release()
+			c.Release()
 			return nil, fmt.Errorf("column %s: %w", f.Name, err)
 		}
 		c.copy = append(c.copy, fn)
@@ -61,39 +58,22 @@ func NewRowCopier(s *arrow.Schema) (*RowCopier, error) {
 	return c, nil
 }
 
-// Append copies row i of the batch.
+// Append copies row i of the batch; its columns beyond the schema's are passed
+// over.
 func (c *RowCopier) Append(b harrow.Batch, i int) {
+	c.begin()
 	rec := b.Arrow()
 	for j, fn := range c.copy {
 		c.bytes += int64(fn(c.rb.Field(j), rec.Column(j), i))
 	}
-	c.rows++
 }
 
-// Rows is the number of rows gathered.
-func (c *RowCopier) Rows() int { return c.rows }
-
-// Bytes is about how much memory the rows take.
-func (c *RowCopier) Bytes() int64 { return c.bytes }
-
-// Full reports whether the rows make a batch.
-func (c *RowCopier) Full() bool { return c.rows >= BatchRows || c.bytes >= BatchBytes }
-
-// Batch returns the rows and empties the copier. The caller releases it.
-func (c *RowCopier) Batch() harrow.Batch {
-	c.rows, c.bytes = 0, 0
-	return harrow.NewBatch(c.rb.NewRecord())
-}
-
-// Release frees the copier.
-func (c *RowCopier) Release() { c.rb.Release() }
-
-// orNull guards a copyFunc against nulls.
-func orNull(fn copyFunc) copyFunc {
+// orNull guards a copyFunc against nulls, which take width bytes.
+func orNull(width int, fn copyFunc) copyFunc {
 	return func(b array.Builder, a arrow.Array, i int) int {
 		if a.IsNull(i) {
 			b.AppendNull()
-			return 1
+			return width
 		}
 		return fn(b, a, i)
 	}
@@ -102,55 +82,55 @@ func orNull(fn copyFunc) copyFunc {
 func copierOf(t arrow.DataType) (copyFunc, error) {
 	switch t := t.(type) {
 	case *arrow.StringType:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
 			v := a.(*array.String).Value(i)
 			b.(*array.StringBuilder).Append(v)
 			return len(v) + 4
 		}), nil
 	case *arrow.LargeBinaryType:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
 			v := a.(*array.LargeBinary).Value(i)
 			b.(*array.BinaryBuilder).Append(v)
 			return len(v) + 8
 		}), nil
 	case *arrow.BinaryType:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
 			v := a.(*array.Binary).Value(i)
 			b.(*array.BinaryBuilder).Append(v)
 			return len(v) + 4
 		}), nil
 	case *arrow.Int32Type:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.Int32Builder).Append(a.(*array.Int32).Value(i))
 			return 4
 		}), nil
 	case *arrow.Int64Type:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.Int64Builder).Append(a.(*array.Int64).Value(i))
 			return 8
 		}), nil
 	case *arrow.Float64Type:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.Float64Builder).Append(a.(*array.Float64).Value(i))
 			return 8
 		}), nil
 	case *arrow.BooleanType:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(1, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.BooleanBuilder).Append(a.(*array.Boolean).Value(i))
 			return 1
 		}), nil
 	case *arrow.Decimal128Type:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(16, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.Decimal128Builder).Append(a.(*array.Decimal128).Value(i))
 			return 16
 		}), nil
 	case *arrow.TimestampType:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.TimestampBuilder).Append(a.(*array.Timestamp).Value(i))
 			return 8
 		}), nil
 	case *arrow.Date32Type:
-		return orNull(func(b array.Builder, a arrow.Array, i int) int {
+		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
 			b.(*array.Date32Builder).Append(a.(*array.Date32).Value(i))
 			return 4
 		}), nil
@@ -167,7 +147,7 @@ func listCopier(t *arrow.ListType) (copyFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orNull(func(b array.Builder, a arrow.Array, i int) int {
+	return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
 		in, out := a.(*array.List), b.(*array.ListBuilder)
 		out.Append(true)
 		n := 4
@@ -187,10 +167,10 @@ func structCopier(t *arrow.StructType) (copyFunc, error) {
 			return nil, err
 		}
 	}
-	return orNull(func(b array.Builder, a arrow.Array, i int) int {
+	return orNull(1, func(b array.Builder, a arrow.Array, i int) int {
 		in, out := a.(*array.Struct), b.(*array.StructBuilder)
 		out.Append(true)
-		n := 0
+		n := 1
 		for j, fn := range fields {
 			n += fn(out.FieldBuilder(j), in.Field(j), i)
 		}

@@ -96,7 +96,7 @@ func CreateRun(ctx context.Context, s Store, r Run) error {
 
 // ReadRun reads run.json; ErrNotFound where there is no such run.
 func ReadRun(ctx context.Context, s Store, job, run string) (Run, error) {
-	if _, err := uuid.Parse(run); err != nil {
+	if err := uuid.Validate(run); err != nil {
 		return Run{}, fmt.Errorf("run %q: want the id of a run: %w", run, err)
 	}
 	return readJSON[Run](ctx, s, runURI(job, run))
@@ -136,13 +136,12 @@ func Jobs(ctx context.Context, s Store) ([]string, error) {
 // Runs lists the ids of a job's runs, oldest first. A folder without run.json
 // is a run that died before it began: it is left out.
 func Runs(ctx context.Context, s Store, job string) ([]string, error) {
-	names, err := s.List(ctx, path.Join(job, "runs")+"/")
+	ids, err := runFolders(ctx, s, job)
 	if err != nil {
 		return nil, err
 	}
 	var runs []string
-	for _, n := range names {
-		id := strings.TrimSuffix(n, "/")
+	for _, id := range ids {
 		if _, err := ReadRun(ctx, s, job, id); errors.Is(err, ErrNotFound) {
 			continue
 		} else if err != nil {
@@ -150,20 +149,34 @@ func Runs(ctx context.Context, s Store, job string) ([]string, error) {
 		}
 		runs = append(runs, id)
 	}
-	slices.Sort(runs)
 	return runs, nil
+}
+
+// runFolders lists the folders whose names are ids, sorted.
+func runFolders(ctx context.Context, s Store, job string) (ids []string, err error) {
+	names, err := s.List(ctx, path.Join(job, "runs")+"/")
+	for _, n := range names {
+		id, isDir := strings.CutSuffix(n, "/")
+		if isDir && uuid.Validate(id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
 }
 
 // LastRun returns the newest run of a job; ErrNotFound when there is none.
 func LastRun(ctx context.Context, s Store, job string) (Run, error) {
-	runs, err := Runs(ctx, s, job)
+	ids, err := runFolders(ctx, s, job)
 	if err != nil {
 		return Run{}, err
 	}
-	if len(runs) == 0 {
-		return Run{}, fmt.Errorf("job %s has no run: %w", job, ErrNotFound)
+	for _, id := range slices.Backward(ids) {
+		if r, err := ReadRun(ctx, s, job, id); !errors.Is(err, ErrNotFound) {
+			return r, err
+		}
 	}
-	return ReadRun(ctx, s, job, runs[len(runs)-1])
+	return Run{}, fmt.Errorf("job %s has no run: %w", job, ErrNotFound)
 }
 
 // stopURI names the file whose presence ends all starts of a run.

@@ -65,46 +65,95 @@ func (f FetchShard) swap(ctx context.Context, change func(*ShardRecord) error) (
 }
 
 // Read returns the shard record; the zero record where there is none.
-func (f FetchShard) Read(ctx context.Context) (ShardRecord, error) {
-	r, err := readJSON[ShardRecord](ctx, f.Lake.Store, f.URI())
-	if errors.Is(err, ErrNotFound) {
-		err = nil
+func (f FetchShard) Read(ctx context.Context) (r ShardRecord, err error) {
+	data, _, err := f.Lake.Store.Read(ctx, f.URI())
+	if errors.Is(err, ErrNotFound) || err == nil && len(data) == 0 { // see swapJSON
+		return r, nil
+	}
+	if err == nil {
+		err = unmarshal(f.URI(), data, &r)
 	}
 	return r, err
 }
 
 // Take makes owner the shard's owner: it raises the epoch and, in the same
-// swap, adopts the complete rolls found in its folder. A done shard is
-// returned as it is.
+// swap, adopts the complete rolls found in its folder and drops those whose
+// files a power cut took. A done shard is returned as it is.
 func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error) {
-	found, err := f.findRolls(ctx)
-	if err != nil {
-		return ShardRecord{}, err
+	r, err := f.Read(ctx)
+	if err != nil || r.Done {
+		return r, err
 	}
-	return f.swap(ctx, func(r *ShardRecord) error {
+	lost, err := f.lostRolls(ctx, r.Rolls)
+	if err != nil {
+		return r, err
+	}
+	for _, name := range lost { // so that no later owner adopts what is left of it
+		if err := f.Lake.Store.Delete(ctx, f.RollURI(name, Captures.Name())); err != nil {
+			return r, err
+		}
+	}
+	found, err := f.findRolls(ctx, r.Rolls)
+	if err != nil {
+		return r, err
+	}
+	r, err = f.swap(ctx, func(r *ShardRecord) error {
 		if r.Done {
-			return nil
+			return errDone
 		}
 		r.Epoch++
 		r.Owner = owner
+		r.Rolls = slices.DeleteFunc(r.Rolls, func(roll Roll) bool { return slices.Contains(lost, roll.Name) })
 		for _, roll := range found {
-			if !slices.ContainsFunc(r.Rolls, func(have Roll) bool { return have.Name == roll.Name }) {
+			if !named(r.Rolls, roll.Name) {
 				r.Rolls = append(r.Rolls, roll)
 			}
 		}
 		return nil
 	})
+	if errors.Is(err, errDone) {
+		err = nil
+	}
+	return r, err
 }
 
-// Append makes a roll count. ErrLost when the shard has another owner.
+// errDone ends a swap of a record that is done.
+var errDone = fmt.Errorf("%w: it is done", ErrLost)
+
+func named(rolls []Roll, name string) bool {
+	return slices.ContainsFunc(rolls, func(r Roll) bool { return r.Name == name })
+}
+
+// Append makes a roll count, once however often it is called. ErrLost when the
+// shard has another owner.
 func (f FetchShard) Append(ctx context.Context, owner string, roll Roll) error {
-	return f.own(ctx, owner, func(r *ShardRecord) { r.Rolls = append(r.Rolls, roll) })
+	return f.own(ctx, owner, func(r *ShardRecord) {
+		if !named(r.Rolls, roll.Name) {
+			r.Rolls = append(r.Rolls, roll)
+		}
+	})
 }
 
 // Finish marks the shard done: no roll can be added any more. bound and wall
-// are what efficiency is reckoned from.
+// are what efficiency is reckoned from. A done shard survives a power cut with
+// its rolls.
 func (f FetchShard) Finish(ctx context.Context, owner string, bound, wall time.Duration) error {
-	return f.own(ctx, owner, func(r *ShardRecord) { r.Done, r.Bound, r.Wall = true, bound, wall })
+	r, err := f.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Owner == owner && !r.Done { // nobody else appends
+		for _, roll := range r.Rolls {
+			if err := f.Lake.syncParts(ctx, roll.Parts); err != nil {
+				return err
+			}
+		}
+	}
+	err = f.own(ctx, owner, func(r *ShardRecord) { r.Done, r.Bound, r.Wall = true, bound, wall })
+	if errors.Is(err, errDone) {
+		return nil // by this owner, before
+	}
+	return err
 }
 
 // Delay notes what a key's host asked for; it must return before that key's
@@ -120,8 +169,11 @@ func (f FetchShard) Delay(ctx context.Context, owner, key string, delay time.Dur
 
 func (f FetchShard) own(ctx context.Context, owner string, change func(*ShardRecord)) error {
 	_, err := f.swap(ctx, func(r *ShardRecord) error {
-		if r.Owner != owner || r.Done {
+		if r.Owner != owner {
 			return fmt.Errorf("%s: %w: %s", f.URI(), ErrLost, r.Owner)
+		}
+		if r.Done {
+			return fmt.Errorf("%s: %w", f.URI(), errDone)
 		}
 		change(r)
 		return nil
@@ -129,22 +181,53 @@ func (f FetchShard) own(ctx context.Context, owner string, change func(*ShardRec
 	return err
 }
 
-// findRolls lists the complete rolls in the shard's folder: those whose
-// captures file, written last, is there and whole.
-func (f FetchShard) findRolls(ctx context.Context) ([]Roll, error) {
+// lostRolls names the rolls with a file that is gone or has not the size it
+// had: rolls are not synced before the shard is done, so a power cut may take
+// them, and what they held is asked again.
+func (f FetchShard) lostRolls(ctx context.Context, rolls []Roll) (names []string, err error) {
+	for _, roll := range rolls {
+		for _, part := range roll.Parts {
+			whole, err := f.whole(ctx, part)
+			if err != nil {
+				return nil, err
+			}
+			if !whole {
+				names = append(names, roll.Name)
+				break
+			}
+		}
+	}
+	return names, nil
+}
+
+func (f FetchShard) whole(ctx context.Context, part harrow.Part) (bool, error) {
+	in, err := f.Lake.Store.Open(ctx, part.URI)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return in.Size() == part.Bytes, in.Close()
+}
+
+// findRolls lists the complete rolls in the shard's folder beyond those in
+// have: those whose captures file, written last, is there and whole.
+func (f FetchShard) findRolls(ctx context.Context, have []Roll) ([]Roll, error) {
 	names, err := f.Lake.Store.List(ctx, f.name()+"/")
 	if err != nil {
 		return nil, err
 	}
 	byRoll := map[string][]string{}
 	for _, n := range names {
-		if roll, table, ok := strings.Cut(strings.TrimSuffix(n, ".arrow"), "."); ok {
+		base, isPart := strings.CutSuffix(n, ".arrow")
+		if roll, table, ok := strings.Cut(base, "."); ok && isPart {
 			byRoll[roll] = append(byRoll[roll], table)
 		}
 	}
 	var rolls []Roll
 	for name, tables := range byRoll {
-		if !slices.Contains(tables, Captures.Name()) {
+		if !slices.Contains(tables, Captures.Name()) || named(have, name) {
 			continue
 		}
 		roll, err := f.inspectRoll(ctx, name, tables)

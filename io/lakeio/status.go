@@ -30,6 +30,9 @@ type Status struct {
 
 // PutStatus rewrites a worker's status file.
 func (l Lake) PutStatus(ctx context.Context, st Status) error {
+	if st.Worker == "" || path.Base(st.Worker) != st.Worker {
+		return fmt.Errorf("status: worker %q; want the name of a file", st.Worker)
+	}
 	st.Version = jsonVersion
 	data, err := json.Marshal(st)
 	if err != nil {

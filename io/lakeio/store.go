@@ -25,8 +25,8 @@ var (
 // may share it. The empty Generation means "does not exist".
 type Generation string
 
-// Store is a place for objects named by URIs relative to the workspace. All
-// methods may be called at once from several goroutines and processes.
+// Store is a place for objects named by URIs relative to the workspace, with
+// slashes, in their shortest form (no "." or ".."). All methods may be called at once from several goroutines and processes.
 type Store interface {
 	// Create writes an object if there is none, durably; else ErrExists.
 	Create(ctx context.Context, uri string, data []byte) error
@@ -41,7 +41,9 @@ type Store interface {
 	Writer(ctx context.Context, uri string) (Writer, error)
 	// Open opens an object for reading; ErrNotFound.
 	Open(ctx context.Context, uri string) (Reader, error)
-	// Sync makes an object that a Writer wrote survive a power cut.
+	// Sync makes an object that a Writer wrote survive a power cut, or, when
+	// uri ends in a slash, the names in a folder. An object is safe when it
+	// and each folder on the way to it are.
 	Sync(ctx context.Context, uri string) error
 	// List returns the names directly below a folder, sorted; none when there
 	// is no such folder. Folders end in a slash.

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
-	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/harrowdata/harrow"
 )
@@ -81,42 +78,22 @@ func (t *Table[R]) Rows(b harrow.Batch) iter.Seq2[int, R] {
 
 // Builder gathers rows of a table into a batch.
 type Builder[R any] struct {
+	gatherer
 	table *Table[R]
-	rb    *array.RecordBuilder
-	rows  int
-	bytes int64
 }
 
 // NewBuilder returns an empty builder; Release frees it.
 func (t *Table[R]) NewBuilder() *Builder[R] {
-	return &Builder[R]{table: t, rb: array.NewRecordBuilder(memory.DefaultAllocator, t.schema)}
+	return &Builder[R]{gatherer: newGatherer(t.schema), table: t}
 }
 
 // Append adds one row, copying its bytes.
 func (b *Builder[R]) Append(r R) {
+	b.begin()
 	for i := range b.table.columns {
 		b.bytes += int64(b.table.columns[i].put(b.rb.Field(i), &r))
 	}
-	b.rows++
 }
-
-// Rows is the number of rows gathered.
-func (b *Builder[R]) Rows() int { return b.rows }
-
-// Bytes is about how much memory the rows take.
-func (b *Builder[R]) Bytes() int64 { return b.bytes }
-
-// Full reports whether the rows make a batch.
-func (b *Builder[R]) Full() bool { return b.rows >= BatchRows || b.bytes >= BatchBytes }
-
-// Batch returns the rows and empties the builder. The caller releases it.
-func (b *Builder[R]) Batch() harrow.Batch {
-	b.rows, b.bytes = 0, 0
-	return harrow.NewBatch(b.rb.NewRecord())
-}
-
-// Release frees the builder.
-func (b *Builder[R]) Release() { b.rb.Release() }
 
 // RecordsPrefix begins the name of every table of records.
 const RecordsPrefix = "records/"
@@ -131,16 +108,12 @@ func TableOf(s *arrow.Schema) (name string, version int, err error) {
 	if version, err = strconv.Atoi(v); err != nil {
 		return "", 0, fmt.Errorf("%s %q of table %s: want a number", metaVersion, v, name)
 	}
-	known := recordsVersion
-	if !strings.HasPrefix(name, RecordsPrefix) {
-		info, ok := tableInfo(name)
-		if !ok {
-			return "", 0, fmt.Errorf("table %q is not known to this release", name)
-		}
-		known = info.Version
+	known := knownVersion(name)
+	if known == 0 {
+		return "", 0, fmt.Errorf("table %q is not known to this release", name)
 	}
-	if version > known {
-		return "", 0, fmt.Errorf("table %s has version %d, this release reads up to %d", name, version, known)
+	if version < 1 || version > known {
+		return "", 0, fmt.Errorf("table %s has version %d, this release reads 1 to %d", name, version, known)
 	}
 	return name, version, nil
 }

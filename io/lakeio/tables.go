@@ -1,6 +1,7 @@
 package lakeio
 
 import (
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -160,11 +161,21 @@ func Tables() []TableInfo {
 		Exchanges.info(), Links.info(), Rejects.info(), partsList.info()}
 }
 
-func tableInfo(name string) (TableInfo, bool) {
+// versions holds the versions of the fixed tables that this release writes,
+// by name.
+var versions = func() map[string]int {
+	m := map[string]int{}
 	for _, t := range Tables() {
-		if t.Name == name {
-			return t, true
-		}
+		m[t.Name] = t.Version
 	}
-	return TableInfo{}, false
+	return m
+}()
+
+// knownVersion is the version of a table that this release writes; 0 for a
+// table it doesn't know.
+func knownVersion(table string) int {
+	if strings.HasPrefix(table, RecordsPrefix) {
+		return recordsVersion
+	}
+	return versions[table]
 }
