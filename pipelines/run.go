@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
@@ -63,12 +64,18 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := CheckStores(ctx, job, store); err != nil {
+		return Result{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrStopped, err)
+	}
 	lake := lakeio.Lake{Store: store, Job: job.Name, Run: d.run.ID}
 	lock, err := lakeio.LockJob(ctx, lake, time.Now())
 	if err != nil {
 		return Result{}, err
 	}
-	res, err := locked(ctx, req, job, lake, d, lock)
+	res, err := locked(ctx, req, job.Types, lake, d, lock)
 	return res, errors.Join(err, lock.Release(time.Now()))
 }
 
@@ -118,18 +125,18 @@ func openWorkspace(uri string) (lakeio.Store, error) {
 
 // locked does what needs the job lock: it prepares the run, runs it and
 // writes down how it ended.
-func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
+func locked(ctx context.Context, req Request, types []harrow.RecordType, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
 	if d.lastEnd.IsZero() {
 		d.lastEnd = lock.Prior().Ended
 	}
-	if err := prepare(ctx, job, lake, &d); err != nil {
+	if err := prepare(ctx, lake, &d); err != nil {
 		return Result{}, err
 	}
 	res := Result{Run: d.run, Resumed: d.resumed}
 	if req.Started != nil {
 		req.Started(lake, d.run)
 	}
-	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, job.Types, req.Until)
+	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, types, req.Until)
 	if err != nil {
 		return res, err
 	}
@@ -183,16 +190,13 @@ func exitOf(res Result, err error) int {
 }
 
 // prepare writes a new run, or makes an old one active again.
-func prepare(ctx context.Context, job *Job, lake lakeio.Lake, d *decision) error {
+func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 	last, err := lakeio.LastRun(ctx, lake.Store, lake.Job)
 	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		return err
 	}
 	if last.ID > d.run.ID {
 		return fmt.Errorf("job %s: run %s began meanwhile; try again", lake.Job, last.ID)
-	}
-	if err := CheckStores(ctx, job, lake.Store); err != nil {
-		return err
 	}
 	if d.resumed {
 		if err := lake.ClearStop(ctx); err != nil {

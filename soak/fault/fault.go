@@ -27,6 +27,7 @@ type Disk struct {
 	writes int
 	from   int  // the write that fails first; 0: none
 	reads  bool // once a write has failed, reads fail too
+	died   chan struct{}
 }
 
 var (
@@ -57,7 +58,7 @@ func New(dir string) (*Disk, error) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	d := &Disk{uri: "fault://" + strconv.Itoa(len(disks)), store: store}
+	d := &Disk{uri: "fault://" + strconv.Itoa(len(disks)), store: store, died: make(chan struct{})}
 	disks = append(disks, d)
 	return d, nil
 }
@@ -78,13 +79,23 @@ func (d *Disk) Writes() int {
 func (d *Disk) FailFrom(n int, reads bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writes, d.from, d.reads = 0, n, reads
+	d.writes, d.from, d.reads, d.died = 0, n, reads, make(chan struct{})
+}
+
+// Died is closed when the first write fails after the last FailFrom.
+func (d *Disk) Died() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.died
 }
 
 func (d *Disk) write(what, uri string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.writes++
+	if d.writes == d.from {
+		close(d.died)
+	}
 	return d.dead(what, uri)
 }
 

@@ -1,0 +1,406 @@
+package pipelines
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/stable"
+)
+
+// bench is a site that is served, a job file and a workspace to harvest it
+// into. When its test ends, the server's log is held against the limits.
+type bench struct {
+	t       *testing.T
+	site    *demosite.Site // nil: another site
+	log     *demosite.Log
+	addr    string
+	dir     string // the workspace's folder
+	request Request
+	limits  map[string]limit // by host
+	loose   bool             // other tests run beside: gaps between single requests say little
+}
+
+type limit struct {
+	concurrency int
+	delay       time.Duration
+}
+
+// shopLimits are what testdata/demo/shop.yaml and the partner's robots.txt
+// allow.
+var shopLimits = map[string]limit{
+	demosite.Books:   {4, 5 * time.Millisecond},
+	demosite.Media:   {1, 10 * time.Millisecond},
+	demosite.Partner: {1, 50 * time.Millisecond},
+}
+
+// newShop serves the demo site; its job is testdata/demo/shop.yaml with texts
+// replaced: old, new, old, new, …
+func newShop(t *testing.T, o demosite.Options, replace ...string) *bench {
+	t.Helper()
+	site := demosite.New(o)
+	b := newBench(t, site.Handler(), shopJob(t, replace...))
+	b.site, b.log, b.limits = site, site.Log(), shopLimits
+	return b
+}
+
+// shopJob is the text of the demo's job file.
+func shopJob(t *testing.T, replace ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "testdata", "demo", "shop.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for pair := range slices.Chunk(replace, 2) {
+		if !strings.Contains(text, pair[0]) {
+			t.Fatalf("shop.yaml has no %q", pair[0])
+		}
+		text = strings.ReplaceAll(text, pair[0], pair[1])
+	}
+	return text
+}
+
+// newBench serves a handler for every *.example host; ${param.site} in the
+// job's text is its address.
+func newBench(t *testing.T, h http.Handler, job string) *bench {
+	t.Helper()
+	recorder := demosite.Record(h)
+	server := httptest.NewServer(recorder)
+	b := &bench{t: t, log: &recorder.Log, addr: server.Listener.Addr().String(), dir: filepath.Join(t.TempDir(), "workspace"), limits: map[string]limit{}}
+	b.request = Request{JobFile: filepath.Join(t.TempDir(), "job.yaml"), Workspace: b.dir, Runner: "direct"}
+	b.write(job)
+	t.Cleanup(func() {
+		server.Close()
+		b.checkPoliteness()
+	})
+	return b
+}
+
+// write rewrites the job file, and with it the site's parameter if it has one.
+func (b *bench) write(job string) {
+	b.t.Helper()
+	if b.request.Params = nil; strings.Contains(job, "${param.site}") {
+		b.request.Params = map[string]string{"site": b.addr}
+	}
+	if err := os.WriteFile(b.request.JobFile, []byte(job), 0o666); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// seedFile writes a file beside the job file.
+func (b *bench) seedFile(name, text string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(b.request.JobFile), name), []byte(text), 0o666); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// run runs the job.
+func (b *bench) run(change ...func(*Request)) (Result, error) {
+	req := b.request
+	for _, c := range change {
+		c(&req)
+	}
+	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
+	defer cancel()
+	return Run(ctx, req)
+}
+
+// must runs the job to its end: exit 0.
+func (b *bench) must(change ...func(*Request)) lakeio.Run {
+	b.t.Helper()
+	res, err := b.run(change...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if res.Exit != 0 {
+		b.t.Fatalf("exit %d: %s", res.Exit, res.Why)
+	}
+	return res.Run
+}
+
+func (b *bench) lake(run string) lakeio.Lake {
+	b.t.Helper()
+	store, err := lakeio.Open(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	job, err := lakeio.Jobs(b.t.Context(), store)
+	if err != nil || len(job) != 1 {
+		b.t.Fatalf("jobs %v, %v; want one", job, err)
+	}
+	return lakeio.Lake{Store: store, Job: job[0], Run: run}
+}
+
+// manifest is what a stage of the run committed.
+func (b *bench) manifest(run lakeio.Run, stage string) lakeio.Manifest {
+	b.t.Helper()
+	m, err := b.lake(run.Source(strings.TrimRight(stage, "-0123456789"))).Manifest(b.t.Context(), stage)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return m
+}
+
+// stages are the names of a run's stages, rounds apart.
+func stages(run lakeio.Run) []string {
+	list := []string{"discover"}
+	for r := range run.Rounds {
+		list = append(list, lakeio.FetchStage(r))
+	}
+	return append(list, "parse", "refine", "load")
+}
+
+// rows reads a table of some stages, all stages where none is named.
+func rows[R any](b *bench, table *lakeio.Table[R], run lakeio.Run, in ...string) (list []R) {
+	b.t.Helper()
+	if in == nil {
+		in = stages(run)
+	}
+	store := b.lake(run.ID).Store
+	for _, stage := range in {
+		for _, part := range b.manifest(run, stage).TablesOf(table.Name()) {
+			for r, err := range lakeio.ReadRows(b.t.Context(), store, table, part) {
+				if err != nil {
+					b.t.Fatal(err)
+				}
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
+// records reads a records table of a stage, as JSON.
+func (b *bench) records(run lakeio.Run, stage, record string, columns ...string) (list []string) {
+	b.t.Helper()
+	store := b.lake(run.ID).Store
+	for _, part := range b.manifest(run, stage).TablesOf(lakeio.RecordsPrefix + record) {
+		for batch, err := range lakeio.ReadBatches(b.t.Context(), store, part) {
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			for i := range batch.Rows() {
+				list = append(list, string(lakeio.AppendJSON(nil, batch, i, columns)))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// tables are a run's tables and the database in the stable projection.
+func (b *bench) tables(run lakeio.Run) map[string][]string {
+	b.t.Helper()
+	tables, err := stable.Tables(b.t.Context(), b.lake(run.ID), run)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	maps.Copy(tables, b.database())
+	return tables
+}
+
+// database is the SQLite file in the stable projection.
+func (b *bench) database() map[string][]string {
+	b.t.Helper()
+	job := b.lake("").Job
+	tables, err := stable.SQLite(b.t.Context(), filepath.Join(b.dir, job, job+".db"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.t.Fatal(err)
+	}
+	return tables
+}
+
+// same fails the test where two sets of tables differ.
+func same(t *testing.T, what string, want, got map[string][]string) {
+	t.Helper()
+	if diff := stable.Diff(want, got); diff != "" {
+		t.Errorf("%s: the tables differ:\n%s", what, diff)
+	}
+}
+
+// sameSet fails the test where two lists differ as sets.
+func sameSet[T cmp.Ordered](t *testing.T, what string, got, want []T) {
+	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if slices.Equal(got, want) {
+		return
+	}
+	t.Errorf("%s: got %d, want %d", what, len(got), len(want))
+	for _, side := range []struct {
+		mark string
+		a, b []T
+	}{{"missing", want, got}, {"too many", got, want}} {
+		left := slices.Clone(side.b)
+		for _, x := range side.a {
+			if i := slices.Index(left, x); i >= 0 {
+				left = slices.Delete(left, i, i+1)
+			} else {
+				t.Errorf("  %s: %v", side.mark, x)
+			}
+		}
+	}
+}
+
+// jitter is what mostly lies between the start that the scheduler decides and
+// the one that the server sees, at most.
+const jitter = 2 * time.Millisecond
+
+// checkPoliteness holds the limits against two logs. The server's knows how
+// many requests it had at once, and when each came: on busy cores, or over a
+// new connection, one comes late and the next one at once, so few gaps may be
+// smaller than the delay, and many starts in a row must take their time. The
+// workers' own, table exchanges, is exact to the microsecond.
+func (b *bench) checkPoliteness() {
+	b.t.Helper()
+	starts := map[string][]time.Time{}
+	for _, e := range b.log.Requests() {
+		starts[e.Host] = append(starts[e.Host], e.Start)
+	}
+	sent := b.sent()
+	for host, l := range b.limits {
+		if most := b.log.MostAtOnce(host); most > l.concurrency {
+			b.t.Errorf("%s: %d requests at once, %d are allowed", host, most, l.concurrency)
+		}
+		window, late, early := 10, 10*jitter, 0
+		if b.loose {
+			window, late = 40, 30*jitter
+		}
+		for i, at := range starts[host] {
+			if i > 0 && at.Sub(starts[host][i-1]) < l.delay-jitter {
+				early++
+			}
+			if least := time.Duration(window) * l.delay; i >= window && at.Sub(starts[host][i-window]) < least-late {
+				b.t.Errorf("%s: %d starts within %v, want %v", host, window, at.Sub(starts[host][i-window]), least)
+				break
+			}
+		}
+		if !b.loose && early > 2+len(starts[host])/20 {
+			b.t.Errorf("%s: %d of %d requests came less than %v after the one before", host, early, len(starts[host]), l.delay-jitter)
+		}
+		for i := 1; i < len(sent[host]); i++ {
+			if gap := sent[host][i].Sub(sent[host][i-1]); gap < l.delay-2*time.Microsecond {
+				b.t.Errorf("%s: two exchanges started %v apart, want %v", host, gap, l.delay)
+				break
+			}
+		}
+	}
+}
+
+// sent is when the exchanges of all committed rounds of all runs started, by
+// key, in order.
+func (b *bench) sent() map[string][]time.Time {
+	b.t.Helper()
+	ctx, sent := context.Background(), map[string][]time.Time{}
+	if _, err := os.Stat(b.dir); err != nil {
+		return sent
+	}
+	store, err := lakeio.Open(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	jobs, err := lakeio.Jobs(ctx, store)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, job := range jobs {
+		runs, err := lakeio.Runs(ctx, store, job)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, run := range runs {
+			l := lakeio.Lake{Store: store, Job: job, Run: run}
+			for r := range 10 {
+				m, err := l.Manifest(ctx, lakeio.FetchStage(r))
+				if errors.Is(err, lakeio.ErrNotFound) {
+					break
+				}
+				if err != nil {
+					b.t.Fatal(err)
+				}
+				for _, part := range m.TablesOf(lakeio.Exchanges.Name()) {
+					for e, err := range lakeio.ReadRows(ctx, store, lakeio.Exchanges, part) {
+						if err != nil {
+							b.t.Fatal(err)
+						}
+						key := strings.Clone(e.Key)
+						sent[key] = append(sent[key], e.StartedAt)
+					}
+				}
+			}
+		}
+	}
+	for _, list := range sent {
+		slices.SortFunc(list, time.Time.Compare)
+	}
+	return sent
+}
+
+// beside marks a test that others run beside.
+func (b *bench) beside() *bench {
+	b.t.Parallel()
+	b.loose = true
+	return b
+}
+
+func runner(name string) func(*Request) { return func(r *Request) { r.Runner = name } }
+func from(stage string) func(*Request)  { return func(r *Request) { r.From = stage } }
+func until(stage string) func(*Request) { return func(r *Request) { r.Until = stage } }
+func which(run string) func(*Request)   { return func(r *Request) { r.Run = run } }
+
+// eachRunner runs a test on both runners in this process.
+func eachRunner(t *testing.T, test func(t *testing.T, runner string)) {
+	for _, name := range []string{"direct", "prism"} {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
+}
+
+// random is decided by HARROW_SEED (default 1), which it prints.
+func random(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(1)
+	if text := os.Getenv("HARROW_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("HARROW_SEED=%q: want a number from 0", text)
+		}
+	}
+	t.Logf("HARROW_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// files lists a folder's files with their contents' length and time of change.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		found[name] = strconv.FormatInt(info.Size(), 10) + " " + info.ModTime().String()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

@@ -1,0 +1,63 @@
+package pipelines
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
+	_ "github.com/harrowdata/harrow/io/sqlio"
+)
+
+// Beam logs its whole graph for every run; what goes wrong comes back as an
+// error.
+type noLog struct{}
+
+func (noLog) Log(context.Context, log.Severity, int, string) {}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	beam.Init()
+	log.SetLogger(noLog{})
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	if os.Getenv(holdEnv) != "" {
+		os.Exit(hold())
+	}
+	// Runs mostly wait: for a Retry-After, for a crawl-delay, before a retry.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if left := ourGoroutines(5 * time.Second); code == 0 && len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "%d goroutines of ours are left:\n%s\n", len(left), strings.Join(left, "\n\n"))
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// ourGoroutines waits until no goroutine but this one has code of ours on its
+// stack, or was started by it, and returns those that stay. (goleak can pass
+// over Beam's goroutines only by passing over ours that Beam called.)
+func ourGoroutines(patience time.Duration) (left []string) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		left = nil
+		buf := make([]byte, 16<<20)
+		all := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		for _, stack := range all[1:] {
+			if strings.Contains(stack, "github.com/harrowdata/harrow/") {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}
