@@ -359,10 +359,10 @@ func TestReadErrorsAreNotCorruption(t *testing.T) {
 			for _, err := range ReadBatches(t.Context(), s, part) {
 				last = err
 			}
-			if kind == errDisk {
+			if errors.Is(kind, errDisk) {
 				wants(t, last, errDisk, "p.arrow")
 			}
-			if errors.Is(last, ErrCorrupt) != (kind != errDisk) {
+			if errors.Is(last, ErrCorrupt) == errors.Is(kind, errDisk) {
 				t.Errorf("read %d fails with %v: got %v", n, kind, last)
 			}
 		}

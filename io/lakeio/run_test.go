@@ -144,8 +144,8 @@ func TestSourcesOfStages(t *testing.T) {
 }
 
 func TestStopIsSeenUntilItIsCleared(t *testing.T) {
-	l, other := testLake(t), Lake{}
-	other = Lake{Store: l.Store, Job: l.Job, Run: "0190a0b0-0000-7000-8000-000000000002"}
+	l := testLake(t)
+	other := Lake{Store: l.Store, Job: l.Job, Run: "0190a0b0-0000-7000-8000-000000000002"}
 	for range 2 {
 		if stopped, err := l.Stopped(t.Context()); stopped || err != nil {
 			t.Errorf("stopped at first: %t, %v", stopped, err)

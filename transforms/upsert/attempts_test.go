@@ -195,22 +195,21 @@ func dump(t *testing.T, file string) (list []string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"book", "note"} {
-		rows, err := db.QueryContext(t.Context(), "SELECT upc, stock, _id, _ordinal FROM "+table+" ORDER BY _id, _ordinal")
-		if err != nil {
+	rows, err := db.QueryContext(t.Context(), "SELECT 'book', upc, stock, _id, _ordinal FROM book UNION ALL SELECT 'note', upc, stock, _id, _ordinal FROM note ORDER BY 1, 4, 5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var table, upc, id string
+		var stock, ordinal int64
+		if err := rows.Scan(&table, &upc, &stock, &id, &ordinal); err != nil {
 			t.Fatal(err)
 		}
-		for rows.Next() {
-			var upc, id string
-			var stock, ordinal int64
-			if err := rows.Scan(&upc, &stock, &id, &ordinal); err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, fmt.Sprint(table, " ", upc, " ", stock, " ", id, " ", ordinal))
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		list = append(list, fmt.Sprint(table, " ", upc, " ", stock, " ", id, " ", ordinal))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return list
 }
