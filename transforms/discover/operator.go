@@ -90,11 +90,13 @@ func (o *operator) emit(r harrow.Request, out harrow.Output) error {
 	if !o.b.Full() {
 		return nil
 	}
-	return o.Finish(context.Background(), out)
+	return o.flush(out)
 }
 
 // Finish implements harrow.Operator.
-func (o *operator) Finish(_ context.Context, out harrow.Output) error {
+func (o *operator) Finish(_ context.Context, out harrow.Output) error { return o.flush(out) }
+
+func (o *operator) flush(out harrow.Output) error {
 	if o.b.Rows() == 0 {
 		return nil
 	}

@@ -29,13 +29,18 @@ type lockPermit struct {
 	stopped atomic.Bool
 }
 
-func newLockPermit(ctx context.Context, l lakeio.Lake) (*lockPermit, error) {
+// newLockPermit takes the job lock, or a share of it. With an error there is no
+// permit, and nothing is held.
+func newLockPermit(ctx context.Context, l lakeio.Lake) (Permit, error) {
 	lock, err := lakeio.LockJob(ctx, l, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	p := &lockPermit{lake: l, lock: lock}
-	return p, errors.Join(p.Renew(ctx))
+	if err := p.Renew(ctx); err != nil {
+		return nil, errors.Join(err, p.Release())
+	}
+	return p, nil
 }
 
 // heldFor is how far into the future a held flock reaches: it ends only with

@@ -396,3 +396,26 @@ var errDisk = errors.New("/workspace: no space left on device")
 type brokenDisk struct{ lakeio.Store }
 
 func (brokenDisk) Writer(context.Context, string) (lakeio.Writer, error) { return nil, errDisk }
+
+// Who finds the job held by another run starts nothing and says by whom.
+func TestAJobThatAnotherRunHoldsIsNotJoined(t *testing.T) {
+	b := newBench(t, chain(3, 0))
+	other := b.lake
+	var err error
+	if other.Run, err = lakeio.NewRunID(); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := lakeio.LockJob(t.Context(), other, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Join(t.Context(), b.cfg); !errors.Is(err, lakeio.ErrLocked) || !strings.Contains(err.Error(), other.Run) {
+		t.Errorf("joined with %v, want ErrLocked naming run %s", err, other.Run)
+	}
+	if err := lock.Release(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.run(t.Context(), "http://one.example/"); err != nil {
+		t.Errorf("when it is free: %v", err)
+	}
+}
