@@ -28,7 +28,7 @@ func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
 	case "direct":
 		_, err = direct.Execute(ctx, p)
 	case "prism":
-		_, err = prism.Execute(ctx, p)
+		err = executePrism(ctx, p)
 	default:
 		return fmt.Errorf("runner %q is not built; want one of %v", name, Names())
 	}
@@ -36,6 +36,21 @@ func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
 		return failure{err}
 	}
 	return nil
+}
+
+// onePrism lets one job at a time into Prism: its server is the process's, and
+// two jobs that start at once race for its map of artifacts (v2.77.0).
+var onePrism = make(chan struct{}, 1)
+
+func executePrism(ctx context.Context, p *beam.Pipeline) error {
+	select {
+	case onePrism <- struct{}{}:
+		defer func() { <-onePrism }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	_, err := prism.Execute(ctx, p)
+	return err
 }
 
 // failure is a runner's error that says only what went wrong: Beam wraps it

@@ -374,11 +374,11 @@ func TestRollsCloseBySizeAndNothingIsHeldAfterwards(t *testing.T) {
 func TestAWorkspaceThatCannotBeWrittenStopsTheRoundWithItsPath(t *testing.T) {
 	b := newBench(t, chain(50, time.Millisecond))
 	b.cfg.Fetch.Roll.Bytes = 10_000
+	b.cfg.Env.Workspace = "broken://" + b.cfg.Env.Workspace
 	p, err := Join(t.Context(), b.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lake.Store = brokenDisk{p.lake.Store}
 	a, err := p.Admit(t.Context(), 0, b.requests("http://one.example/"))
 	if err != nil {
 		t.Fatal(err)
@@ -394,6 +394,13 @@ func TestAWorkspaceThatCannotBeWrittenStopsTheRoundWithItsPath(t *testing.T) {
 var errDisk = errors.New("/workspace: no space left on device")
 
 type brokenDisk struct{ lakeio.Store }
+
+func init() {
+	lakeio.RegisterScheme("broken", func(uri string) (lakeio.Store, error) {
+		s, err := lakeio.Open(strings.TrimPrefix(uri, "broken://"))
+		return brokenDisk{s}, err
+	})
+}
 
 func (brokenDisk) Writer(context.Context, string) (lakeio.Writer, error) { return nil, errDisk }
 
