@@ -17,9 +17,6 @@ const Default = "direct"
 // Names lists the runners that are built.
 func Names() []string { return []string{"direct", "prism"} }
 
-// InProcess reports whether a runner's workers live in this process.
-func InProcess(name string) bool { return name == "direct" || name == "prism" }
-
 // Execute runs the pipeline to its end. An error says which bundle failed;
 // what the run has committed stays.
 func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
