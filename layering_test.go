@@ -30,6 +30,10 @@ logic < root logic
 	internal/canon internal/demosite internal/frontier internal/httpfetch internal/jobfile internal/memory
 	internal/normal internal/polite internal/robots internal/rules internal/seen
 
+# What tests share: where the public suites lie.
+suites < NOTHING
+	internal/suites
+
 # Tables, parts, manifests: the files that outlive a process.
 lake < root logic
 	io/lakeio
@@ -152,6 +156,7 @@ flag
 
 # Products don't test.
 testing
+	internal/suites          only tests import it
 	bench/...                measures
 	soak/...                 measures
 `

@@ -2,11 +2,11 @@ package canon
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	whatwg "github.com/nlnwa/whatwg-url/url"
+
+	"github.com/harrowdata/harrow/internal/suites"
 )
 
 // wptPass is how many of web-platform-tests' URL cases the parsing library
@@ -30,28 +30,9 @@ type wptCase struct {
 	Hash     string
 }
 
-// suite reads a file of the public suites beside the repository.
-func suite(t *testing.T, name string) []byte {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "suites", name))
-	if err != nil {
-		t.Skipf("public suite not there: %v", err)
-	}
-	return data
-}
-
 func wptCases(t *testing.T) []wptCase {
 	var raw []json.RawMessage
-	if err := json.Unmarshal(suite(t, "wpt-url/tests/wpt/urltestdata.json"), &raw); err != nil {
+	if err := json.Unmarshal(suites.Read(t, "wpt-url", "tests", "wpt", "urltestdata.json"), &raw); err != nil {
 		t.Fatal(err)
 	}
 	var cases []wptCase

@@ -2,36 +2,18 @@ package jobfile
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/suites"
 )
 
 // contract reads the job file that is the contract, beside the repository.
 func contract(t *testing.T) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("no go.mod above this folder")
-		}
-		dir = filepath.Dir(dir)
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "job.example.yaml"))
-	if err != nil {
-		t.Skip("job.example.yaml is not beside the repository")
-	}
-	return string(data)
+	return string(suites.Read(t, "..", "job.example.yaml"))
 }
 
 // enable takes the comment signs off the keys that the contract shows in

@@ -2,10 +2,10 @@ package robots
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/harrowdata/harrow/internal/suites"
 )
 
 // googleCase is a case of Google's robots.txt suite.
@@ -31,28 +31,9 @@ var deviations = map[string]string{
 	"Allow: /foo/bar/%62%61%7A http://foo.bar/foo/bar/baz": "RFC 9309 2.2.2, table: %62%61%7A is compared as baz",
 }
 
-// suite reads a file of the public suites beside the repository.
-func suite(t *testing.T, name string) []byte {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "suites", name))
-	if err != nil {
-		t.Skipf("public suite not there: %v", err)
-	}
-	return data
-}
-
 func TestGooglesSuite(t *testing.T) {
 	var cases []googleCase
-	if err := json.Unmarshal(suite(t, "google-robotstxt/allowed_cases.json"), &cases); err != nil {
+	if err := json.Unmarshal(suites.Read(t, "google-robotstxt", "allowed_cases.json"), &cases); err != nil {
 		t.Fatal(err)
 	}
 	passed, total := 0, 0

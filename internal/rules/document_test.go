@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/net/html"
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/suites"
 )
 
 func TestTextIsDecoded(t *testing.T) {
@@ -97,7 +99,7 @@ func TestLinkedNodesAreFlattened(t *testing.T) {
 
 // TestSuiteOfExtruct holds JSON-LD against the samples of the extruct project.
 func TestSuiteOfExtruct(t *testing.T) {
-	root := suite(t, "extruct/tests/samples")
+	root := suites.Path(t, "extruct", "tests", "samples")
 	for _, folder := range []string{"schema.org", "schema.org.invalid", "custom.invalid"} {
 		pages, err := filepath.Glob(filepath.Join(root, folder, "*.jsonld"))
 		if err != nil || len(pages) == 0 {
@@ -128,26 +130,6 @@ func TestSuiteOfExtruct(t *testing.T) {
 			}
 		}
 	}
-}
-
-// suite returns a folder of ../shared/suites beside the repository.
-func suite(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			path := filepath.Join(dir, "..", "shared", "suites", name)
-			if _, err := os.Stat(path); err != nil {
-				t.Skipf("the suite %s is not there", name)
-			}
-			return path
-		}
-	}
-	t.Skip("no repository")
-	return ""
 }
 
 func TestBase(t *testing.T) {
