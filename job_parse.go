@@ -75,7 +75,7 @@ type Field struct {
 	Column   string   `json:"column,omitzero"`   // of a row; see Rule.Rows
 	From     string   `json:"from,omitzero"`     // url (final), request_url, host, path, status, fetched_at, header:NAME, carry:NAME
 	Any      []Field  `json:"any,omitempty"`     // the first that selects something
-	List     string   `json:"list,omitzero"`     // "all": every match, not the first
+	List     string   `json:"list,omitzero"`     // "all": every match, not the first; Type is the elements'
 	Regex    string   `json:"regex,omitzero"`    // RE2; the group named value, else group 1, else the whole match
 	Map      ValueMap `json:"map,omitempty"`     // a value that is not in it is a reject
 	Type     string   `json:"type,omitzero"`     // a column type as ParseType reads, TypeMoney or TypeURL; default text
@@ -91,23 +91,22 @@ type Field struct {
 const ListAll = "all"
 
 // IsList reports whether every match counts, so that the column is a list.
-func (f Field) IsList() bool { return f.List == ListAll || f.Type == string(TextList) }
+func (f Field) IsList() bool {
+	t, err := ParseType(f.Type)
+	return f.List == ListAll || err == nil && t.List
+}
 
 // Columns returns what the field becomes in a record: one column, or two for
 // money. A type that can't be read counts as text.
 func (f Field) Columns(name string) []Column {
-	switch {
-	case f.Type == TypeMoney:
+	if f.Type == TypeMoney {
 		return []Column{{name + "_amount", DefaultDecimal}, {name + "_currency", Type{Kind: Text}}}
-	case f.IsList():
-		return []Column{{name, Type{Kind: TextList}}}
-	case f.Type == TypeURL:
-		return []Column{{name, Type{Kind: Text}}}
 	}
 	t, err := ParseType(f.Type)
-	if err != nil {
+	if err != nil { // a URL is one too
 		t = Type{Kind: Text}
 	}
+	t.List = f.IsList()
 	return []Column{{name, t}}
 }
 

@@ -18,22 +18,40 @@ const (
 	Decimal   Kind = "decimal"   // decimal.Decimal (github.com/shopspring/decimal)
 	Date      Kind = "date"      // time.Time, at midnight UTC
 	Timestamp Kind = "timestamp" // time.Time, UTC, µs
-	TextList  Kind = "list"      // []string
 )
 
-// Type is a column's type: a kind and, for decimals, precision and scale.
+// Type is a column's type: a kind and, for decimals, precision and scale. A
+// column may hold a list of them: a [Record] then holds a slice of the kind's
+// Go type, []string, []int64, []float64, []bool, []decimal.Decimal or
+// []time.Time, none of whose elements is null.
 type Type struct {
-	Kind      Kind  `json:"kind"`
+	Kind      Kind  `json:"kind"`                // of the elements, for a list
 	Precision int32 `json:"precision,omitempty"` // of a decimal, 1 to 38
 	Scale     int32 `json:"scale,omitempty"`     // of a decimal, 0 to precision
+	List      bool  `json:"list,omitempty"`      // any number of values, in order
+}
+
+// Element is the type of a list's elements; of another type, itself.
+func (t Type) Element() Type {
+	t.List = false
+	return t
 }
 
 // DefaultDecimal is the type of a plain `decimal` and of amounts of money.
 var DefaultDecimal = Type{Kind: Decimal, Precision: 38, Scale: 9}
 
-// String returns the type as a job file writes it: "text", "decimal(18,2)".
+// listWord is a list of texts, and begins the name of other lists.
+const listWord = "list"
+
+// String returns the type as a job file writes it: "text", "decimal(18,2)",
+// "list" for a list of texts, "list(int)" and so on for other lists.
 func (t Type) String() string {
-	if t.Kind == Decimal {
+	switch {
+	case t.List && t.Kind == Text:
+		return listWord
+	case t.List:
+		return listWord + "(" + t.Element().String() + ")"
+	case t.Kind == Decimal:
 		return fmt.Sprintf("decimal(%d,%d)", t.Precision, t.Scale)
 	}
 	return string(t.Kind)
@@ -42,8 +60,20 @@ func (t Type) String() string {
 // ParseType reads what [Type.String] writes; "decimal" alone is
 // [DefaultDecimal].
 func ParseType(s string) (Type, error) {
+	if s == listWord {
+		return Type{Kind: Text, List: true}, nil
+	}
+	if element, ok := strings.CutPrefix(s, listWord+"("); ok && strings.HasSuffix(element, ")") {
+		element = strings.TrimSpace(strings.TrimSuffix(element, ")"))
+		if strings.HasPrefix(element, listWord) {
+			return Type{}, fmt.Errorf("type %q: want list(TYPE) of single values", s)
+		}
+		t, err := ParseType(element)
+		t.List = err == nil
+		return t, err
+	}
 	switch k := Kind(s); k {
-	case Text, Int, Float, Bool, Date, Timestamp, TextList:
+	case Text, Int, Float, Bool, Date, Timestamp:
 		return Type{Kind: k}, nil
 	case Decimal:
 		return DefaultDecimal, nil
@@ -57,7 +87,7 @@ func ParseType(s string) (Type, error) {
 		}
 		return Type{}, fmt.Errorf("type %q: want decimal(P,S) with 1 ≤ P ≤ 38 and 0 ≤ S ≤ P", s)
 	}
-	return Type{}, fmt.Errorf("type %q: want text, int, float, bool, decimal, decimal(P,S), date, timestamp or list", s)
+	return Type{}, fmt.Errorf("type %q: want text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)", s)
 }
 
 // Column is one column of a record.
@@ -86,7 +116,7 @@ func (t RecordType) Column(name string) (Column, bool) {
 
 // Record is one row that an extractor got out of a page: the name of its
 // record type and its values by column. A column that is absent is null; see
-// [Kind] for the Go type of each value.
+// [Kind] and [Type] for the Go type of each value.
 type Record struct {
 	Name   string
 	Values map[string]any

@@ -27,7 +27,7 @@ var rowType = harrow.RecordType{Name: "item", Columns: []harrow.Column{
 	{Name: "title", Type: harrow.Type{Kind: harrow.Text}},
 	{Name: "note", Type: harrow.Type{Kind: harrow.Text}},
 	{Name: "stock", Type: harrow.Type{Kind: harrow.Int}},
-	{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 }}
 
 // generator knows all rows of a case. Row i of rows has the key of number

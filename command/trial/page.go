@@ -71,12 +71,18 @@ func kindsOf(types []harrow.RecordType, record string) map[string]harrow.Kind {
 
 // plain writes times as cat does; everything else JSON writes well.
 func plain(v any, kind harrow.Kind) any {
-	at, ok := v.(time.Time)
-	switch {
-	case ok && kind == harrow.Date:
-		return at.Format(lakeio.DateLayout)
-	case ok:
-		return at.UTC().Format(lakeio.TimestampLayout)
+	switch v := v.(type) {
+	case time.Time:
+		if kind == harrow.Date {
+			return v.Format(lakeio.DateLayout)
+		}
+		return v.UTC().Format(lakeio.TimestampLayout)
+	case []time.Time:
+		texts := make([]any, len(v))
+		for i, at := range v {
+			texts[i] = plain(at, kind)
+		}
+		return texts
 	}
 	return v
 }
@@ -94,8 +100,8 @@ func (t *trier) links(d *rules.Document, r *Report) error {
 		return nil
 	}
 	have := map[canon.URL]bool{}
-	err = follower.Links(d, func(ref, _ string) error {
-		u, err := t.canon.Resolve(base, ref)
+	err = follower.Links(d, func(l rules.Link) error {
+		u, err := t.canon.Resolve(base, l.Ref)
 		if err != nil {
 			r.Links.NotTaken["invalid"]++
 			return nil

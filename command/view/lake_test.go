@@ -25,7 +25,7 @@ var bookType = harrow.RecordType{Name: "book", Columns: []harrow.Column{
 	{Name: "title", Type: harrow.Type{Kind: harrow.Text}},
 	{Name: "price_amount", Type: harrow.DefaultDecimal},
 	{Name: "stock", Type: harrow.Type{Kind: harrow.Int}},
-	{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 }}
 
 func id(n byte) harrow.ID { return harrow.ID{n} }

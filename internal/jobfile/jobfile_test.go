@@ -135,14 +135,16 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"bad selector", strings.Replace(valid, `"h1"`, `"h1!!"`, 1), `8:20: parse[0].fields.title.css: got "h1!!"; expected a selector (css): no css: "h1!!"`},
 		{"bad regex", field(`x: {css: a, regex: "(a"}`), "11:26: parse[0].fields.x.regex: got \"(a\"; expected RE2, but error parsing regexp: missing closing ): `(a`"},
 		{"each of an attribute", valid + "    each: li@href\n", `11:11: parse[0].each: got "li@href"; expected a selector of elements, without @attribute`},
-		{"unknown type", field(`x: {css: a, type: monee}`), `11:25: parse[0].fields.x.type: got "monee"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp or list`},
+		{"unknown type", field(`x: {css: a, type: monee}`), `11:25: parse[0].fields.x.type: got "monee"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 		{"bad decimal", field(`x: {css: a, type: "decimal(40,2)"}`), `11:25: parse[0].fields.x.type: got "decimal(40,2)"; expected decimal(P,S) with 1 ≤ P ≤ 38 and 0 ≤ S ≤ P`},
 		{"no selector", field(`x: {type: int}`), `11:10: parse[0].fields.x selects nothing; expected css, xpath, jsonpath, jsonld, column, from, any or regex`},
 		{"an empty field", field(`x:`), `11:10: parse[0].fields.x: got nothing; expected a mapping`},
 		{"two selectors", field(`x: {css: a, from: url}`), `11:19: parse[0].fields.x.from: css is given too; expected one selector, or any: [...]`},
 		{"bad from", field(`x: {from: uri}`), `11:17: parse[0].fields.x.from: got "uri"; expected url, request_url, host, path, status, fetched_at, header:NAME or carry:NAME`},
 		{"key for another type", field(`x: {css: a, currency: EUR}`), `11:19: parse[0].fields.x.currency does not go with type text; expected type money`},
-		{"list of numbers", field(`x: {css: a, list: all, type: int}`), `11:19: parse[0].fields.x.list does not go with type int; expected type text, url or list`},
+		{"list of money", field(`x: {css: a, list: all, type: money}`), `11:19: parse[0].fields.x.list does not go with type money; expected type decimal or another of one column`},
+		{"list of lists", field(`x: {css: a, type: "list(list)"}`), `11:25: parse[0].fields.x.type: got "list(list)"; expected list(TYPE) of single values`},
+		{"list of no type", field(`x: {css: a, type: "list(itn)"}`), `11:25: parse[0].fields.x.type: got "list(itn)"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 		{"bad column name", field(`_x: {css: a}`), `11:7: parse[0].fields._x: column name "_x"; expected [A-Za-z][A-Za-z0-9_]{0,62}`},
 		{"column twice", field(`price_amount: {css: a}`), `11:7: parse[0].fields.price_amount: column price_amount is made by the field price already; expected names that differ in more than case`},
 		{"map to a list", field(`x: {css: a, map: {a: [1]}}`), `11:24: parse[0].fields.x.map: got a: [1]; expected a text, number, true, false or null`},
@@ -177,7 +179,7 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"several at once", strings.Replace(valid, "job: shop", "job: SHOP", 1) + "fetch: {timeout: x}\nload: {mysql: {}}\n", `2:6: job: got "SHOP"; expected [a-z][a-z0-9-]{0,62}
 11:18: fetch.timeout: got "x" is no duration; expected a number and a unit: 200ms, 30s, 5m, 1h30m
 12:8: load.mysql: no sink is called "mysql"; known: sqlite`},
-		{"what depends on a wrong field isn't reported", field(`pages: {css: a, type: itn}`) + "refine: {book: {key: [pagse]}}\n", `11:29: parse[0].fields.pages.type: got "itn"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp or list`},
+		{"what depends on a wrong field isn't reported", field(`pages: {css: a, type: itn}`) + "refine: {book: {key: [pagse]}}\n", `11:29: parse[0].fields.pages.type: got "itn"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := problems(t, test.text, nil); got != test.want {

@@ -39,7 +39,7 @@ var notYet = map[string]gap{
 	"parse[].fields.*.format":   key,
 	"parse[].fields.*.zone":     key,
 	"parse[].fields.*.default":  key,
-	"parse[].fields.*.type":     values("float", "bool", "date", "timestamp"),
+	"parse[].fields.*.type":     values("float", "bool", "date", "timestamp", "list(float)", "list(bool)", "list(date)", "list(timestamp)"),
 	"parse[].fields.*.from":     values("carry:*"),
 
 	"refine.*.check":      key,

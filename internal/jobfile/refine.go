@@ -151,7 +151,7 @@ func (r *refineChecker) reportColumn(path, format string, args ...any) {
 
 // ordered wants a column whose values can be compared.
 func (r *refineChecker) ordered(path, name, use string) {
-	if c, ok := r.column(path, name); ok && c.Type.Kind == harrow.TextList {
+	if c, ok := r.column(path, name); ok && c.Type.List {
 		r.report(path, "%s: %s is a list; expected a column of one value for %s", path, name, use)
 	}
 }
@@ -200,8 +200,11 @@ func (r *refineChecker) checkCheck(path string, check harrow.Check) {
 		r.scalar(fmt.Sprintf("%s.in[%d]", path, i), in, column)
 	}
 	kind := string(column.Type.Kind)
+	if column.Type.List {
+		kind = listType
+	}
 	r.onlyFor(path, "pattern", kind, string(harrow.Text))
-	r.onlyFor(path, "length", kind, string(harrow.Text), string(harrow.TextList))
+	r.onlyFor(path, "length", kind, string(harrow.Text), listType)
 }
 
 var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
@@ -209,7 +212,7 @@ var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
 // scalar wants a value that the column could hold. Dates stay texts here:
 // they are read where the check is made.
 func (r *refineChecker) scalar(path string, s harrow.Scalar, column harrow.Column) {
-	if !s.IsSet() || s.IsNull() {
+	if !s.IsSet() || s.IsNull() || column.Type.List {
 		return
 	}
 	expected := ""

@@ -183,16 +183,24 @@ func (c *checker) checkField(path string, f harrow.Field) {
 	if c.errs.under(path + ".type") {
 		return
 	}
-	kind, _, _ := strings.Cut(f.Type, "(")
-	if kind == "" {
+	kind := f.Type
+	if t, err := harrow.ParseType(f.Type); err == nil {
+		kind = string(t.Kind) // a list's elements are what is read
+	} else if kind == "" {
 		kind = string(harrow.Text)
 	}
 	c.onlyFor(path, "currency", kind, harrow.TypeMoney)
 	c.onlyFor(path, "decimal", kind, harrow.TypeMoney, string(harrow.Decimal))
 	c.onlyFor(path, "format", kind, string(harrow.Date), string(harrow.Timestamp))
 	c.onlyFor(path, "zone", kind, string(harrow.Date), string(harrow.Timestamp))
-	c.onlyFor(path, "list", kind, string(harrow.Text), harrow.TypeURL, string(harrow.TextList))
+	if kind == harrow.TypeMoney {
+		c.onlyFor(path, "list", kind, "decimal or another of one column")
+	}
 }
+
+// listType is how a list is called where the type of its elements doesn't
+// matter.
+const listType = "list"
 
 // onlyFor reports a key that means something for other types only.
 func (c *checker) onlyFor(path, key, kind string, kinds ...string) {

@@ -14,7 +14,7 @@ type Row struct {
 	Record  int    // index in Program.Types
 	Rule    string // column _rule
 	Ordinal int64  // column _ordinal
-	// Values has one value a column, with the Go type that harrow.Kind names,
+	// Values has one value a column, with the Go type that harrow.Type names,
 	// or nil for null. It is valid until emit returns.
 	Values []any
 }
@@ -143,23 +143,10 @@ func (r *run) row(rule *rule, v view) error {
 	return r.emit(row)
 }
 
-// maxPageBytes is about how many bytes of text the rows and rejects of one
+// maxPageBytes is about how many bytes of values the rows and rejects of one
 // page may hold. A page can be made so that every element's text is nearly
 // all of it.
 const maxPageBytes = 256 << 20
-
-// textSize is how many bytes of text a value holds.
-func textSize(value any) (n int) {
-	switch value := value.(type) {
-	case string:
-		n = len(value)
-	case []string:
-		for _, s := range value {
-			n += 16 + len(s)
-		}
-	}
-	return n
-}
 
 // blank returns n nils, in the same memory each time.
 func (r *run) blank(n int) []any {

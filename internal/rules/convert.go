@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/harrowdata/harrow"
@@ -11,17 +12,9 @@ import (
 // that isn't empty. Only URLs look at the document.
 type converter func(d *Document, text string, columns []any) error
 
-// compileType returns the converter of a field's type.
+// compileType returns the converter of a field's type; of a list, of its
+// elements'.
 func compileType(def harrow.Field) (converter, error) {
-	if def.IsList() {
-		switch def.Type {
-		case "", string(harrow.Text), string(harrow.TextList):
-			return toText, nil
-		case harrow.TypeURL:
-			return toURL, nil
-		}
-		return nil, fmt.Errorf("type %s: a list holds texts or URLs", def.Type)
-	}
 	money := normal.MoneyOptions{Currency: def.Currency, Decimal: def.Decimal}
 	if err := money.Validate(); err != nil {
 		return nil, err
@@ -32,13 +25,18 @@ func compileType(def harrow.Field) (converter, error) {
 	case harrow.TypeURL:
 		return toURL, nil
 	case harrow.TypeMoney:
+		if def.IsList() {
+			return nil, errors.New("type money: it is two columns, and a list is one")
+		}
 		return toMoney(money), nil
 	}
 	t, err := harrow.ParseType(def.Type)
 	if err != nil {
 		return nil, err
 	}
-	switch t.Kind {
+	switch t = t.Element(); t.Kind {
+	case harrow.Text:
+		return toText, nil
 	case harrow.Int:
 		return toInt, nil
 	case harrow.Decimal:

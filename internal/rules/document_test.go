@@ -237,9 +237,9 @@ func FuzzDocument(f *testing.F) {
 			}
 		}
 		p.Explain(d)
-		_ = follow.Links(d, func(ref, text string) error {
-			if len(text) > MaxLinkText {
-				t.Fatalf("text of %d bytes", len(text))
+		_ = follow.Links(d, func(l Link) error {
+			if len(l.Text) > MaxLinkText {
+				t.Fatalf("text of %d bytes", len(l.Text))
 			}
 			return nil
 		})

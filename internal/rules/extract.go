@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"math/big"
+	"reflect"
 	"slices"
 	"time"
 
@@ -173,7 +174,7 @@ func (x *extraction) refuse(record harrow.Record, column string, value any, err 
 // anything when they are printed.
 func plain(v any) any {
 	switch v := v.(type) {
-	case nil, string, []string, int64, bool, time.Time:
+	case nil, string, []string, int64, []int64, bool, []bool, time.Time, []time.Time:
 		return v
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -185,6 +186,12 @@ func plain(v any) any {
 			return "a decimal with exponent " + fmt.Sprint(e)
 		}
 		return v.String()
+	}
+	if items, ok := itemsOf(v); ok { // of what has to be looked at, too
+		for i := range items {
+			items[i] = plain(items[i])
+		}
+		return items
 	}
 	return fmt.Sprintf("a %T", v)
 }
@@ -198,9 +205,12 @@ func sizeOf(record harrow.Record) int {
 	return n
 }
 
-// typed checks that a value is of the Go type that harrow.Kind names for the
+// typed checks that a value is of the Go type that harrow.Type names for the
 // column, and fits it.
 func typed(t harrow.Type, v any) (any, error) {
+	if t.List && v != nil {
+		return typedList(t, v)
+	}
 	ok := false
 	switch v := v.(type) {
 	case nil:
@@ -208,14 +218,6 @@ func typed(t harrow.Type, v any) (any, error) {
 	case string:
 		if t.Kind == harrow.Text {
 			return normal.UTF8(v), nil
-		}
-	case []string:
-		if t.Kind == harrow.TextList {
-			list := make([]string, len(v))
-			for i := range v {
-				list[i] = normal.UTF8(v[i])
-			}
-			return list, nil
 		}
 	case int64:
 		ok = t.Kind == harrow.Int
@@ -234,9 +236,32 @@ func typed(t harrow.Type, v any) (any, error) {
 		}
 	}
 	if !ok {
-		return nil, fmt.Errorf("got a Go %T; want what harrow.Kind names for %s", v, t)
+		return nil, wrongType(t, v)
 	}
 	return v, nil
+}
+
+func wrongType(t harrow.Type, v any) error {
+	return fmt.Errorf("got a Go %T; want what harrow.Type names for %s", v, t)
+}
+
+func typedList(t harrow.Type, v any) (any, error) {
+	items, ok := itemsOf(v)
+	if !ok {
+		return nil, wrongType(t, v)
+	}
+	for i := range items {
+		item, err := typed(t.Element(), items[i])
+		if err != nil {
+			return nil, fmt.Errorf("item %d: %w", i, err)
+		}
+		items[i] = item
+	}
+	list := listOf(t.Kind, items)
+	if reflect.TypeOf(list) != reflect.TypeOf(v) { // empty, and of another type
+		return nil, wrongType(t, v)
+	}
+	return list, nil
 }
 
 func typedTime(t harrow.Type, v time.Time) (any, error) {
@@ -253,7 +278,7 @@ func typedTime(t harrow.Type, v time.Time) (any, error) {
 		}
 		return v, nil
 	}
-	return nil, fmt.Errorf("got a Go time.Time; want what harrow.Kind names for %s", t)
+	return nil, wrongType(t, v)
 }
 
 // fits checks that a decimal has no more digits than its column.

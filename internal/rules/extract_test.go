@@ -39,9 +39,12 @@ func init() {
 
 var wordType = harrow.RecordType{Name: "word", Columns: []harrow.Column{
 	{Name: "text", Type: harrow.Type{Kind: harrow.Text}}, {Name: "n", Type: harrow.Type{Kind: harrow.Int}},
-	{Name: "price", Type: harrow.Type{Kind: harrow.Decimal, Precision: 5, Scale: 2}}, {Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "price", Type: harrow.Type{Kind: harrow.Decimal, Precision: 5, Scale: 2}}, {Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 	{Name: "at", Type: harrow.Type{Kind: harrow.Timestamp}}, {Name: "day", Type: harrow.Type{Kind: harrow.Date}},
 	{Name: "f", Type: harrow.Type{Kind: harrow.Float}}, {Name: "ok", Type: harrow.Type{Kind: harrow.Bool}},
+	{Name: "ns", Type: harrow.Type{Kind: harrow.Int, List: true}}, {Name: "oks", Type: harrow.Type{Kind: harrow.Bool, List: true}},
+	{Name: "fs", Type: harrow.Type{Kind: harrow.Float, List: true}}, {Name: "days", Type: harrow.Type{Kind: harrow.Date, List: true}},
+	{Name: "prices", Type: harrow.Type{Kind: harrow.Decimal, Precision: 5, Scale: 2, List: true}},
 }}
 
 func (e *wordsExtractor) Records() []harrow.RecordType { return []harrow.RecordType{wordType} }
@@ -156,14 +159,19 @@ func TestExtractorIsNotKnownOrNotConfigured(t *testing.T) {
 func TestTypedValuesOfExtractors(t *testing.T) {
 	day := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	for column, values := range map[string][2][]any{
-		"text":  {{nil, "x"}, {1, []byte("x"), 'x'}},
-		"n":     {{int64(1)}, {1, int32(1), 1.0, "1"}},
-		"price": {{decimal.RequireFromString("999.99"), decimal.RequireFromString("-1")}, {decimal.RequireFromString("1000"), decimal.RequireFromString("0.001"), decimal.New(1, math.MaxInt32), 1.0}},
-		"tags":  {{[]string{"a"}, []string(nil)}, {"a", []any{"a"}}},
-		"at":    {{day.Add(time.Nanosecond), day}, {"2026-01-02", time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		"day":   {{day}, {day.Add(time.Hour)}},
-		"f":     {{1.5}, {math.NaN(), math.Inf(1), float32(1)}},
-		"ok":    {{true}, {"true", int64(1)}},
+		"text":   {{nil, "x"}, {1, []byte("x"), 'x'}},
+		"n":      {{int64(1)}, {1, int32(1), 1.0, "1"}},
+		"price":  {{decimal.RequireFromString("999.99"), decimal.RequireFromString("-1")}, {decimal.RequireFromString("1000"), decimal.RequireFromString("0.001"), decimal.New(1, math.MaxInt32), 1.0}},
+		"tags":   {{[]string{"a"}, []string(nil)}, {"a", []any{"a"}, []int64{}, []int64{1}}},
+		"ns":     {{[]int64{1, 2}, []int64{}, nil}, {int64(1), []int{1}, []string{}}},
+		"oks":    {{[]bool{true}}, {[]any{true}}},
+		"fs":     {{[]float64{1.5}}, {[]float64{1, math.NaN()}}},
+		"days":   {{[]time.Time{day, day}}, {[]time.Time{day, day.Add(time.Hour)}, day}},
+		"prices": {{[]decimal.Decimal{decimal.RequireFromString("9.99")}}, {[]decimal.Decimal{decimal.RequireFromString("1000")}, decimal.RequireFromString("1")}},
+		"at":     {{day.Add(time.Nanosecond), day}, {"2026-01-02", time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		"day":    {{day}, {day.Add(time.Hour)}},
+		"f":      {{1.5}, {math.NaN(), math.Inf(1), float32(1)}},
+		"ok":     {{true}, {"true", int64(1)}},
 	} {
 		c, _ := wordType.Column(column)
 		for _, v := range values[0] {
@@ -181,6 +189,22 @@ func TestTypedValuesOfExtractors(t *testing.T) {
 	}
 	if got, _ := typed(wordType.Columns[0].Type, "a\xff\x00b"); got != "a\uFFFDb" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestRejectsShowLists holds payloads to what plain and bounded make of lists.
+func TestRejectsShowLists(t *testing.T) {
+	amounts := []decimal.Decimal{decimal.RequireFromString("12.50"), decimal.New(1, math.MaxInt32)}
+	long := slices.Repeat([]int64{7}, 2*maxPayloadList)
+	p := payload{Fields: map[string]any{
+		"amounts": bounded(plain(amounts)), "floats": bounded(plain([]float64{1.5, math.Inf(1)})), "tags": bounded(plain([]string{"a"})),
+	}}
+	const want = `{"rule":"","ordinal":0,"fields":{"amounts":["12.5","a decimal with exponent 2147483647"],"floats":[1.5,"+Inf"],"tags":["a"]}}`
+	if got := p.String(); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got := bounded(plain(long)).([]any); len(got) != maxPayloadList {
+		t.Errorf("%d items of %d", len(got), len(long))
 	}
 }
 

@@ -18,6 +18,7 @@ type field struct {
 	regex    *pattern           // nil: none
 	mapped   map[string]*string // nil: no map; a nil value is null
 	list     bool
+	kind     harrow.Kind // of the column, or of its elements
 	required bool
 	convert  converter
 }
@@ -52,7 +53,7 @@ func (f *field) eval(v view, row []any, scratch *[]string) *fieldFault {
 }
 
 func (f *field) evalList(v view, row []any, texts []string) *fieldFault {
-	var list []string
+	var items []any
 	for _, text := range texts {
 		text, ok, fault := f.refine(tidy(text))
 		switch {
@@ -65,12 +66,12 @@ func (f *field) evalList(v view, row []any, texts []string) *fieldFault {
 		if err := f.convert(v.doc, text, item[:]); err != nil {
 			return &fieldFault{CodeType, text, err}
 		}
-		list = append(list, item[0].(string)) // lists are of texts and URLs: see compileType
+		items = append(items, item[0])
 	}
-	if list == nil {
+	if items == nil {
 		return f.null()
 	}
-	row[f.at] = list
+	row[f.at] = listOf(f.kind, items)
 	return nil
 }
 
@@ -126,7 +127,8 @@ func (f *field) raw(v view) any {
 
 // compileField compiles a field but for its place in the record type.
 func compileField(name string, def harrow.Field) (*field, error) {
-	f := &field{name: name, width: len(def.Columns(name)), list: def.IsList(), required: def.Required}
+	columns := def.Columns(name)
+	f := &field{name: name, width: len(columns), list: def.IsList(), kind: columns[0].Type.Kind, required: def.Required}
 	if err := supported(def); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,12 @@ func TestFieldSteps(t *testing.T) {
 		{"list with map", `{"css":"ul li:first-child","map":{"a":"A"},"type":"list"}`, `f=["A"]`},
 		{"list item not in the map", `{"css":"li","map":{"a":"A"},"type":"list"}`, `!map b c`},
 		{"list of URLs", `{"css":"a[href^='..']@href","list":"all","type":"url"}`, `f=["http://books.example/x.html?q=2"]`},
+		{"list of numbers", `{"css":"p","regex":"(\\d+) available","list":"all","type":"int"}`, `f=[22]`},
+		{"list of numbers by its type", `{"jsonld":"$.more.*","regex":"[123]","type":"list(int)"}`, `f=[1 2 3]`},
+		{"list of decimals", `{"jsonld":"$['price','price']","type":"list(decimal(4,2))"}`, `f=[12.5 12.5]`},
+		{"list of decimals, one with too many digits", `{"jsonld":"$['price','price']","list":"all","type":"decimal(2,1)"}`, `!type 12.50`},
+		{"list of numbers, one is none", `{"css":"td","list":"all","type":"int"}`, `!type 978 1`},
+		{"list of numbers, required", `{"css":"h6","list":"all","type":"int","required":true}`, `!required `},
 		{"regex group 1", `{"css":".instock","regex":"(\\d+) (available)"}`, `f="22"`},
 		{"regex group value", `{"css":".instock","regex":"(\\d+) (?P<value>\\w+)"}`, `f="available"`},
 		{"regex without a group", `{"css":".instock","regex":"\\d+"}`, `f="22"`},
@@ -116,7 +122,8 @@ func TestCompileErrorsNameRuleFieldAndSelector(t *testing.T) {
 		`{"css":"a","type":"decimal","decimal":";"}`:  `parse[1].fields.f: decimal separator ";": `,
 		`{"css":"a","from":"url"}`:                    `parse[1].fields.f: got 2 selectors (css: a, from: url)`,
 		`{}`:                                          `parse[1].fields.f: got 0 selectors`,
-		`{"css":"a","type":"int","list":"all"}`:       `parse[1].fields.f: type int: a list holds texts or URLs`,
+		`{"css":"a","type":"money","list":"all"}`:     `parse[1].fields.f: type money: it is two columns, and a list is one`,
+		`{"css":"a","type":"list(list)"}`:             `parse[1].fields.f: type "list(list)": `,
 		`{"css":"a","map":{"x":"y"},"type":"int"}`:    `parse[1].fields.f: map: "x" to "y": `,
 	} {
 		rules := []harrow.Rule{{Record: "a", Fields: fields(t, `{"x":{"css":"b"}}`)}, {Record: "r", Fields: fields(t, `{"f":`+field+`}`)}}

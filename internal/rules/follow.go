@@ -28,6 +28,13 @@ type followRule struct {
 	css    *cssSource
 }
 
+// Link is one reference that a follow rule selected.
+type Link struct {
+	Ref   string // as the page has it, to be resolved against [Document.Base]
+	Text  string // of its element, white space collapsed, at most [MaxLinkText] bytes
+	Carry string // JSON object of columns to hand on, name to text or null; empty for none
+}
+
 // CompileFollow compiles follow rules. Errors name the rule by its index and
 // the selector: discover.follow[0]: css "a[": ….
 func CompileFollow(rules []harrow.Follow) (*Follower, error) {
@@ -73,13 +80,11 @@ func (f *Follower) LooksInto(u canon.URL) bool {
 	return slices.ContainsFunc(f.rules, func(r followRule) bool { return r.looksInto(u) })
 }
 
-// Links hands on what the rules that look into the page select: raw
-// references, to be resolved against [Document.Base], in document order rule
-// by rule, with the text of their element (white space collapsed, at most
-// [MaxLinkText] bytes). A page that is no markup has none. An error is emit's,
+// Links hands on what the rules that look into the page select, in document
+// order rule by rule. A page that is no markup has none. An error is emit's,
 // or a *Fault of the page: as of [Document.Tree], or "links" once [MaxLinks]
 // were emitted and there are more.
-func (f *Follower) Links(d *Document, emit func(ref, text string) error) error {
+func (f *Follower) Links(d *Document, emit func(Link) error) error {
 	n := 0
 	for i := range f.rules {
 		r := &f.rules[i]
@@ -104,7 +109,7 @@ func (f *Follower) Links(d *Document, emit func(ref, text string) error) error {
 			if n++; n > MaxLinks {
 				return faultf(CodeLinks, "the page has more than %d links", MaxLinks)
 			}
-			if err := emit(ref, linkText(node)); err != nil {
+			if err := emit(Link{Ref: ref, Text: linkText(node)}); err != nil {
 				return err
 			}
 		}

@@ -21,7 +21,7 @@ func mustFollow(t testing.TB, rules ...harrow.Follow) *Follower {
 
 func links(t testing.TB, f *Follower, d *Document) (list []string) {
 	t.Helper()
-	if err := f.Links(d, func(ref, text string) error { list = append(list, ref+"|"+text); return nil }); err != nil {
+	if err := f.Links(d, func(l Link) error { list = append(list, l.Ref+"|"+l.Text); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return list
@@ -53,13 +53,13 @@ func TestLinkTextIsBounded(t *testing.T) {
 func TestLinksAreBounded(t *testing.T) {
 	f := mustFollow(t, harrow.Follow{CSS: "a@href"})
 	n := 0
-	err := f.Links(shopDocument(strings.Repeat("<a href=x>", MaxLinks+5)), func(string, string) error { n++; return nil })
+	err := f.Links(shopDocument(strings.Repeat("<a href=x>", MaxLinks+5)), func(Link) error { n++; return nil })
 	var fault *Fault
 	if !errors.As(err, &fault) || fault.Code != CodeLinks && fault.Code != CodeNesting {
 		t.Errorf("got %v", err)
 	}
 	n = 0
-	err = f.Links(shopDocument(strings.Repeat("<a href=x></a>", MaxLinks+5)), func(string, string) error { n++; return nil })
+	err = f.Links(shopDocument(strings.Repeat("<a href=x></a>", MaxLinks+5)), func(Link) error { n++; return nil })
 	if !errors.As(err, &fault) || fault.Code != CodeLinks || n != MaxLinks {
 		t.Errorf("got %d links, %v", n, err)
 	}
@@ -73,7 +73,7 @@ func TestLinksOfWhatIsNoMarkup(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	stop := errors.New("stop")
-	if err := f.Links(shopDocument(`<a href=x>`), func(string, string) error { return stop }); !errors.Is(err, stop) {
+	if err := f.Links(shopDocument(`<a href=x>`), func(Link) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("emit's error: got %v", err)
 	}
 }

@@ -66,6 +66,13 @@ func bounded(raw any) any {
 		}
 		return list
 	}
+	items, ok := raw.([]any)
+	if !ok {
+		items, ok = itemsOf(raw)
+	}
+	if ok {
+		return items[:min(len(items), maxPayloadList)]
+	}
 	return raw
 }
 

@@ -61,7 +61,7 @@ func TestRecordRowAsJSON(t *testing.T) {
 		{Name: "price", Type: harrow.DefaultDecimal},
 		{Name: "day", Type: harrow.Type{Kind: harrow.Date}},
 		{Name: "listed", Type: harrow.Type{Kind: harrow.Timestamp}},
-		{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+		{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 	}})
 	defer rb.Release()
 	day := time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)
@@ -91,6 +91,26 @@ func TestRecordRowAsJSON(t *testing.T) {
 	r := RowReject(b, 1, "book")
 	if r.ID != o.ID || r.URL != o.URL || r.Record != "book" || !json.Valid([]byte(r.Payload)) {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestListsAsJSON(t *testing.T) {
+	rb := NewRecordBuilder(harrow.RecordType{Name: "x", Columns: everyKind.Columns[9:]})
+	defer rb.Release()
+	day := time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)
+	check(t, rb.Append([]any{[]int64{1, -2}, []float64{0.5}, []bool{true, false}, []decimal.Decimal{decimal.RequireFromString("12.50")},
+		[]time.Time{day}, []time.Time{day.Add(time.Hour)}}, Origin{}))
+	check(t, rb.Append([]any{[]int64{}, nil, nil, nil, nil, nil}, Origin{}))
+	b := rb.Batch()
+	defer b.Release()
+	columns := []string{"ints", "floats", "bools", "amounts", "days", "times"}
+	for i, want := range []string{
+		`{"ints":[1,-2],"floats":[0.5],"bools":[true,false],"amounts":["12.5"],"days":["2024-02-29"],"times":["2024-02-29T01:00:00.000000Z"]}`,
+		`{"ints":[],"floats":null,"bools":null,"amounts":null,"days":null,"times":null}`,
+	} {
+		if got := string(AppendJSON(nil, b, i, columns)); got != want {
+			t.Errorf("row %d:\n%s, want\n%s", i, got, want)
+		}
 	}
 }
 

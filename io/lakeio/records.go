@@ -2,14 +2,10 @@ package lakeio
 
 import (
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/decimal128"
-	"github.com/shopspring/decimal"
 
 	"github.com/harrowdata/harrow"
 )
@@ -19,6 +15,9 @@ const recordsVersion = 1
 
 // ArrowType maps a column's type to Arrow's.
 func ArrowType(t harrow.Type) arrow.DataType {
+	if t.List {
+		return arrow.ListOf(ArrowType(t.Element()))
+	}
 	switch t.Kind {
 	case harrow.Int:
 		return arrow.PrimitiveTypes.Int64
@@ -32,8 +31,6 @@ func ArrowType(t harrow.Type) arrow.DataType {
 		return arrow.FixedWidthTypes.Date32
 	case harrow.Timestamp:
 		return timestampType
-	case harrow.TextList:
-		return arrow.ListOf(arrow.BinaryTypes.String)
 	default:
 		return arrow.BinaryTypes.String
 	}
@@ -57,8 +54,9 @@ func typeOf(t arrow.DataType) (harrow.Type, error) {
 	case *arrow.TimestampType:
 		return harrow.Type{Kind: harrow.Timestamp}, nil
 	case *arrow.ListType:
-		if t.Elem().ID() == arrow.STRING {
-			return harrow.Type{Kind: harrow.TextList}, nil
+		if of, err := typeOf(t.Elem()); err == nil && !of.List {
+			of.List = true
+			return of, nil
 		}
 	}
 	return harrow.Type{}, fmt.Errorf("no record has a column of Arrow type %s", t)
@@ -124,7 +122,7 @@ func NewRecordBuilder(t harrow.RecordType) *RecordBuilder {
 }
 
 // Append adds a row: one value per data column in order, with the Go type
-// that [harrow.Kind] names or nil for null. A value of another type is an
+// that [harrow.Type] names or nil for null. A value of another type is an
 // error that names the column, and the row is not added.
 func (b *RecordBuilder) Append(values []any, o Origin) error {
 	if len(values) != len(b.rtype.Columns) {
@@ -144,86 +142,4 @@ func (b *RecordBuilder) Append(values []any, o Origin) error {
 		b.bytes += appendValue(b.rb.Field(n+i), harrow.Provenance[i].Type, v)
 	}
 	return nil
-}
-
-func checkValue(t harrow.Type, v any) error {
-	ok := false
-	switch v := v.(type) {
-	case nil:
-		ok = true
-	case string:
-		ok = t.Kind == harrow.Text
-	case int64:
-		ok = t.Kind == harrow.Int
-	case float64:
-		ok = t.Kind == harrow.Float
-	case bool:
-		ok = t.Kind == harrow.Bool
-	case []string:
-		ok = t.Kind == harrow.TextList
-	case time.Time:
-		ok = t.Kind == harrow.Timestamp || t.Kind == harrow.Date
-		if y := v.UTC().Year(); ok && (y < 1 || y > 9999) {
-			return fmt.Errorf("year %d; want 1 to 9999", y)
-		}
-	case decimal.Decimal:
-		if t.Kind == harrow.Decimal {
-			_, err := decimal128Of(v, t)
-			return err
-		}
-	}
-	if !ok {
-		return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
-	}
-	return nil
-}
-
-// decimal128Of scales d exactly; more digits than t has are an error.
-func decimal128Of(d decimal.Decimal, t harrow.Type) (decimal128.Num, error) {
-	if d.Exponent() < -1000 || d.Exponent() > 1000 || d.NumDigits() > 1000 { // would be written out below
-		return decimal128.Num{}, fmt.Errorf("a number of %d digits and exponent %d has more digits than %s", d.NumDigits(), d.Exponent(), t)
-	}
-	scaled := d.Shift(t.Scale)
-	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(t.Precision)), nil)
-	if n := scaled.BigInt(); scaled.IsInteger() && n.CmpAbs(limit) < 0 {
-		return decimal128.FromBigInt(n), nil
-	}
-	return decimal128.Num{}, fmt.Errorf("%s has more digits than %s", d, t)
-}
-
-// appendValue appends a checked value and returns about its size.
-func appendValue(b array.Builder, t harrow.Type, v any) int64 {
-	switch v := v.(type) {
-	case nil:
-		b.AppendNull()
-	case string:
-		b.(*array.StringBuilder).Append(valid(v))
-		return int64(len(v)) + 4
-	case int64:
-		b.(*array.Int64Builder).Append(v)
-	case float64:
-		b.(*array.Float64Builder).Append(v)
-	case bool:
-		b.(*array.BooleanBuilder).Append(v)
-	case decimal.Decimal:
-		n, _ := decimal128Of(v, t) // checked before
-		b.(*array.Decimal128Builder).Append(n)
-		return 16
-	case time.Time:
-		if t.Kind == harrow.Date {
-			b.(*array.Date32Builder).Append(arrow.Date32FromTime(v))
-		} else {
-			b.(*array.TimestampBuilder).Append(arrow.Timestamp(v.UnixMicro()))
-		}
-	case []string:
-		list := b.(*array.ListBuilder)
-		list.Append(true)
-		n := int64(4)
-		for _, s := range v {
-			list.ValueBuilder().(*array.StringBuilder).Append(valid(s))
-			n += int64(len(s)) + 4
-		}
-		return n
-	}
-	return 8
 }

@@ -25,7 +25,13 @@ var everyKind = harrow.RecordType{Name: "every", Columns: []harrow.Column{
 	{Name: "wide", Type: harrow.DefaultDecimal},
 	{Name: "day", Type: harrow.Type{Kind: harrow.Date}},
 	{Name: "at", Type: harrow.Type{Kind: harrow.Timestamp}},
-	{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
+	{Name: "ints", Type: harrow.Type{Kind: harrow.Int, List: true}},
+	{Name: "floats", Type: harrow.Type{Kind: harrow.Float, List: true}},
+	{Name: "bools", Type: harrow.Type{Kind: harrow.Bool, List: true}},
+	{Name: "amounts", Type: harrow.Type{Kind: harrow.Decimal, Precision: 5, Scale: 2, List: true}},
+	{Name: "days", Type: harrow.Type{Kind: harrow.Date, List: true}},
+	{Name: "times", Type: harrow.Type{Kind: harrow.Timestamp, List: true}},
 }}
 
 func TestRecordTypesComeBackFromTheirSchema(t *testing.T) {
@@ -48,7 +54,7 @@ func TestSchemasThatAreNoRecordsAreRefused(t *testing.T) {
 	wants(t, err, nil, "table captures holds no records")
 	_, err = RecordTypeOf(arrow.NewSchema(nil, nil))
 	wants(t, err, nil, "harrow.table")
-	for _, typ := range []arrow.DataType{arrow.PrimitiveTypes.Uint8, arrow.ListOf(arrow.PrimitiveTypes.Int64), headerType} {
+	for _, typ := range []arrow.DataType{arrow.PrimitiveTypes.Uint8, arrow.ListOf(arrow.PrimitiveTypes.Uint8), arrow.ListOf(arrow.ListOf(arrow.PrimitiveTypes.Int64)), headerType} {
 		_, err = RecordTypeOf(withMeta([]arrow.Field{{Name: "odd", Type: typ}}, "records/x", 1))
 		wants(t, err, nil, "column odd", typ.String())
 	}
@@ -83,13 +89,17 @@ func TestRecordsHoldWhatWasAppended(t *testing.T) {
 }
 
 func anyValues(t *rapid.T) []any {
+	amount := rapid.Map(rapid.Int64Range(-99999, 99999), func(n int64) decimal.Decimal { return decimal.New(n, -2) })
+	day := rapid.Map(rapid.Int64Range(-700000, 2900000), func(n int64) time.Time { return time.Unix(86400*n, 0).UTC() })
+	at := rapid.Map(rapid.Int64Range(-62135596800000000, 253402300799999999), func(n int64) time.Time { return time.UnixMicro(n).UTC() })
 	wide := decimal.New(rapid.Int64().Draw(t, "high"), 9).Add(decimal.New(rapid.Int64().Draw(t, "low"), -9))
 	values := []any{
 		anyText(t), rapid.Int64().Draw(t, "int"), rapid.Float64().Draw(t, "float"), rapid.Bool().Draw(t, "bool"),
-		decimal.New(rapid.Int64Range(-99999, 99999).Draw(t, "amount"), -2), wide,
-		time.Unix(86400*rapid.Int64Range(-700000, 2900000).Draw(t, "day"), 0).UTC(),
-		time.UnixMicro(rapid.Int64Range(-62135596800000000, 253402300799999999).Draw(t, "at")).UTC(),
+		amount.Draw(t, "amount"), wide, day.Draw(t, "day"), at.Draw(t, "at"),
 		[]string{anyText(t), anyText(t)}[:rapid.IntRange(0, 2).Draw(t, "tags")],
+		rapid.SliceOfN(rapid.Int64(), 0, 2).Draw(t, "ints"), rapid.SliceOfN(rapid.Float64(), 0, 2).Draw(t, "floats"),
+		rapid.SliceOfN(rapid.Bool(), 0, 2).Draw(t, "bools"), rapid.SliceOfN(amount, 0, 2).Draw(t, "amounts"),
+		rapid.SliceOfN(day, 0, 2).Draw(t, "days"), rapid.SliceOfN(at, 0, 2).Draw(t, "times"),
 	}
 	for i := range values {
 		if rapid.IntRange(0, 3).Draw(t, "is null") == 0 {
@@ -121,9 +131,9 @@ func valueAt(a arrow.Array, i int) any {
 		return time.UnixMicro(int64(a.Value(i))).UTC()
 	case *array.List:
 		from, to := a.ValueOffsets(i)
-		list := []string{}
+		list := []any{}
 		for j := from; j < to; j++ {
-			list = append(list, a.ListValues().(*array.String).Value(int(j)))
+			list = append(list, valueAt(a.ListValues(), int(j)))
 		}
 		return list
 	}
@@ -134,12 +144,14 @@ func sameValue(got, want any) bool {
 	switch w := want.(type) {
 	case string:
 		return got == strings.ToValidUTF8(w, "\uFFFD")
-	case []string:
-		g, ok := got.([]string)
-		for i := range w {
-			ok = ok && len(g) == len(w) && g[i] == strings.ToValidUTF8(w[i], "\uFFFD")
+	case []string, []int64, []float64, []bool, []decimal.Decimal, []time.Time:
+		g, ok := got.([]any)
+		list := reflect.ValueOf(w)
+		ok = ok && len(g) == list.Len()
+		for i := 0; ok && i < len(g); i++ {
+			ok = sameValue(g[i], list.Index(i).Interface())
 		}
-		return ok && len(g) == len(w)
+		return ok
 	case decimal.Decimal:
 		g, ok := got.(decimal.Decimal)
 		return ok && g.Equal(w)
@@ -178,6 +190,16 @@ func TestValuesThatDontFitAreRefusedWhole(t *testing.T) {
 		{7, time.Unix(1<<60, 0), "column at: year "},
 		{8, "x", "column tags"},
 		{8, []any{"x"}, "column tags"},
+		{8, []int64{}, "column tags: value of Go type []int64; want what a list holds"},
+		{9, []string{}, "column ints: value of Go type []string; want what a list(int) holds"},
+		{9, int64(1), "column ints: value of Go type int64"},
+		{9, []int{1}, "column ints: value of Go type []int;"},
+		{1, []int64{1}, "column int: value of Go type []int64; want what a int holds"},
+		{4, []decimal.Decimal{dec("1")}, "column amount: value of Go type []decimal.Decimal"},
+		{12, dec("1"), "column amounts: value of Go type decimal.Decimal"},
+		{12, []decimal.Decimal{dec("1"), dec("1000")}, "column amounts: item 1: 1000 has more digits than decimal(5,2)"},
+		{13, []time.Time{{}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "column days: item 1: year 10000"},
+		{14, []time.Time{time.Unix(1<<60, 0)}, "column times: item 0: year "},
 	} {
 		rb := NewRecordBuilder(everyKind)
 		row := make([]any, len(everyKind.Columns))
@@ -190,7 +212,7 @@ func TestValuesThatDontFitAreRefusedWhole(t *testing.T) {
 	}
 	rb := NewRecordBuilder(everyKind)
 	defer rb.Release()
-	wants(t, rb.Append([]any{"x"}, Origin{}), nil, "1 values for 9 columns")
+	wants(t, rb.Append([]any{"x"}, Origin{}), nil, "1 values for 15 columns")
 }
 
 func TestDecimalsAtTheBoundOfTheirPrecision(t *testing.T) {

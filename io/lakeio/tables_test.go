@@ -324,11 +324,13 @@ and an unset time are null.
 	b.WriteString("\n## Types of record columns\n\n")
 	row("type", "in Arrow")
 	row("---", "---")
-	for _, k := range []harrow.Kind{harrow.Text, harrow.Int, harrow.Float, harrow.Bool, harrow.Decimal, harrow.Date, harrow.Timestamp, harrow.TextList} {
+	for _, k := range []harrow.Kind{harrow.Text, harrow.Int, harrow.Float, harrow.Bool, harrow.Decimal, harrow.Date, harrow.Timestamp} {
 		typ := harrow.Type{Kind: k}
 		if k == harrow.Decimal {
 			typ = harrow.DefaultDecimal
 		}
+		row(typ.String(), "`"+ArrowType(typ).String()+"`")
+		typ.List = true
 		row(typ.String(), "`"+ArrowType(typ).String()+"`")
 	}
 	return b.String()

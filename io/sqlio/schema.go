@@ -16,6 +16,9 @@ const reserved = "_harrow"
 // declared is the type a column is declared with. All that hold text contain
 // "TEXT", which gives the column TEXT affinity: SQLite leaves it as it is.
 func declared(t harrow.Type) string {
+	if t.List {
+		return declaredList(t)
+	}
 	switch t.Kind {
 	case harrow.Int:
 		return "INTEGER"
@@ -29,10 +32,22 @@ func declared(t harrow.Type) string {
 		return "DATE_TEXT"
 	case harrow.Timestamp:
 		return "TIMESTAMP_TEXT"
-	case harrow.TextList:
-		return "JSON_TEXT"
 	}
 	return "TEXT"
+}
+
+// declaredList is the type of a column that holds JSON arrays. The letters INT
+// anywhere would make its affinity INTEGER.
+func declaredList(t harrow.Type) string {
+	switch t.Kind {
+	case harrow.Int:
+		return "JSON_WHOLE_TEXT"
+	case harrow.Float, harrow.Bool:
+		return "JSON_" + declared(t.Element()) + "_TEXT"
+	case harrow.Decimal, harrow.Date, harrow.Timestamp:
+		return "JSON_" + declared(t.Element())
+	}
+	return "JSON_TEXT"
 }
 
 // quote makes an identifier of any name that checkName lets through.

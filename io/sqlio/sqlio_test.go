@@ -34,7 +34,7 @@ var book = harrow.RecordType{Name: "book", Columns: []harrow.Column{
 	{Name: "price", Type: harrow.Type{Kind: harrow.Decimal, Precision: 18, Scale: 2}},
 	{Name: "day", Type: harrow.Type{Kind: harrow.Date}},
 	{Name: "listed", Type: harrow.Type{Kind: harrow.Timestamp}},
-	{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 }}
 
 // row is one row of a test: its data and what of the provenance matters.
@@ -147,6 +147,34 @@ func TestEveryKindIsStored(t *testing.T) {
 	wantRows(t, s, `SELECT type FROM pragma_table_info('book') LIMIT 8`,
 		"TEXT", "INTEGER", "REAL", "BOOLEAN", "DECIMAL_TEXT(18,2)", "DATE_TEXT", "TIMESTAMP_TEXT", "JSON_TEXT")
 	if err := s.Check(t.Context(), []harrow.RecordType{book}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListsAreJSON(t *testing.T) {
+	lists := harrow.RecordType{Name: "lists"}
+	for i, k := range []harrow.Kind{harrow.Text, harrow.Int, harrow.Float, harrow.Bool, harrow.Decimal, harrow.Date, harrow.Timestamp} {
+		typ := harrow.Type{Kind: k, List: true}
+		if k == harrow.Decimal {
+			typ.Precision, typ.Scale = 9, 3
+		}
+		lists.Columns = append(lists.Columns, harrow.Column{Name: fmt.Sprint("c", i), Type: typ})
+	}
+	values := []any{
+		[]string{"a", "\x00"}, []int64{1, -2}, []float64{0.5, 1e21}, []bool{true, false},
+		[]decimal.Decimal{decimal.RequireFromString("12.50")}, []time.Time{day.Truncate(24 * time.Hour)}, []time.Time{day, day},
+	}
+	s := newSink(t, t.TempDir())
+	load(t, s, harrow.Shard{Run: "r1", Record: lists, Key: []string{"_url"}, Input: "d", Shards: 1,
+		Batches: batches(t, lists, []row{{values, day, "r1"}, {make([]any, 7), day, "r1"}})}, harrow.Counts{Added: 2})
+	wantRows(t, s, `SELECT c0, c1, c2, c3, c4, c5, c6, typeof(c1) FROM lists ORDER BY _url`,
+		`["a","\u0000"]|[1,-2]|[0.5,1e+21]|[true,false]|["12.5"]|["2024-03-01"]|["2024-03-01T12:00:00.000000Z","2024-03-01T12:00:00.000000Z"]|text`,
+		`<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|null`)
+	wantRows(t, s, `SELECT type FROM pragma_table_info('lists') LIMIT 7`, "JSON_TEXT", "JSON_WHOLE_TEXT", "JSON_REAL_TEXT", "JSON_BOOLEAN_TEXT",
+		"JSON_DECIMAL_TEXT(9,3)", "JSON_DATE_TEXT", "JSON_TIMESTAMP_TEXT")
+	wantRows(t, s, `SELECT sum(value) FROM lists, json_each(c1)`, "-1")
+	lists.Columns[1].Type.Kind = harrow.Float
+	if err := s.Check(t.Context(), []harrow.RecordType{lists}); err == nil || !strings.Contains(err.Error(), "column c1 is stored as JSON_WHOLE_TEXT, the job's type is list(float) (JSON_REAL_TEXT)") {
 		t.Error(err)
 	}
 }

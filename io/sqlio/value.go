@@ -20,6 +20,11 @@ import (
 type valueFunc func(a arrow.Array, i int) driver.Value
 
 func valueOf(t harrow.Type) valueFunc {
+	if t.List {
+		return func(a arrow.Array, i int) driver.Value {
+			return clean(string(lakeio.AppendJSONValue(nil, a, i)))
+		}
+	}
 	switch t.Kind {
 	case harrow.Int:
 		return func(a arrow.Array, i int) driver.Value { return a.(*array.Int64).Value(i) }
@@ -43,10 +48,6 @@ func valueOf(t harrow.Type) valueFunc {
 	case harrow.Timestamp:
 		return func(a arrow.Array, i int) driver.Value {
 			return time.UnixMicro(int64(a.(*array.Timestamp).Value(i))).UTC().Format(lakeio.TimestampLayout)
-		}
-	case harrow.TextList:
-		return func(a arrow.Array, i int) driver.Value {
-			return clean(string(lakeio.AppendJSONValue(nil, a, i)))
 		}
 	}
 	return func(a arrow.Array, i int) driver.Value { return clean(a.(*array.String).Value(i)) }

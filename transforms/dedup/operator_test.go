@@ -285,10 +285,13 @@ func TestCompareOrdersEveryKind(t *testing.T) {
 		{"a", int64(10), 2.0, true, decimal.RequireFromString("9.5"), day.AddDate(0, 0, 1), day.Add(time.Microsecond), []string{"a"}},
 		{"b", int64(11), 3.0, true, decimal.RequireFromString("10"), day.AddDate(9, 0, 1), day.Add(time.Hour), []string{"a", ""}},
 	}
-	for i, k := range []harrow.Kind{harrow.Text, harrow.Int, harrow.Float, harrow.Bool, harrow.Decimal, harrow.Date, harrow.Timestamp, harrow.TextList} {
+	for i, k := range []harrow.Kind{harrow.Text, harrow.Int, harrow.Float, harrow.Bool, harrow.Decimal, harrow.Date, harrow.Timestamp, "list"} {
 		typ := harrow.Type{Kind: k}
-		if k == harrow.Decimal {
+		switch k {
+		case harrow.Decimal:
 			typ = harrow.DefaultDecimal
+		case "list":
+			typ = harrow.Type{Kind: harrow.Text, List: true}
 		}
 		kinds.Columns = append(kinds.Columns, harrow.Column{Name: fmt.Sprint("c", i), Type: typ})
 	}

@@ -93,8 +93,8 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 		return nil, skipped, fault, nil
 	}
 	have := map[harrow.ID]bool{}
-	problem = s.follower.Links(doc, func(ref, text string) error {
-		target, err := s.canon.Resolve(base, ref)
+	problem = s.follower.Links(doc, func(found rules.Link) error {
+		target, err := s.canon.Resolve(base, found.Ref)
 		if err != nil {
 			skipped["invalid"]++
 			return nil
@@ -107,7 +107,8 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 			skipped["max_depth"]++
 			return nil
 		}
-		if l := s.link(it, target, text, "link"); !have[l.ID] {
+		if l := s.link(it, target, found.Text, "link"); !have[l.ID] {
+			l.Carry = found.Carry
 			have[l.ID] = true
 			links = append(links, l)
 		}

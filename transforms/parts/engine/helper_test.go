@@ -38,7 +38,7 @@ var itemType = harrow.RecordType{Name: "item", Columns: []harrow.Column{
 	{Name: "n", Type: harrow.Type{Kind: harrow.Int}},
 	{Name: "text", Type: harrow.Type{Kind: harrow.Text}},
 	{Name: "price", Type: harrow.DefaultDecimal},
-	{Name: "tags", Type: harrow.Type{Kind: harrow.TextList}},
+	{Name: "tags", Type: harrow.Type{Kind: harrow.Text, List: true}},
 }}
 
 const itemTable = "records/item"

@@ -1,0 +1,153 @@
+package lakeio
+
+import (
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/shopspring/decimal"
+
+	"github.com/harrowdata/harrow"
+)
+
+// checkValue says what is wrong with a column's value.
+func checkValue(t harrow.Type, v any) error {
+	ok := false
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []string, []int64, []float64, []bool, []decimal.Decimal, []time.Time:
+		return checkList(t, v)
+	case string:
+		ok = t.Kind == harrow.Text
+	case int64:
+		ok = t.Kind == harrow.Int
+	case float64:
+		ok = t.Kind == harrow.Float
+	case bool:
+		ok = t.Kind == harrow.Bool
+	case time.Time:
+		ok = t.Kind == harrow.Timestamp || t.Kind == harrow.Date
+		if y := v.UTC().Year(); ok && (y < 1 || y > 9999) {
+			return fmt.Errorf("year %d; want 1 to 9999", y)
+		}
+	case decimal.Decimal:
+		if t.Kind == harrow.Decimal && !t.List {
+			_, err := decimal128Of(v, t)
+			return err
+		}
+	}
+	if !ok || t.List {
+		return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+	}
+	return nil
+}
+
+// checkList checks a slice and each of its items.
+func checkList(t harrow.Type, v any) error {
+	if !t.List {
+		return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+	}
+	switch v := v.(type) {
+	case []string:
+		return checkItems(t, v)
+	case []int64:
+		return checkItems(t, v)
+	case []float64:
+		return checkItems(t, v)
+	case []bool:
+		return checkItems(t, v)
+	case []decimal.Decimal:
+		return checkItems(t, v)
+	case []time.Time:
+		return checkItems(t, v)
+	}
+	return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+}
+
+func checkItems[T any](t harrow.Type, items []T) error {
+	var zero T // fits every type of its kind, so an empty list of another is found
+	if checkValue(t.Element(), zero) != nil {
+		return fmt.Errorf("value of Go type %T; want what a %s holds", items, t)
+	}
+	for i, item := range items {
+		if err := checkValue(t.Element(), item); err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// decimal128Of scales d exactly; more digits than t has are an error.
+func decimal128Of(d decimal.Decimal, t harrow.Type) (decimal128.Num, error) {
+	if d.Exponent() < -1000 || d.Exponent() > 1000 || d.NumDigits() > 1000 { // would be written out below
+		return decimal128.Num{}, fmt.Errorf("a number of %d digits and exponent %d has more digits than %s", d.NumDigits(), d.Exponent(), t)
+	}
+	scaled := d.Shift(t.Scale)
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(t.Precision)), nil)
+	if n := scaled.BigInt(); scaled.IsInteger() && n.CmpAbs(limit) < 0 {
+		return decimal128.FromBigInt(n), nil
+	}
+	return decimal128.Num{}, fmt.Errorf("%s has more digits than %s", d, t)
+}
+
+// appendValue appends a checked value and returns about its size.
+func appendValue(b array.Builder, t harrow.Type, v any) int64 {
+	switch v := v.(type) {
+	case nil:
+		b.AppendNull()
+	case string:
+		b.(*array.StringBuilder).Append(valid(v))
+		return int64(len(v)) + 4
+	case []string, []int64, []float64, []bool, []decimal.Decimal, []time.Time:
+		return appendList(b.(*array.ListBuilder), t.Element(), v)
+	case int64:
+		b.(*array.Int64Builder).Append(v)
+	case float64:
+		b.(*array.Float64Builder).Append(v)
+	case bool:
+		b.(*array.BooleanBuilder).Append(v)
+	case decimal.Decimal:
+		n, _ := decimal128Of(v, t) // checked before
+		b.(*array.Decimal128Builder).Append(n)
+		return 16
+	case time.Time:
+		if t.Kind == harrow.Date {
+			b.(*array.Date32Builder).Append(arrow.Date32FromTime(v))
+		} else {
+			b.(*array.TimestampBuilder).Append(arrow.Timestamp(v.UnixMicro()))
+		}
+	}
+	return 8
+}
+
+// appendList appends a checked list with elements of type t.
+func appendList(b *array.ListBuilder, t harrow.Type, v any) int64 {
+	b.Append(true)
+	switch v := v.(type) {
+	case []string:
+		return appendItems(b, t, v)
+	case []int64:
+		return appendItems(b, t, v)
+	case []float64:
+		return appendItems(b, t, v)
+	case []bool:
+		return appendItems(b, t, v)
+	case []decimal.Decimal:
+		return appendItems(b, t, v)
+	case []time.Time:
+		return appendItems(b, t, v)
+	}
+	return 4
+}
+
+func appendItems[T any](b *array.ListBuilder, t harrow.Type, items []T) int64 {
+	n := int64(4)
+	for _, item := range items {
+		n += appendValue(b.ValueBuilder(), t, item)
+	}
+	return n
+}
