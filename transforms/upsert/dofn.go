@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/harrowdata/harrow"
-	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -135,14 +134,8 @@ func loadAll(ctx context.Context, env engine.Env, cfg Config, tasks []task) (out
 	results := make([][]harrow.Part, len(tasks))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(loads)
-	share := memory.For(env.Memory).Batches
-	bytes := min(loadBytes, share.Size())
 	for i, t := range tasks {
 		g.Go(func() (err error) {
-			if err := share.Acquire(gctx, bytes); err != nil {
-				return err
-			}
-			defer share.Release(bytes)
 			results[i], err = l.load(gctx, t.key, t.in)
 			return err
 		})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -38,7 +39,7 @@ type namedSink struct {
 // newLoader makes the sinks and reads what refine committed in the run that
 // owns that stage.
 func newLoader(ctx context.Context, env engine.Env, c Config) (l *loader, err error) {
-	l = &loader{env: env, config: c, now: time.Now, backoff: []time.Duration{250 * time.Millisecond, time.Second, 4 * time.Second}}
+	l = &loader{env: env, config: c, now: time.Now, backoff: engine.Backoff()}
 	if l.lake, err = env.Open(); err != nil {
 		return nil, err
 	}
@@ -57,6 +58,16 @@ func newLoader(ctx context.Context, env engine.Env, c Config) (l *loader, err er
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// room takes the memory that loading a shard needs.
+func (l *loader) room(ctx context.Context) (release func(), err error) {
+	share := memory.For(l.env.Memory).Batches
+	bytes := min(loadBytes, share.Size())
+	if err := share.Acquire(ctx, bytes); err != nil {
+		return nil, err
+	}
+	return func() { share.Release(bytes) }, nil
 }
 
 func (l *loader) openSinks() error {
@@ -97,7 +108,12 @@ func (l *loader) load(ctx context.Context, key shardKey, in []harrow.Part) (out 
 	in = slices.CompactFunc(in, func(a, b harrow.Part) bool { return a.URI == b.URI })
 	for _, sink := range l.sinks {
 		var some []harrow.Part
-		err := l.retry(ctx, func() (err error) {
+		err := engine.Retry(ctx, l.backoff, func() (err error) {
+			release, err := l.room(ctx)
+			if err != nil {
+				return err
+			}
+			defer release()
 			some, err = l.try(ctx, sink, key, in)
 			return err
 		})
@@ -172,24 +188,4 @@ func batches(ctx context.Context, s lakeio.Store, in []harrow.Part) iter.Seq2[ha
 			}
 		}
 	}
-}
-
-// retry tries f again after each backoff: a store that is away may come back.
-// Files that are gone or damaged stay so.
-func (l *loader) retry(ctx context.Context, f func() error) error {
-	err := f()
-	for _, pause := range l.backoff {
-		if err == nil || ctx.Err() != nil || errors.Is(err, lakeio.ErrCorrupt) || errors.Is(err, lakeio.ErrNotFound) {
-			return err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(err, ctx.Err())
-		case <-timer.C:
-		}
-		err = f()
-	}
-	return err
 }

@@ -14,12 +14,12 @@ import (
 // a task that fails stays.
 func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.Part] {
 	return func(ctx context.Context) (out []harrow.Part, err error) {
-		release, err := take(ctx, w.batches, taskBytes)
-		if err != nil {
-			return nil, err
-		}
-		defer release()
 		err = w.retry(ctx, func() error {
+			release, err := take(ctx, w.batches, taskBytes)
+			if err != nil {
+				return err
+			}
+			defer release()
 			out, err = w.mapPart(ctx, step, beside, part)
 			return err
 		})

@@ -32,12 +32,12 @@ const (
 // ones first; these are deleted when the task ends.
 func (w *Worker) Merge(step Step, shard int, shardSlices []Slice, of int) Task[harrow.Part] {
 	return func(ctx context.Context) (out []harrow.Part, err error) {
-		held, release, err := w.takeShuffle(ctx, w.shuffleTasks(of))
-		if err != nil {
-			return nil, err
-		}
-		defer release()
 		err = w.retry(ctx, func() error {
+			held, release, err := w.takeShuffle(ctx, w.shuffleTasks(of))
+			if err != nil {
+				return err
+			}
+			defer release()
 			out, err = w.merge(ctx, step, shard, shardSlices, held/2)
 			return err
 		})

@@ -34,7 +34,7 @@ func (p *pool) run(f func()) {
 func (p *pool) work() {
 	for {
 		p.mu.Lock()
-		if len(p.queue) == 0 {
+		if len(p.queue) == 0 || p.running > runtime.GOMAXPROCS(0) {
 			p.running--
 			p.mu.Unlock()
 			return
@@ -45,6 +45,33 @@ func (p *pool) work() {
 		p.mu.Unlock()
 		f()
 	}
+}
+
+// inPool marks the context of a task that runs in the pool.
+type inPool struct{}
+
+// aside calls wait, which computes nothing; a task of the pool leaves its place
+// to another meanwhile. When it comes back, one more than GOMAXPROCS may run
+// for a while: better than to wait for a place with something in its hands.
+func aside(ctx context.Context, wait func()) {
+	p, _ := ctx.Value(inPool{}).(*pool)
+	if p == nil {
+		wait()
+		return
+	}
+	p.mu.Lock()
+	p.running--
+	if len(p.queue) > 0 {
+		p.running++
+		go p.work()
+	}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.running++
+		p.mu.Unlock()
+	}()
+	wait()
 }
 
 // Task is a piece of work with its results; it ends soon after ctx does.
@@ -68,7 +95,7 @@ type Group[T any] struct {
 // [Group.Drain] or [Group.Stop].
 func NewGroup[T any](ctx context.Context) *Group[T] {
 	g := &Group[T]{}
-	g.ctx, g.cancel = context.WithCancel(ctx)
+	g.ctx, g.cancel = context.WithCancel(context.WithValue(ctx, inPool{}, &cpu))
 	g.ended = sync.NewCond(&g.mu)
 	return g
 }

@@ -55,7 +55,7 @@ func NewWorker(env Env) (*Worker, error) {
 	budget := memory.For(env.Memory)
 	return &Worker{
 		Now: time.Now, env: env, lake: lake, batches: budget.Batches, shuffle: budget.Shuffle,
-		backoff: []time.Duration{250 * time.Millisecond, time.Second, 4 * time.Second},
+		backoff: Backoff(),
 	}, nil
 }
 
@@ -137,28 +137,49 @@ func final(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// retry tries f again after each backoff while its error may pass.
-func (w *Worker) retry(ctx context.Context, f func() error) error {
+// Backoff is how long a step waits before each further try of what failed.
+func Backoff() []time.Duration {
+	return []time.Duration{250 * time.Millisecond, time.Second, 4 * time.Second}
+}
+
+// Retry tries f again after each backoff while its error may pass; files that
+// are gone or damaged stay so. What it returns in the end was tried enough: a
+// Retry around it doesn't try it again. A task of the process's pool gives its
+// place there to another while it waits. What f took (memory, files) it should
+// have given back when it returns an error.
+func Retry(ctx context.Context, backoff []time.Duration, f func() error) error {
 	err := f()
-	for _, pause := range w.backoff {
+	for _, pause := range backoff {
 		if err == nil || final(err) {
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(err, ctx.Err())
-		case <-timer.C:
+		if e := sleep(ctx, pause); e != nil {
+			return errors.Join(err, e)
 		}
 		err = f()
 	}
 	if err != nil {
-		// Callers retry too: what was tried here is not tried again there.
 		err = finalError{err}
 	}
 	return err
 }
+
+// sleep waits, outside of the pool.
+func sleep(ctx context.Context, pause time.Duration) (err error) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	aside(ctx, func() {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-timer.C:
+		}
+	})
+	return err
+}
+
+// retry is Retry with the worker's backoff.
+func (w *Worker) retry(ctx context.Context, f func() error) error { return Retry(ctx, w.backoff, f) }
 
 // recovered turns a panic into a final error that says where it came from.
 func recovered(what string, err *error) {
