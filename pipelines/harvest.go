@@ -82,7 +82,7 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
 	out := fetch.Captures(s, p.env("fetch"), fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
-		Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, LastEnd: p.LastEnd}, requests)
+		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, LastEnd: p.LastEnd}, requests)
 	return out.Captures
 }
 

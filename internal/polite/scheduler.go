@@ -39,7 +39,8 @@ const (
 	Idle        Wait = "idle"        // nothing to ask
 	Ready       Wait = "ready"       // may start now
 	InFlight    Wait = "concurrency" // as many in flight as allowed
-	Delay       Wait = "delay"       // the configured or crawl delay
+	Delay       Wait = "delay"       // the configured delay
+	CrawlDelay  Wait = "crawl-delay" // a longer one that the host asked for
 	RetryAfter  Wait = "retry-after" // the server asked for it
 	Backoff     Wait = "backoff"     // after a failure
 	BreakerOpen Wait = "breaker"     // too many failures in a row
@@ -55,6 +56,7 @@ type key struct {
 	inFlight int
 	next     time.Time // no start before
 	why      Wait      // what moved next
+	raised   bool      // the delay is longer than configured
 	last     time.Time // of the last start
 	slowTill time.Time // concurrency 1 until then
 	latency  time.Duration
@@ -102,11 +104,7 @@ func New(cfg Config) *Scheduler {
 
 // left is about how long the key's requests take at the pace it allows.
 func (k *key) left() time.Duration {
-	pace := k.limits.Delay
-	if c := k.limits.Concurrency; c > 0 && k.latency/time.Duration(c) > pace {
-		pace = k.latency / time.Duration(c)
-	}
-	return time.Duration(k.pending) * max(pace, time.Microsecond)
+	return time.Duration(k.pending) * k.pace()
 }
 
 func (s *Scheduler) key(name string) *key {
@@ -137,7 +135,7 @@ func (s *Scheduler) Slow(name string, t time.Time) { s.key(name).slowTill = t }
 func (s *Scheduler) AtLeast(name string, d time.Duration) {
 	k := s.key(name)
 	if d > k.limits.Delay {
-		k.limits.Delay = d
+		k.limits.Delay, k.raised = d, true
 		if !k.last.IsZero() {
 			s.NotBefore(name, k.last.Add(d), Delay)
 		}
@@ -303,6 +301,8 @@ func (s *Scheduler) why(k *key, now time.Time) (Wait, time.Time) {
 		return Idle, time.Time{}
 	case k.inFlight >= s.allowed(k, now):
 		return InFlight, time.Time{}
+	case k.next.After(now) && k.why == Delay && k.raised:
+		return CrawlDelay, k.next
 	case k.next.After(now):
 		return k.why, k.next
 	}

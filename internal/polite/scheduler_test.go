@@ -79,7 +79,7 @@ func TestWhatMovesAKeysNextStart(t *testing.T) {
 		why  Wait
 	}{
 		{"delay", func(s *Scheduler) { s.Finish("a", at(10), Observation{}) }, 100 * time.Millisecond, Delay},
-		{"crawl-delay from the last start on", func(s *Scheduler) { s.AtLeast("a", 5*time.Second); s.Finish("a", at(10), Observation{}) }, 5 * time.Second, Delay},
+		{"crawl-delay from the last start on", func(s *Scheduler) { s.AtLeast("a", 5*time.Second); s.Finish("a", at(10), Observation{}) }, 5 * time.Second, CrawlDelay},
 		{"a shorter crawl-delay changes nothing", func(s *Scheduler) { s.AtLeast("a", time.Millisecond); s.Finish("a", at(10), Observation{}) }, 100 * time.Millisecond, Delay},
 		{"Retry-After from the answer on", func(s *Scheduler) {
 			s.Finish("a", at(10), Observation{Failed: true, RetryAfter: 3 * time.Second, Attempt: 1})
@@ -243,4 +243,42 @@ func TestNoLimitIsEverBroken(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestStatesSayWhyEachKeyWaits(t *testing.T) {
+	s := scheduler(Limits{Concurrency: 1, Delay: time.Second})
+	for _, name := range []string{"busy", "crawl", "delay", "failed", "asked", "free"} {
+		s.Pending(name, 5)
+	}
+	s.Pending("idle", 0)
+	s.AtLeast("crawl", 10*time.Second)
+	for _, name := range []string{"busy", "crawl", "delay", "failed", "asked"} {
+		s.Start(name, at(0))
+	}
+	s.Finish("crawl", at(10), Observation{Latency: 10 * time.Millisecond})
+	s.Finish("delay", at(3000), Observation{Latency: 3 * time.Second})
+	s.NotBefore("delay", at(4000), Delay)
+	s.Finish("failed", at(20), Observation{Failed: true, Attempt: 4, Latency: 20 * time.Millisecond})
+	s.Finish("asked", at(30), Observation{Failed: true, RetryAfter: time.Minute, Latency: 30 * time.Millisecond})
+	got := map[string]string{}
+	s.States(at(3500), func(st State) {
+		until := "-"
+		if !st.Until.IsZero() {
+			until = fmt.Sprint(st.Until.Sub(epoch).Milliseconds())
+		}
+		got[st.Name] = fmt.Sprintf("%s until %s, %d left, %d in flight, pace %s", st.Why, until, st.Pending, st.InFlight, st.Pace)
+	})
+	for name, want := range map[string]string{
+		"busy":   "concurrency until -, 4 left, 1 in flight, pace 1s",
+		"crawl":  "crawl-delay until 10000, 4 left, 0 in flight, pace 10s",
+		"delay":  "delay until 4000, 4 left, 0 in flight, pace 3s",
+		"failed": "backoff until 4020, 4 left, 0 in flight, pace 1s",
+		"asked":  "retry-after until 60030, 4 left, 0 in flight, pace 1s",
+		"free":   "ready until 3500, 5 left, 0 in flight, pace 1s",
+		"idle":   "idle until -, 0 left, 0 in flight, pace 1s",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %s; want %s", name, got[name], want)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -19,13 +20,77 @@ type Status struct {
 	Stage    string           `json:"stage"`
 	At       time.Time        `json:"at"`
 	Started  time.Time        `json:"started"`           // of the stage in this worker
-	Counters map[string]int64 `json:"counters"`          // requests, captures by outcome, bytes, parts, rows
+	Counters map[string]int64 `json:"counters"`          // requests, captures by outcome, bytes; of other stages parts and rows, and parts_total and rows_total as far as they are known
 	InFlight int              `json:"in_flight"`         // exchanges
 	Queued   int64            `json:"queued"`            // requests not started
 	Waiting  map[string]int   `json:"waiting,omitempty"` // politeness keys by why they wait
 	Next     time.Time        `json:"next,omitzero"`     // next start that is allowed
 	Blocked  string           `json:"blocked,omitempty"` // what holds all starts back: memory, stop
 	Rates    map[string]int64 `json:"per_min,omitempty"` // what the last minute brought
+	Keys     []KeyStatus      `json:"keys,omitempty"`    // with something left to do, most time left first; at most [StatusKeys]
+	Sample   []RecordSample   `json:"sample,omitempty"`  // what the job's rules make of a sample of the pages
+}
+
+// StatusKeys is the most politeness keys that a status names.
+const StatusKeys = 50
+
+// KeyStatus is how one politeness key stands, and why it is not asked.
+type KeyStatus struct {
+	Key         string        `json:"key"`
+	Why         string        `json:"why"`            // as in [Status].Waiting
+	Until       time.Time     `json:"until,omitzero"` // no start before; zero where that is not a matter of time
+	Queued      int64         `json:"queued"`         // requests not started
+	InFlight    int           `json:"in_flight"`
+	Concurrency int           `json:"concurrency"` // exchanges in flight that are allowed
+	Delay       time.Duration `json:"delay_ns"`    // between starts, as it is now
+	Latency     time.Duration `json:"latency_ns"`  // smoothed; 0: not known yet
+	Left        time.Duration `json:"left_ns"`     // what the queued requests take at this pace, about
+}
+
+// RecordSample is what the rules of one record made of a sample of the pages
+// fetched: they are parsed to show soon whether a rule is right, and what
+// comes of it is thrown away.
+type RecordSample struct {
+	Record  string           `json:"record"`
+	Matched int64            `json:"matched"` // pages fetched that a rule of the record matches
+	Fetched int64            `json:"fetched"` // pages fetched, whatever matches them
+	Pages   int64            `json:"pages"`   // of those matched, parsed
+	Rows    int64            `json:"rows"`
+	Fields  []FieldSample    `json:"fields,omitempty"`  // in the record's order
+	Rejects map[string]int64 `json:"rejects,omitempty"` // by code
+}
+
+// FieldSample counts the values of a field in a sample.
+type FieldSample struct {
+	Field    string `json:"field"`
+	Required bool   `json:"required,omitzero"`
+	Filled   int64  `json:"filled"`           // rows where it is not null
+	Failed   int64  `json:"failed,omitempty"` // rows that are rejected for it
+}
+
+// Merge adds what another worker's sample of the same record says.
+func (r *RecordSample) Merge(other RecordSample) {
+	r.Matched += other.Matched
+	r.Fetched += other.Fetched
+	r.Pages += other.Pages
+	r.Rows += other.Rows
+	fields := make([]FieldSample, 0, len(other.Fields))
+	for i, f := range other.Fields {
+		if i < len(r.Fields) && r.Fields[i].Field == f.Field {
+			f.Filled += r.Fields[i].Filled
+			f.Failed += r.Fields[i].Failed
+		}
+		fields = append(fields, f)
+	}
+	r.Fields = fields
+	rejects := maps.Clone(r.Rejects)
+	for code, n := range other.Rejects {
+		if rejects == nil {
+			rejects = map[string]int64{}
+		}
+		rejects[code] += n
+	}
+	r.Rejects = rejects
 }
 
 // PutStatus rewrites a worker's status file.

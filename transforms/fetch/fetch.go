@@ -28,13 +28,15 @@ func init() {
 
 // Config is what fetch goes by.
 type Config struct {
-	Discover harrow.Discover // scope with its hosts filled in, follow, rounds, canonical
-	Fetch    harrow.Fetch    // with defaults
-	Document int64           // limits.document, bytes
-	Limit    int64           // --limit: requests per politeness key; 0: no limit
-	Shards   int             // fetch shards, as run.json says
-	LastEnd  time.Time       // when the job's run before this one ended
-	Status   time.Duration   // how often status files are rewritten; 0: 5 s
+	Discover harrow.Discover     // scope with its hosts filled in, follow, rounds, canonical
+	Fetch    harrow.Fetch        // with defaults
+	Document int64               // limits.document, bytes
+	Parse    []harrow.Rule       // rules that a sample of the pages is parsed with, to tell early what is wrong with them
+	Types    []harrow.RecordType // records that these can make
+	Limit    int64               // --limit: requests per politeness key; 0: no limit
+	Shards   int                 // fetch shards, as run.json says
+	LastEnd  time.Time           // when the job's run before this one ended
+	Status   time.Duration       // how often status files are rewritten; 0: 5 s
 }
 
 // Output is what fetch has committed, all rounds together.
@@ -79,7 +81,8 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	env.Stage = lakeio.FetchStage(r)
 	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Follow: cfg.Discover.Follow,
-		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status}
+		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
+		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status}
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}

@@ -27,17 +27,19 @@ var ErrStopped = errors.New("fetch was stopped before its round was done")
 // Config is what a round goes by; it travels to the worker as JSON. The job's
 // parts have their defaults filled in.
 type Config struct {
-	Env       engine.Env       `json:"env"`       // Stage is fetch-<Round>
-	Round     int              `json:"round"`     // from 0
-	Rounds    int              `json:"rounds"`    // rounds that ask; in round Rounds everything is deferred
-	Scope     harrow.Scope     `json:"scope"`     // hosts filled in
-	Follow    []harrow.Follow  `json:"follow"`    // which links are gone after
-	Canonical harrow.Canonical `json:"canonical"` // how URLs are written
-	Fetch     harrow.Fetch     `json:"fetch"`     // how to ask
-	Document  int64            `json:"document"`  // largest body looked into for links, bytes
-	Limit     int64            `json:"limit"`     // requests per politeness key; 0: no limit
-	LastEnd   time.Time        `json:"last_end"`  // when the job's run before this one ended
-	Status    time.Duration    `json:"status"`    // how often the status file is rewritten; 0: 5 s
+	Env       engine.Env          `json:"env"`             // Stage is fetch-<Round>
+	Round     int                 `json:"round"`           // from 0
+	Rounds    int                 `json:"rounds"`          // rounds that ask; in round Rounds everything is deferred
+	Scope     harrow.Scope        `json:"scope"`           // hosts filled in
+	Follow    []harrow.Follow     `json:"follow"`          // which links are gone after
+	Canonical harrow.Canonical    `json:"canonical"`       // how URLs are written
+	Fetch     harrow.Fetch        `json:"fetch"`           // how to ask
+	Document  int64               `json:"document"`        // largest body looked into for links, bytes
+	Parse     []harrow.Rule       `json:"parse,omitempty"` // rules that a sample of the pages is parsed with; none: no sample
+	Types     []harrow.RecordType `json:"types,omitempty"` // records that these can make
+	Limit     int64               `json:"limit"`           // requests per politeness key; 0: no limit
+	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
+	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
 }
 
 // Validate names the first field that makes no sense.

@@ -153,7 +153,11 @@ func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) er
 		r.reject.Attempts = it.Attempt
 	}
 	if outcome == harrow.Fetched {
-		if err := p.follow(it, resp, r); err != nil {
+		err := p.follow(it, resp, r)
+		if err == nil {
+			err = p.sampler.page(p.ctx, *r.capture, resp.Body, p.cpu)
+		}
+		if err != nil {
 			resp.Body.Close()
 			return err
 		}

@@ -35,6 +35,7 @@ type Process struct {
 	budget  *memory.Budget
 	product string // robots.txt's product token
 	recall  *recollection
+	sampler *sampler
 	begun   time.Time
 
 	ctx       context.Context // ends everything
@@ -58,6 +59,7 @@ type Process struct {
 	dead     string // code: everything that is left, or comes, is deferred
 	fault    error  // system failure that stopped the process
 	counts   counts
+	minute   minute
 
 	wake    chan struct{} // 1: the dispatcher has something to look at
 	slots   chan struct{} // one per exchange in flight
@@ -133,6 +135,9 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	if p.site, err = newSite(cfg); err != nil {
+		return nil, err
+	}
+	if p.sampler, err = newSampler(cfg, p.site.canon, p.begun); err != nil {
 		return nil, err
 	}
 	p.budget = memory.For(cfg.Env.Memory)

@@ -1,14 +1,10 @@
 package round
 
 import (
-	"fmt"
-	"maps"
-	"os"
 	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/polite"
-	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 // counts is what the status file tells; under Process.mu.
@@ -63,29 +59,6 @@ func (p *Process) report(stop <-chan struct{}) {
 func (p *Process) putStatus(now time.Time) {
 	st := p.status(now)
 	_ = p.lake.PutStatus(p.ctx, st)
-}
-
-func (p *Process) status(now time.Time) lakeio.Status {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := lakeio.Status{Worker: fmt.Sprintf("%s-%d", p.cfg.Env.Stage, os.Getpid()), Stage: p.cfg.Env.Stage, At: now.UTC(), Started: p.begun.UTC(),
-		InFlight: p.sched.InFlight(), Queued: p.counts.queued, Waiting: map[string]int{},
-		Counters: map[string]int64{"requests": p.counts.admitted, "exchanges": p.counts.exchanges, "bytes": p.counts.bytes}}
-	for o, n := range maps.All(p.counts.outcomes) {
-		st.Counters["captures."+string(o)] = n
-	}
-	for why, n := range p.sched.Waiting(now) {
-		st.Waiting[string(why)] = n
-	}
-	if n := len(p.robots); n > 0 {
-		st.Waiting["robots"] = n
-	}
-	if p.stopping {
-		st.Blocked = "stopped"
-	} else if p.budget.Bodies.Used() >= p.budget.Bodies.Size() {
-		st.Blocked = "memory for bodies"
-	}
-	return st
 }
 
 // bound is the least time that the limits of the shard's keys allow for what

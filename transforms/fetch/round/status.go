@@ -1,0 +1,110 @@
+package round
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/harrowdata/harrow/internal/polite"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// whyRobots and whyLast are reasons that the scheduler doesn't know: requests
+// that wait for their robots.txt, and the last ones of a key in flight.
+const (
+	whyRobots = "robots"
+	whyLast   = "last"
+)
+
+// status is what the process does at now.
+func (p *Process) status(now time.Time) lakeio.Status {
+	sample := p.sampler.report()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := lakeio.Status{Worker: fmt.Sprintf("%s-%d", p.cfg.Env.Stage, os.Getpid()), Stage: p.cfg.Env.Stage, At: now.UTC(), Started: p.begun.UTC(),
+		InFlight: p.sched.InFlight(), Queued: p.counts.queued, Waiting: map[string]int{}, Sample: sample,
+		Counters: map[string]int64{"requests": p.counts.admitted, "exchanges": p.counts.exchanges, "bytes": p.counts.bytes}}
+	for o, n := range p.counts.outcomes {
+		st.Counters["captures."+string(o)] = n
+	}
+	p.keyStatus(&st, now)
+	st.Rates = p.minute.rates(now, st.Counters)
+	switch {
+	case p.stopping:
+		st.Blocked = "stopped"
+	case p.budget.Bodies.Used() >= p.budget.Bodies.Size():
+		st.Blocked = "memory for bodies"
+	case p.sched.InFlight() >= p.cfg.Fetch.InFlight:
+		st.Blocked = fmt.Sprintf("fetch.in_flight: %d exchanges are in flight", p.cfg.Fetch.InFlight)
+	}
+	return st
+}
+
+// keyStatus says why each key waits: counts of all, and those that will take
+// longest by name; under mu.
+func (p *Process) keyStatus(st *lakeio.Status, now time.Time) {
+	p.sched.States(now, func(s polite.State) {
+		k := p.keys[s.Name]
+		if k == nil {
+			return
+		}
+		queued := p.front.Count(s.Name) + int64(len(k.parked))
+		one := lakeio.KeyStatus{Key: s.Name, Why: string(s.Why), Until: s.Until, Queued: queued, InFlight: s.InFlight,
+			Concurrency: max(1, s.Limits.Concurrency), Delay: s.Limits.Delay, Latency: s.Latency, Left: time.Duration(queued) * s.Pace}
+		switch {
+		case k.draining:
+			return // nothing of it is asked any more
+		case len(k.parked) > 0:
+			one.Why = whyRobots
+		case s.Why == polite.Idle && s.InFlight > 0:
+			one.Why = whyLast
+		case s.Why == polite.Idle:
+			return
+		}
+		st.Waiting[one.Why]++
+		if !s.Until.IsZero() && (st.Next.IsZero() || s.Until.Before(st.Next)) {
+			st.Next = s.Until.UTC()
+		}
+		st.Keys = keepLongest(st.Keys, one)
+	})
+}
+
+// keepLongest puts a key into the list of those with most time left; what is
+// equal goes by name, so that the list stands still.
+func keepLongest(keys []lakeio.KeyStatus, k lakeio.KeyStatus) []lakeio.KeyStatus {
+	at, _ := slices.BinarySearchFunc(keys, k, func(a, b lakeio.KeyStatus) int {
+		return cmp.Or(cmp.Compare(b.Left, a.Left), cmp.Compare(a.Key, b.Key))
+	})
+	if at >= lakeio.StatusKeys {
+		return keys
+	}
+	k.Until = k.Until.UTC()
+	keys = slices.Insert(keys, at, k)
+	return keys[:min(len(keys), lakeio.StatusKeys)]
+}
+
+// minute remembers the counters of the last minute.
+type minute struct{ past []snapshot }
+
+type snapshot struct {
+	at       time.Time
+	counters map[string]int64
+}
+
+// rates is what each counter gained in the last minute, or since the first
+// call; the counters are kept and must not change.
+func (m *minute) rates(now time.Time, counters map[string]int64) map[string]int64 {
+	for len(m.past) > 1 && now.Sub(m.past[1].at) >= time.Minute {
+		m.past = m.past[1:]
+	}
+	m.past = append(m.past, snapshot{now, counters})
+	then, gained := m.past[0].counters, map[string]int64{}
+	for name, n := range counters {
+		if d := n - then[name]; d > 0 {
+			gained[name] = d
+		}
+	}
+	return gained
+}
