@@ -2,8 +2,10 @@ package command
 
 import (
 	"io"
+	"time"
 
 	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 // writeJSON writes a value as indented JSON.
@@ -21,6 +23,8 @@ type lsCmd struct {
 	workspaceFlag
 	Job  string `help:"Only this job." placeholder:"NAME|JOB.yaml"`
 	Last int    `help:"Newest runs of each job; 0: all." placeholder:"N" default:"5"`
+	Why  bool   `help:"Say what each job's newest run does now, why each host is waiting, and what a sample of its pages came to."`
+	Keys int    `help:"With --why: name this many hosts of each worker, those with most left first; at most 50." placeholder:"N" default:"10"`
 	JSON bool   `name:"json" help:"Write JSON."`
 }
 
@@ -34,10 +38,25 @@ func (c *lsCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.Why {
+		return c.why(e, store, jobs)
+	}
 	if c.JSON {
 		return writeJSON(e.stdout, map[string]any{"jobs": jobs})
 	}
 	return view.WriteList(e.stdout, jobs)
+}
+
+func (c *lsCmd) why(e *env, store lakeio.Store, jobs []view.JobState) error {
+	states, err := view.Why(e.ctx, store, jobs)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, map[string]any{"why": states})
+	}
+	_, width := terminal(e.stdout)
+	return view.WriteWhy(e.stdout, states, time.Now(), c.Keys, width())
 }
 
 type catCmd struct {

@@ -1,10 +1,12 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +47,9 @@ type RunState struct {
 // StageState is what ls tells of a stage; fetch has one a round.
 type StageState struct {
 	Stage     string                `json:"stage"`
-	State     string                `json:"state"`         // committed, or waiting: not yet
-	Run       string                `json:"run,omitempty"` // whose it is, where that is another run
+	State     string                `json:"state"`           // committed, running, or waiting: not yet
+	Doing     string                `json:"doing,omitempty"` // how far one that is running has come, for people
+	Run       string                `json:"run,omitempty"`   // whose it is, where that is another run
 	Committed *time.Time            `json:"committed_at"`
 	Tables    map[string]TableState `json:"tables,omitempty"`
 }
@@ -140,7 +143,31 @@ func (r Run) state(ctx context.Context, holder *Holder) (RunState, error) {
 		}
 		st.Stages = append(st.Stages, s)
 	}
-	return st, nil
+	if st.State != "running" {
+		return st, nil
+	}
+	return st, r.doing(ctx, st.Stages)
+}
+
+// doing marks the first stage that has not committed, with what its workers
+// say.
+func (r Run) doing(ctx context.Context, stages []StageState) error {
+	i := slices.IndexFunc(stages, func(s StageState) bool { return s.Committed == nil })
+	if i < 0 {
+		return nil
+	}
+	stages[i].State = "running"
+	all, err := lakeio.Lake{Store: r.Store, Job: r.Run.Job, Run: r.ID}.Statuses(ctx)
+	if err != nil {
+		return err
+	}
+	p := NewProgress(r, r.CreatedAt)
+	if sum, told := p.sum(all, stages[i].Stage); told {
+		p.sampled = samples(all, r.CreatedAt)
+		_, text, _ := strings.Cut(p.tell(sum, sum.At), ": ")
+		stages[i].Doing = Printable(text)
+	}
+	return nil
 }
 
 // WriteList writes what List found for people.
@@ -186,7 +213,7 @@ func (r RunState) write(b *strings.Builder) {
 		fmt.Fprintf(b, "    error      %s\n", Truncate(Cause(r.Error), 300))
 	}
 	for _, s := range r.Stages {
-		line := fmt.Sprintf("    %-9s  %-9s  %7s  %s", s.Stage, s.State, r.took(s.Stage), rowsOf(s.Tables))
+		line := fmt.Sprintf("    %-9s  %-9s  %7s  %s", s.Stage, s.State, r.took(s.Stage), cmp.Or(s.Doing, rowsOf(s.Tables)))
 		if s.Run != "" {
 			line = strings.TrimRight(line, " ") + "  (of run " + s.Run + ")"
 		}

@@ -22,14 +22,16 @@ type Progress struct {
 	committed int // stages known to be
 	since     time.Time
 	last      sample
-	rate      float64 // captures per second
+	rate      float64 // captures per second, or rows
+	sampled   []lakeio.RecordSample
+	warned    map[string]bool // by id of the warning
 }
 
 // sample is what the rate is reckoned from.
 type sample struct {
 	stage    string
 	at       time.Time
-	captures int64
+	captures int64 // or rows
 }
 
 // NewProgress begins to watch a run.
@@ -49,6 +51,7 @@ func (p *Progress) Line(ctx context.Context, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	p.sampled = samples(all, p.run.CreatedAt)
 	st, told := p.sum(all, stage)
 	if !told {
 		return fmt.Sprintf("%s: running for %s", stage, Took(now.Sub(p.since))), nil
@@ -109,6 +112,9 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 }
 
 func (p *Progress) tell(st lakeio.Status, now time.Time) string {
+	if base(st.Stage) != "fetch" {
+		return p.tellWork(st, now)
+	}
 	captures := int64(0)
 	var outcomes []string
 	for _, o := range outcomeOrder {
@@ -122,9 +128,6 @@ func (p *Progress) tell(st lakeio.Status, now time.Time) string {
 	if len(outcomes) > 0 {
 		words = append(words, strings.Join(outcomes, ", "))
 	}
-	if base(st.Stage) != "fetch" {
-		words = []string{st.Stage + ": " + countText(st.Counters)}
-	}
 	words = append(words, fmt.Sprintf("%.1f/s", p.rate), fmt.Sprintf("%d in flight, %s queued", st.InFlight, Count(st.Queued)))
 	if n := st.Counters["bytes"]; n > 0 {
 		words = append(words, Bytes(n))
@@ -135,7 +138,38 @@ func (p *Progress) tell(st lakeio.Status, now time.Time) string {
 	if why := p.why(st, captures, now); why != "" {
 		words = append(words, why)
 	}
+	if text := sampleText(p.sampled); text != "" {
+		words = append(words, text)
+	}
 	return strings.Join(words, " · ")
+}
+
+// tellWork is tell for the stages that compute.
+func (p *Progress) tellWork(st lakeio.Status, now time.Time) string {
+	p.sample(st, st.Counters["rows"])
+	words := []string{st.Stage + ": " + workText(st.Counters)}
+	if p.rate > 0 {
+		words = append(words, fmt.Sprintf("%s rows/s", Count(int64(p.rate))))
+	}
+	if why := p.why(st, 0, now); why != "" {
+		words = append(words, why)
+	}
+	return strings.Join(words, " · ")
+}
+
+// Warnings are the words on rules that are most likely wrong which were not
+// said yet, by what the last Line read.
+func (p *Progress) Warnings() (lines []string) {
+	for _, w := range warnings(p.sampled) {
+		if !p.warned[w.id] {
+			if p.warned == nil {
+				p.warned = map[string]bool{}
+			}
+			p.warned[w.id] = true
+			lines = append(lines, Printable(w.text))
+		}
+	}
+	return lines
 }
 
 // sample reckons the rate between two reports of the workers, not between two
@@ -177,6 +211,8 @@ func (p *Progress) why(st lakeio.Status, captures int64, now time.Time) string {
 // reasons are the words for why a politeness key is not asked.
 var reasons = map[string]string{
 	"delay":       "keep their delay",
+	"crawl-delay": "keep their crawl-delay",
+	"last":        "have their last requests in flight",
 	"concurrency": "are at their concurrency",
 	"retry-after": "wait as asked (Retry-After)",
 	"backoff":     "back off after a failure",
@@ -223,6 +259,12 @@ func (p *Progress) Show(ctx context.Context, w io.Writer, terminal bool, width f
 			}
 			if err != nil {
 				line = "progress: " + Printable(err.Error())
+			}
+			for _, warning := range p.Warnings() {
+				if terminal {
+					warning = "\r\x1b[K" + warning
+				}
+				fmt.Fprintln(w, warning)
 			}
 			if !terminal {
 				fmt.Fprintln(w, line)
