@@ -26,6 +26,7 @@ type loader struct {
 	config Config
 	input  string // digest of refine's manifest
 	sinks  []namedSink
+	done   *engine.Progress
 
 	now     harrow.Clock
 	backoff []time.Duration // before each further try
@@ -43,6 +44,7 @@ func newLoader(ctx context.Context, env engine.Env, c Config) (l *loader, err er
 	if l.lake, err = env.Open(); err != nil {
 		return nil, err
 	}
+	l.done = engine.ProgressOf(env, l.lake, l.now)
 	run, err := lakeio.ReadRun(ctx, l.lake.Store, env.Job, env.Run)
 	if err != nil {
 		return nil, err
@@ -106,7 +108,12 @@ func (l *loader) close() error {
 func (l *loader) load(ctx context.Context, key shardKey, in []harrow.Part) (out []harrow.Part, err error) {
 	in = slices.SortedFunc(slices.Values(in), func(a, b harrow.Part) int { return strings.Compare(a.URI, b.URI) })
 	in = slices.CompactFunc(in, func(a, b harrow.Part) bool { return a.URI == b.URI })
+	rows := int64(0)
+	for _, p := range in {
+		rows += p.Rows
+	}
 	for _, sink := range l.sinks {
+		l.done.Expect(1, rows)
 		var some []harrow.Part
 		err := engine.Retry(ctx, l.backoff, func() (err error) {
 			release, err := l.room(ctx)
@@ -126,7 +133,9 @@ func (l *loader) load(ctx context.Context, key shardKey, in []harrow.Part) (out 
 }
 
 // try loads a shard into one sink, once.
-func (l *loader) try(ctx context.Context, sink namedSink, key shardKey, in []harrow.Part) ([]harrow.Part, error) {
+func (l *loader) try(ctx context.Context, sink namedSink, key shardKey, in []harrow.Part) (out []harrow.Part, err error) {
+	piece := l.done.Begin()
+	defer func() { piece.End(ctx, err) }()
 	rtype, err := recordType(ctx, l.lake.Store, in[0])
 	if err != nil {
 		return nil, err
@@ -136,7 +145,7 @@ func (l *loader) try(ctx context.Context, sink namedSink, key shardKey, in []har
 	shard := harrow.Shard{
 		Run: l.env.Run, Record: rtype, Key: l.config.Records[key.Record].Key, Latest: l.config.Records[key.Record].Latest,
 		Input: l.input, Shard: key.Shard, Shards: max(l.env.Shards, 1), Reject: rejects.add,
-		Batches: func() iter.Seq2[harrow.Batch, error] { return batches(ctx, l.lake.Store, in) },
+		Batches: func() iter.Seq2[harrow.Batch, error] { return batches(ctx, l.lake.Store, in, piece) },
 	}
 	if len(shard.Key) == 0 {
 		shard.Key = []string{"_id", "_ordinal"}
@@ -148,7 +157,7 @@ func (l *loader) try(ctx context.Context, sink namedSink, key shardKey, in []har
 	if err != nil {
 		return nil, err
 	}
-	out, err := rejects.close()
+	out, err = rejects.close()
 	if err != nil {
 		return nil, err
 	}
@@ -177,14 +186,16 @@ func recordType(ctx context.Context, s lakeio.Store, p harrow.Part) (harrow.Reco
 	return t, errors.Join(err, r.Close())
 }
 
-// batches yields the rows of several parts, one part after the other.
-func batches(ctx context.Context, s lakeio.Store, in []harrow.Part) iter.Seq2[harrow.Batch, error] {
+// batches yields the rows of several parts, one part after the other, and
+// counts them.
+func batches(ctx context.Context, s lakeio.Store, in []harrow.Part, piece *engine.Piece) iter.Seq2[harrow.Batch, error] {
 	return func(yield func(harrow.Batch, error) bool) {
 		for _, p := range in {
 			for b, err := range lakeio.ReadBatches(ctx, s, p) {
 				if !yield(b, err) || err != nil {
 					return
 				}
+				piece.Rows(ctx, b.Rows())
 			}
 		}
 	}

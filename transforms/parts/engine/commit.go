@@ -39,6 +39,7 @@ func (w *Worker) Commit(ctx context.Context, refs []harrow.Part) (parts []harrow
 	if err != nil {
 		return nil, fmt.Errorf("commit of %s: %w", w.env.Stage, err)
 	}
+	forget(w.env)
 	return parts, nil
 }
 

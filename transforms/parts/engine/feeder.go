@@ -10,6 +10,7 @@ import (
 // feeder gathers merged rows into batches for an operator.
 type feeder struct {
 	ctx     context.Context
+	piece   *Piece
 	step    Step
 	op      harrow.Operator
 	out     *output
@@ -65,6 +66,7 @@ func (f *feeder) flush() error {
 	if err := f.op.Process(f.ctx, b, f.out); err != nil {
 		return f.out.failure(f.step, err)
 	}
+	f.piece.Rows(f.ctx, b.Rows())
 	return nil
 }
 

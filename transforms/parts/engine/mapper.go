@@ -13,6 +13,7 @@ import (
 // names of second tables, the operator must be a [BesideOperator]. Nothing of
 // a task that fails stays.
 func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.Part] {
+	w.done.Expect(1, part.Rows)
 	return func(ctx context.Context) (out []harrow.Part, err error) {
 		err = w.retry(ctx, func() error {
 			release, err := take(ctx, w.batches, taskBytes)
@@ -36,6 +37,8 @@ func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part h
 	if err != nil {
 		return nil, err
 	}
+	piece := w.done.Begin()
+	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, part.Shard)
 	defer out.abort()
 	process := op.Process
@@ -53,7 +56,11 @@ func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part h
 	if source, ok := op.(Source); ok {
 		err = source.ReadSource(ctx, w.lake, part, out)
 	} else {
-		err = eachBatch(ctx, w.lake, part, func(b harrow.Batch) error { return process(ctx, b, out) })
+		err = eachBatch(ctx, w.lake, part, func(b harrow.Batch) error {
+			err := process(ctx, b, out)
+			piece.Rows(ctx, b.Rows())
+			return err
+		})
 	}
 	if err != nil {
 		return nil, out.failure(step, err)

@@ -31,6 +31,11 @@ const (
 // task's memory, slices are merged into files below Env.Spill first, smallest
 // ones first; these are deleted when the task ends.
 func (w *Worker) Merge(step Step, shard int, shardSlices []Slice, of int) Task[harrow.Part] {
+	rows := int64(0)
+	for _, s := range shardSlices {
+		rows += s.Rows
+	}
+	w.done.Expect(1, rows)
 	return func(ctx context.Context) (out []harrow.Part, err error) {
 		err = w.retry(ctx, func() error {
 			held, release, err := w.takeShuffle(ctx, w.shuffleTasks(of))
@@ -69,9 +74,11 @@ func (w *Worker) merge(ctx context.Context, step Step, shard int, shardSlices []
 	if err := m.reduce(memory - 2*batch); err != nil {
 		return nil, err
 	}
+	piece := w.done.Begin()
+	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, shard)
 	defer out.abort()
-	f := &feeder{ctx: ctx, step: step, op: op, out: out, limit: batch, gathers: map[string]*gathered{}}
+	f := &feeder{ctx: ctx, piece: piece, step: step, op: op, out: out, limit: batch, gathers: map[string]*gathered{}}
 	defer f.release()
 	if err := mergeRuns(ctx, m.runs, f.row); err != nil {
 		return nil, err

@@ -29,6 +29,9 @@ const maxBuffer = 256 << 20
 // being written, buffers of lz4 and what the garbage collector has not found.
 func (w *Worker) Spill(key Key, parts []harrow.Part) []Task[Sliced] {
 	parts = slices.Clone(parts)
+	for _, p := range parts {
+		w.done.Expect(1, p.Rows)
+	}
 	// By table, since a file holds rows of one.
 	slices.SortFunc(parts, func(a, b harrow.Part) int {
 		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.URI, b.URI))
@@ -62,7 +65,13 @@ func (w *Worker) spill(ctx context.Context, key Key, tasks int, next func() (har
 	s := &spiller{w: w, key: key, shards: max(1, cmp.Or(key.Shards, w.env.Shards)), limit: min(held/2, maxBuffer)}
 	defer s.reset()
 	for part, ok := next(); ok; part, ok = next() {
-		if err := w.eachBatch(ctx, part, func(b harrow.Batch) error { return s.add(ctx, part.Table, b) }); err != nil {
+		piece := w.done.Begin()
+		err := w.eachBatch(ctx, part, func(b harrow.Batch) error {
+			piece.Rows(ctx, b.Rows())
+			return s.add(ctx, part.Table, b)
+		})
+		piece.End(ctx, err)
+		if err != nil {
 			return nil, fmt.Errorf("part %s: %w", part.URI, err)
 		}
 	}

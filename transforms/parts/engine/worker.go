@@ -42,6 +42,7 @@ type Worker struct {
 	lake    lakeio.Lake
 	batches *memory.Share
 	shuffle *memory.Share
+	done    *Progress
 	backoff []time.Duration // before each further try
 }
 
@@ -55,7 +56,7 @@ func NewWorker(env Env) (*Worker, error) {
 	budget := memory.For(env.Memory)
 	return &Worker{
 		Now: time.Now, env: env, lake: lake, batches: budget.Batches, shuffle: budget.Shuffle,
-		backoff: Backoff(),
+		done: ProgressOf(env, lake, time.Now), backoff: Backoff(),
 	}, nil
 }
 
