@@ -66,6 +66,10 @@ verbs < root logic lake engine round parts
 pipelines < root logic lake engine round parts verbs runners
 	pipelines
 
+# The job file's schema, embedded.
+docs < NOTHING
+	docs
+
 # The demo's job file, embedded.
 demo < NOTHING
 	testdata/demo
@@ -76,7 +80,7 @@ view < root logic lake
 	command/view
 trial < root logic lake view
 	command/trial
-command < root logic lake sinks runners engine round parts verbs pipelines demo view trial
+command < root logic lake sinks runners engine round parts verbs pipelines demo docs view trial
 	command
 
 cmd < command
@@ -84,7 +88,7 @@ cmd < command
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake sinks runners engine round parts verbs pipelines demo view trial command workshop
+workshop < root logic lake sinks runners engine round parts verbs pipelines demo docs view trial command workshop
 	bench/... soak/...
 `
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/docs"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/pipelines"
 )
@@ -18,11 +19,21 @@ import (
 type checkCmd struct {
 	workspaceFlag
 	paramFlag
-	JobFile string `arg:"" name:"job.yaml" help:"Job file."`
+	JobFile string `arg:"" optional:"" name:"job.yaml" help:"Job file."`
+	Schema  bool   `help:"Print the JSON Schema of job files, for editors, and check nothing."`
 }
 
 // Run implements the command.
 func (c *checkCmd) Run(e *env) error {
+	switch {
+	case c.Schema && c.JobFile != "":
+		return view.Usagef("check --schema prints the schema of every job file; leave %s out", c.JobFile)
+	case c.Schema:
+		_, err := e.stdout.Write(docs.JobSchema)
+		return err
+	case c.JobFile == "":
+		return view.Usagef("check: want a job file, or --schema")
+	}
 	job, err := c.read(c.JobFile)
 	if err != nil {
 		return err

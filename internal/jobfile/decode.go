@@ -19,6 +19,8 @@ type decoder struct {
 	at   map[string]Pos // of values, by path
 	keys map[string]Pos // of keys, by path
 	errs Errors
+
+	words words // not nil: checks are asked for the schema
 }
 
 // place is where a value stands: its path, the path with * for names and []

@@ -10,8 +10,21 @@ import (
 	"github.com/harrowdata/harrow"
 )
 
-// check says what was expected of a value that is out of range, or "".
+// check says what was expected of a value that is out of range, or "". Where
+// d.words is set it checks nothing: what JSON Schema has words for it puts
+// there, and docs/job.schema.json is made of it.
 type check func(d *decoder, v reflect.Value) string
+
+// words are keywords of JSON Schema with their values.
+type words map[string]any
+
+// say reports whether the schema is asked for, and answers.
+func (d *decoder) say(keyword string, value any) bool {
+	if d.words != nil {
+		d.words[keyword] = value
+	}
+	return d.words != nil
+}
 
 const (
 	jobNameForm    = "[a-z][a-z0-9-]{0,62}"
@@ -111,7 +124,13 @@ var keyRanges = map[string]func(d *decoder, name string) string{
 }
 
 func between(lo, hi int64) check {
-	return func(_ *decoder, v reflect.Value) string {
+	return func(d *decoder, v reflect.Value) string {
+		if d.say("minimum", lo) {
+			if hi < 1<<20 {
+				d.say("maximum", hi)
+			}
+			return ""
+		}
 		switch n := settled(v).Int(); {
 		case n >= lo && n <= hi:
 			return ""
@@ -142,14 +161,20 @@ func overZero(zero string) check {
 	}
 }
 
-func fraction(_ *decoder, v reflect.Value) string {
+func fraction(d *decoder, v reflect.Value) string {
+	if d.say("minimum", 0) && d.say("maximum", 1) {
+		return ""
+	}
 	if f := settled(v).Float(); f >= 0 && f <= 1 {
 		return ""
 	}
 	return "0 to 1"
 }
 
-func nonEmpty(_ *decoder, v reflect.Value) string {
+func nonEmpty(d *decoder, v reflect.Value) string {
+	if d.say("minLength", 1) {
+		return ""
+	}
 	if strings.TrimSpace(v.String()) != "" {
 		return ""
 	}
@@ -157,7 +182,10 @@ func nonEmpty(_ *decoder, v reflect.Value) string {
 }
 
 func form(re *regexp.Regexp, expected string) check {
-	return func(_ *decoder, v reflect.Value) string {
+	return func(d *decoder, v reflect.Value) string {
+		if d.say("pattern", re.String()) {
+			return ""
+		}
 		if re.MatchString(v.String()) {
 			return ""
 		}
@@ -166,7 +194,10 @@ func form(re *regexp.Regexp, expected string) check {
 }
 
 func among(known ...string) check {
-	return func(_ *decoder, v reflect.Value) string {
+	return func(d *decoder, v reflect.Value) string {
+		if d.say("enum", known) {
+			return ""
+		}
 		for _, k := range known {
 			if v.String() == k {
 				return ""
@@ -179,7 +210,7 @@ func among(known ...string) check {
 // selector asks the hook; kinds are css, xpath, jsonpath and jsonld.
 func selector(kind string) check {
 	return func(d *decoder, v reflect.Value) string {
-		if msg := nonEmpty(d, v); msg != "" || d.opts.CheckSelector == nil {
+		if msg := nonEmpty(d, v); msg != "" || d.words != nil || d.opts.CheckSelector == nil {
 			return msg
 		}
 		if err := d.opts.CheckSelector(kind, v.String()); err != nil {
@@ -200,7 +231,7 @@ func elements(d *decoder, v reflect.Value) string {
 }
 
 func glob(d *decoder, v reflect.Value) string {
-	if msg := nonEmpty(d, v); msg != "" {
+	if msg := nonEmpty(d, v); msg != "" || d.words != nil {
 		return msg
 	}
 	if expr, ok := strings.CutPrefix(v.String(), "re:"); ok {
