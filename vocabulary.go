@@ -84,6 +84,10 @@ const (
 	KindLogin   = "login"
 )
 
+// SitemapPriority is the priority of requests of kind sitemap: they go before
+// the pages of their host, since what they list may take the longest.
+const SitemapPriority = 1 << 10
+
 // Request is one thing to ask for. ID is the digest of Method, URL, the
 // body's digest and the headers that vary the answer.
 type Request struct {
@@ -159,12 +163,14 @@ type Exchange struct {
 // the caps.
 type Link struct {
 	ID         ID // of the request it becomes
-	FromID     ID
+	FromID     ID // of the request it was found by; zero where a robots.txt named it
 	URL        string
 	Method     string
+	Headers    []Header
 	Body       []byte
 	Text       string
 	Rel        string // "link", "redirect" or "sitemap"
+	Kind       string // of the request it becomes; empty: KindPage
 	Depth      int32  // of the request it becomes
 	Carry      string
 	SameDomain bool // followed in the round that found it; else in the next one

@@ -72,7 +72,8 @@ func (p Plan) takeOver(s beam.Scope, stage string) parts.Collection {
 }
 
 func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
-	cfg := discover.Config{URLs: p.Job.Discover.Seeds.URLs, Previous: p.Run.Previous, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key}
+	seeds := p.Job.Discover.Seeds
+	cfg := discover.Config{URLs: seeds.URLs, Sitemaps: seeds.Sitemaps.URLs, Previous: p.Run.Previous, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key}
 	lake := lakeio.Lake{Job: p.Run.Job, Run: p.Run.ID}
 	for _, in := range p.Run.Inputs {
 		cfg.Files = append(cfg.Files, discover.File{Name: in.Path, URI: lake.InputURI(in.Digest)})

@@ -16,8 +16,8 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/seedfile"
 	"github.com/harrowdata/harrow/io/lakeio"
-	"github.com/harrowdata/harrow/transforms/discover"
 )
 
 // Shards in one process, where limits say auto.
@@ -179,21 +179,21 @@ func inputs(job *Job, req Request) ([]seedFile, string, error) {
 	return files, job.Source.Digest(extra...), nil
 }
 
-// SeedHosts is the default scope: the hosts of all seeds.
+// SeedHosts is the default scope: the hosts of all seeds, sitemaps too.
 func SeedHosts(ctx context.Context, job *Job) ([]string, error) {
 	c, err := canon.New(canon.Policy{Strip: job.Discover.Canonical.Strip, SortQuery: job.Discover.Canonical.SortQuery})
 	if err != nil {
 		return nil, err
 	}
 	hosts := map[string]bool{}
-	seed := func(text string) error {
-		if u, err := c.Parse(text); err == nil {
+	seed := func(_ int, s seedfile.Seed) error {
+		if u, err := c.Parse(s.URL); err == nil {
 			hosts[u.Host()] = true
 		}
 		return nil
 	}
-	for _, text := range job.Discover.Seeds.URLs {
-		_ = seed(text) // what is no URL becomes a reject of discover
+	for _, text := range slices.Concat(job.Discover.Seeds.URLs, job.Discover.Seeds.Sitemaps.URLs) {
+		_ = seed(0, seedfile.Seed{URL: text}) // what is no URL becomes a reject of discover
 	}
 	paths, err := job.Source.SeedFiles()
 	if err != nil {
@@ -204,7 +204,7 @@ func SeedHosts(ctx context.Context, job *Job) ([]string, error) {
 		if err != nil {
 			return nil, usage{err}
 		}
-		err = discover.EachSeed(ctx, p, f, seed, func(int, string, string) error { return nil })
+		err = seedfile.Each(ctx, p, f, seedfile.Taker{Seed: seed, Bad: func(int, string, string) error { return nil }})
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, usage{err}
 		}

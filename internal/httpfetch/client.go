@@ -189,6 +189,10 @@ func newTransport(config Config, d *dialer) *http.Transport {
 // is really sent.
 var framing = []string{"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
+// CheckHeaders says what is wrong with headers that a request wants to send: a
+// name or a value that HTTP doesn't allow, or one of HTTP's own framing.
+func CheckHeaders(headers []harrow.Header) error { return setHeaders(http.Header{}, headers) }
+
 // setHeaders puts headers in the place of those of the same name.
 func setHeaders(to http.Header, headers []harrow.Header) error {
 	for _, h := range headers {

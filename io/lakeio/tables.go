@@ -95,15 +95,17 @@ var Exchanges = newTable("exchanges", 1,
 )
 
 // Links holds what pages, redirects and sitemaps point to, in scope and
-// within the caps.
-var Links = newTable("links", 1,
+// within the caps. Version 2 added headers and kind.
+var Links = newTable("links", 2,
 	id("id", "of the request it becomes", func(l *lnk) *harrow.ID { return &l.ID }),
-	id("from_id", "of the request it was found by", func(l *lnk) *harrow.ID { return &l.FromID }),
+	id("from_id", "of the request it was found by; null where a robots.txt named it", func(l *lnk) *harrow.ID { return &l.FromID }),
 	text("url", "canonical URL", func(l *lnk) *string { return &l.URL }),
 	text("method", "HTTP method", func(l *lnk) *string { return &l.Method }),
+	headers("headers", "headers that vary the answer", func(l *lnk) *[]harrow.Header { return &l.Headers }),
 	payload("body", "request body", func(l *lnk) *[]byte { return &l.Body }),
 	text("text", "text of the link", func(l *lnk) *string { return &l.Text }),
 	text("rel", "link, redirect or sitemap", func(l *lnk) *string { return &l.Rel }),
+	text("kind", "of the request it becomes, page or sitemap; null: page", func(l *lnk) *string { return &l.Kind }),
 	int32s("depth", "of the request it becomes", func(l *lnk) *int32 { return &l.Depth }),
 	text("carry", "JSON object of columns handed on", func(l *lnk) *string { return &l.Carry }),
 	bools("same_domain", "within the registered domain of the page: followed in the same round", func(l *lnk) *bool { return &l.SameDomain }),

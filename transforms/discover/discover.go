@@ -16,7 +16,8 @@ import (
 // Config says where seeds come from.
 type Config struct {
 	URLs      []string         `json:"urls"`      // written in the job file
-	Files     []File           `json:"files"`     // the run's copies
+	Files     []File           `json:"files"`     // the run's copies; see package seedfile
+	Sitemaps  []string         `json:"sitemaps"`  // written in the job file
 	Previous  string           `json:"previous"`  // run whose deferred requests are asked first; empty: none
 	Canonical harrow.Canonical `json:"canonical"` // how URLs are written
 	Key       string           `json:"key"`       // politeness.key
@@ -29,8 +30,8 @@ type File struct {
 }
 
 // Requests reads the seeds and commits the stage: table requests, one row per
-// seed that is a URL (twice the same seed is two rows: fetch asks once), and
-// rejects for the others. A repeated bundle writes files that don't count.
+// seed that is a request (twice the same seed is two rows: fetch asks once),
+// and rejects for the others, which name file and line. A repeated bundle writes files that don't count.
 func Requests(s beam.Scope, env engine.Env, cfg Config) parts.Collection {
 	s = s.Scope("discover")
 	env.Stage = "discover"

@@ -10,10 +10,14 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/seedfile"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-const operatorName = "discover"
+const (
+	operatorName = "discover"
+	seedTable    = "seeds"
+)
 
 func init() { harrow.RegisterOperator(operatorName, newOperator) }
 
@@ -51,38 +55,53 @@ func (o *operator) ReadSource(ctx context.Context, lake lakeio.Lake, part harrow
 		if err != nil {
 			return err
 		}
-		err = EachSeed(ctx, part.Tag, io.NewSectionReader(in, 0, in.Size()),
-			func(url string) error { return o.seed(url, part.Tag, out) },
-			func(line int, text, why string) error {
-				return o.reject(text, fmt.Sprintf("%s:%d: %s", part.Tag, line, why), out)
-			})
-		return errors.Join(err, in.Close())
+		return errors.Join(o.file(ctx, part.Tag, io.NewSectionReader(in, 0, in.Size()), out), in.Close())
 	}
 	for _, url := range o.cfg.URLs {
-		if err := o.seed(url, "job file", out); err != nil {
+		if err := o.seed(seedfile.Seed{URL: url, Method: "GET"}, harrow.KindPage, "discover.seeds.urls", out); err != nil {
+			return err
+		}
+	}
+	for _, url := range o.cfg.Sitemaps {
+		if err := o.seed(seedfile.Seed{URL: url, Method: "GET"}, harrow.KindSitemap, "discover.seeds.sitemaps", out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// seed emits the request of a seed; a text that is no URL is a reject.
-func (o *operator) seed(text, where string, out harrow.Output) error {
-	u, err := o.canon.Parse(text)
-	if err != nil {
-		return o.reject(text, where+": "+err.Error(), out)
-	}
-	url := u.String()
-	return o.emit(harrow.Request{ID: canon.ID("GET", url, nil, nil), URL: url, Method: "GET", Key: canon.Key(o.cfg.Key, u),
-		Domain: canon.Domain(u.Host()), Kind: harrow.KindPage}, out)
+// file reads a seed file.
+func (o *operator) file(ctx context.Context, name string, r io.Reader, out harrow.Output) error {
+	at := func(line int) string { return fmt.Sprintf("%s:%d", name, line) }
+	return seedfile.Each(ctx, name, r, seedfile.Taker{
+		Seed: func(line int, s seedfile.Seed) error { return o.seed(s, harrow.KindPage, at(line), out) },
+		Bad: func(line int, text, why string) error {
+			return o.reject("line", "", text, map[string]string{"line": text}, at(line)+": "+why, out)
+		},
+	})
 }
 
-func (o *operator) reject(text, why string, out harrow.Output) error {
-	payload, err := json.Marshal(map[string]string{"url": text})
+// seed emits the request of a seed; one whose URL is none is a reject.
+func (o *operator) seed(s seedfile.Seed, kind, where string, out harrow.Output) error {
+	u, err := o.canon.Parse(s.URL)
+	if err != nil {
+		return o.reject("url", "url", s.URL, s, where+": "+err.Error(), out)
+	}
+	url, priority := u.String(), int32(0)
+	if kind == harrow.KindSitemap {
+		priority = harrow.SitemapPriority
+	}
+	return o.emit(harrow.Request{ID: canon.ID(s.Method, url, s.Body, s.Headers), URL: url, Method: s.Method, Headers: s.Headers, Body: s.Body,
+		Key: canon.Key(o.cfg.Key, u), Domain: canon.Domain(u.Host()), Kind: kind, Priority: priority, Carry: s.Carry}, out)
+}
+
+// reject is the dead letter of a seed, or of a line that holds none.
+func (o *operator) reject(code, field, value string, what any, why string, out harrow.Output) error {
+	payload, err := json.Marshal(what)
 	if err != nil {
 		return fmt.Errorf("discover: %w", err)
 	}
-	return out.Reject(harrow.Reject{Class: harrow.DataFault, Code: "url", Reason: why, Field: "url", Value: text, Payload: string(payload)})
+	return out.Reject(harrow.Reject{Class: harrow.DataFault, Code: code, Reason: why, Field: field, Value: value, Payload: string(payload)})
 }
 
 func (o *operator) emit(r harrow.Request, out harrow.Output) error {
@@ -121,7 +140,7 @@ func (o *operator) deferred(ctx context.Context, lake lakeio.Lake, run string, o
 				if err != nil {
 					return err
 				}
-				req.Priority, req.Body = firstOfAll, bytes.Clone(req.Body)
+				req.Priority, req.Reason, req.Body = firstOfAll, "", bytes.Clone(req.Body)
 				if err := o.emit(req, out); err != nil {
 					return err
 				}

@@ -1,0 +1,44 @@
+// Package carry holds what a request hands on to the records of its page and
+// to the pages it leads to: columns and their values, as one JSON object in a
+// canonical form. The empty text is no column at all.
+package carry
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Encode writes columns in canonical form: keys sorted by their bytes, no white
+// space, characters as they are, numbers with the digits they came with. Values
+// are JSON literals. No columns are the empty text.
+func Encode(columns map[string]json.RawMessage) (string, error) {
+	if len(columns) == 0 {
+		return "", nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(columns); err != nil {
+		return "", fmt.Errorf("carry: %w", err)
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// Overlay is below with above laid over it: where both have a column, above's
+// value counts, be it null.
+func Overlay(below, above string) (string, error) {
+	switch {
+	case below == "":
+		return above, nil
+	case above == "":
+		return below, nil
+	}
+	columns := map[string]json.RawMessage{}
+	for _, text := range []string{below, above} {
+		if err := json.Unmarshal([]byte(text), &columns); err != nil {
+			return "", fmt.Errorf("carry %.200q: want a JSON object: %w", text, err)
+		}
+	}
+	return Encode(columns)
+}
