@@ -28,7 +28,7 @@ root < NOTHING
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
 	internal/canon internal/carry internal/demosite internal/frontier internal/httpfetch internal/jobfile internal/memory
-	internal/normal internal/polite internal/robots internal/rules internal/seedfile internal/seen internal/sitemap
+	internal/normal internal/polite internal/robots internal/rules internal/seedfile internal/seen
 
 # What tests share: where the public suites lie.
 suites < NOTHING

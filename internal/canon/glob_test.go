@@ -195,4 +195,12 @@ func TestScopeSaysWhy(t *testing.T) {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
+	for host, want := range map[string]bool{"http://books.example/x": true, "https://a.books.example/login": true, "http://other.example/catalogue/x": false} {
+		if s.HasHost(mustParse(t, host)) != want {
+			t.Errorf("HasHost(%s) is not %v", host, want)
+		}
+	}
+	if s.HasHost(URL{}) {
+		t.Error("no URL has a host in scope")
+	}
 }

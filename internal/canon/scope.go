@@ -70,10 +70,7 @@ func CompileGlobs(patterns []string) ([]*Glob, error) {
 // matched, empty when the reason is that none did. Depth and number of pages
 // are the caller's to count; so is that seeds are always in scope.
 func (s *Scope) Check(u URL) (ok bool, reason, rule string) {
-	host := -1
-	if !u.IsZero() {
-		host = s.hosts.Longest(u.Host(), u.Port())
-	}
+	host := s.host(u)
 	if host < 0 {
 		return false, ReasonHost, ""
 	}
@@ -87,6 +84,17 @@ func (s *Scope) Check(u URL) (ok bool, reason, rule string) {
 		return true, "", g.pattern
 	}
 	return false, ReasonInclude, ""
+}
+
+// HasHost reports whether the URL's host is in scope, whatever its path.
+func (s *Scope) HasHost(u URL) bool { return s.host(u) >= 0 }
+
+// host is the index of the pattern that the URL's host matches, or -1.
+func (s *Scope) host(u URL) int {
+	if u.IsZero() {
+		return -1
+	}
+	return s.hosts.Longest(u.Host(), u.Port())
 }
 
 // MaxDepth is the greatest number of links from a seed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/frontier"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -182,6 +183,11 @@ func eachRow[R any](ctx context.Context, l lakeio.Lake, rec lakeio.ShardRecord, 
 	return nil
 }
 
+// maxRequest is what a request may take in the frontier, so that there is room
+// for a hop's URL. A seed never takes it: its parts are bounded; what pages
+// carry on may add up.
+const maxRequest = frontier.MaxItem - 64<<10
+
 // admit puts a request that was not seen yet into the frontier. skipped is
 // told which cap kept it out.
 func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string)) error {
@@ -192,6 +198,12 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	data, err := (&item{Req: r}).encode()
 	if err != nil {
 		return err
+	}
+	if len(data) > maxRequest {
+		if skipped != nil {
+			skipped("too_large")
+		}
+		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
-	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
@@ -30,7 +29,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.Req.Method, URL: it.url(), Headers: it.Req.Headers, Body: it.Req.Body}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Headers: it.headers(), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	}
@@ -177,47 +176,6 @@ func (it *item) answered(resp *httpfetch.Response, now time.Time) *result {
 		c.Digest = ""
 	}
 	return &result{shard: it.shard, capture: &c, body: resp.Body}
-}
-
-// redirected follows a redirect within the registered domain as a hop; one
-// that leaves it is a link for the next round, or nothing if out of scope.
-func (p *Process) redirected(it *item, resp *httpfetch.Response, now time.Time) error {
-	r := it.answered(resp, now)
-	target, err := p.site.canon.Resolve(it.at, resp.Location)
-	if err != nil {
-		p.results <- r.fail(it, harrow.DataFault, "location", "redirect: "+err.Error())
-		return nil
-	}
-	ok, reason, _ := p.site.scope.Check(target)
-	switch {
-	case !ok:
-		r.capture.Outcome, r.capture.Code = harrow.Redirected, "scope"
-		r.skipped = map[string]int64{reason: 1}
-	case canon.Domain(target.Host()) != it.Req.Domain:
-		r.capture.Outcome, r.capture.Code = harrow.Redirected, "domain"
-		r.links = []harrow.Link{p.site.link(it, target, "", "redirect")}
-	case int(it.Hop) >= p.maxRedirects():
-		r.fail(it, harrow.Permanent, "redirects", fmt.Sprintf("more than %d redirects", p.maxRedirects()))
-	case target == it.at:
-		r.fail(it, harrow.Permanent, "redirect_loop", "redirects to itself")
-	default:
-		resp.Body.Close()
-		next := *it
-		next.URL, next.Hop, next.Attempt = target.String(), it.Hop+1, 0
-		if resp.Status == 303 && next.Req.Method != "HEAD" {
-			next.Req.Method, next.Req.Body = "GET", nil
-		}
-		return p.again(&next)
-	}
-	p.results <- r
-	return nil
-}
-
-func (p *Process) maxRedirects() int {
-	if m := p.cfg.Fetch.MaxRedirects; m != nil {
-		return *m
-	}
-	return 10
 }
 
 func (r *result) fail(it *item, class harrow.Class, code, reason string) *result {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/carry"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/memory"
@@ -24,23 +25,34 @@ func RequestOf(c *canon.Canonicalizer, keyKind string, l harrow.Link) (harrow.Re
 	if err != nil {
 		return harrow.Request{}, fmt.Errorf("link %s: %w", l.ID, err)
 	}
-	return harrow.Request{ID: l.ID, URL: l.URL, Method: l.Method, Body: l.Body, Key: canon.Key(keyKind, u), Domain: canon.Domain(u.Host()),
-		Depth: l.Depth, Kind: harrow.KindPage, Parent: l.FromID, Carry: l.Carry}, nil
+	r := harrow.Request{ID: l.ID, URL: l.URL, Method: l.Method, Headers: l.Headers, Body: l.Body, Key: canon.Key(keyKind, u),
+		Domain: canon.Domain(u.Host()), Depth: l.Depth, Kind: harrow.KindPage, Parent: l.FromID, Carry: l.Carry}
+	if l.Kind == harrow.KindSitemap {
+		r.Kind, r.Priority = l.Kind, harrow.SitemapPriority
+	}
+	return r, nil
 }
 
 func (s *site) request(l harrow.Link) (harrow.Request, error) {
 	return RequestOf(s.canon, s.cfg.Fetch.Politeness.Key, l)
 }
 
-// link is what an item's page or redirect points to.
-func (s *site) link(it *item, target canon.URL, text, rel string) harrow.Link {
-	depth := it.Req.Depth + 1
-	if rel == "redirect" {
-		depth = it.Req.Depth
+// inScope says whether a URL may be asked for, and what keeps it out. Of a
+// sitemap only the host counts: globs say which pages are wanted.
+func (s *site) inScope(u canon.URL, kind string) (ok bool, reason string) {
+	if kind == harrow.KindSitemap {
+		return s.scope.HasHost(u), canon.ReasonHost
 	}
+	ok, reason, _ = s.scope.Check(u)
+	return ok, reason
+}
+
+// link is a page that an item's page points to.
+func (s *site) link(it *item, target canon.URL, text, own string) (harrow.Link, error) {
 	url := target.String()
-	return harrow.Link{ID: canon.ID("GET", url, nil, nil), FromID: it.Req.ID, URL: url, Method: "GET", Text: text, Rel: rel,
-		Depth: depth, SameDomain: canon.Domain(target.Host()) == it.Req.Domain}
+	carried, err := carry.Overlay(it.Req.Carry, own)
+	return harrow.Link{ID: canon.ID("GET", url, nil, nil), FromID: it.Req.ID, URL: url, Method: "GET", Text: text, Rel: "link", Kind: harrow.KindPage,
+		Depth: it.Req.Depth + 1, Carry: carried, SameDomain: canon.Domain(target.Host()) == it.Req.Domain}, err
 }
 
 // follow finds a page's links, notes those in scope and within the caps, and
@@ -60,23 +72,30 @@ func (p *Process) follow(it *item, resp *httpfetch.Response, r *result) error {
 		r.reject = it.reject(harrow.DataFault, "links", problem.Error())
 	}
 	r.skipped = skipped
+	r.links, err = p.admitLinks(it.shard, links, skipped)
+	return err
+}
+
+// admitLinks admits the links within the registered domain and returns those
+// that no cap kept out.
+func (p *Process) admitLinks(s *shard, links []harrow.Link, skipped map[string]int64) (taken []harrow.Link, err error) {
 	for _, l := range links {
 		if l.SameDomain {
 			capped := false
 			req, err := p.site.request(l)
 			if err == nil {
-				err = p.admit(it.shard, req, func(reason string) { capped = true; skipped[reason]++ })
+				err = p.admit(s, req, func(reason string) { capped = true; skipped[reason]++ })
 			}
 			if err != nil {
-				return err
+				return taken, err
 			}
 			if capped {
 				continue
 			}
 		}
-		r.links = append(r.links, l)
+		taken = append(taken, l)
 	}
-	return nil
+	return taken, nil
 }
 
 // links reads the links out of a body; problem is why it can't be read as a
@@ -99,7 +118,7 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 			skipped["invalid"]++
 			return nil
 		}
-		if ok, reason, _ := s.scope.Check(target); !ok {
+		if ok, reason := s.inScope(target, harrow.KindPage); !ok {
 			skipped[reason]++
 			return nil
 		}
@@ -107,12 +126,12 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 			skipped["max_depth"]++
 			return nil
 		}
-		if l := s.link(it, target, found.Text, "link"); !have[l.ID] {
-			l.Carry = found.Carry
+		l, err := s.link(it, target, found.Text, found.Carry)
+		if err == nil && !have[l.ID] {
 			have[l.ID] = true
 			links = append(links, l)
 		}
-		return nil
+		return err
 	})
 	return links, skipped, problem, nil
 }

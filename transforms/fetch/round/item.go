@@ -1,6 +1,7 @@
 package round
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -19,6 +20,8 @@ type item struct {
 	Attempt int32          `json:"a,omitempty"` // exchanges tried for this hop
 	Started time.Time      `json:"s,omitzero"`  // of the first exchange
 	Robots  string         `json:"o,omitempty"` // origin whose robots.txt this asks for; else a page
+	Got     bool           `json:"g,omitempty"` // a redirect made the hop a GET without body
+	Bare    bool           `json:"b,omitempty"` // a redirect led to another origin: credentials stay behind
 
 	shard *shard    // filled in when it is taken out
 	at    canon.URL // parsed URL
@@ -44,11 +47,13 @@ func (it *item) priority() int32 {
 }
 
 func (it *item) encode() ([]byte, error) {
-	data, err := json.Marshal(it)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it would make an item up to six times as long
+	if err := e.Encode(it); err != nil {
 		return nil, fmt.Errorf("frontier: %s: %w", it.url(), err)
 	}
-	return data, nil
+	return b.Bytes(), nil
 }
 
 func decodeItem(data []byte) (*item, error) {

@@ -78,11 +78,16 @@ func (b *bench) requests(urls ...string) Requests {
 // run fetches shard 0 and returns what it emits.
 func (b *bench) run(ctx context.Context, urls ...string) ([]harrow.Part, error) {
 	b.t.Helper()
+	return b.fetch(ctx, b.requests(urls...))
+}
+
+func (b *bench) fetch(ctx context.Context, requests Requests) ([]harrow.Part, error) {
+	b.t.Helper()
 	p, err := Join(ctx, b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	a, err := p.Admit(ctx, 0, b.requests(urls...))
+	a, err := p.Admit(ctx, 0, requests)
 	if err != nil {
 		b.t.Fatal(errors.Join(err, p.Close()))
 	}
@@ -92,6 +97,28 @@ func (b *bench) run(ctx context.Context, urls ...string) ([]harrow.Part, error) 
 	}
 	return parts, err
 }
+
+// all yields these requests, completed.
+func all(requests ...harrow.Request) Requests {
+	return func(_ context.Context, _ lakeio.Lake, yield func(harrow.Request) error) error {
+		for _, r := range requests {
+			u, err := plain.Parse(r.URL)
+			if err != nil {
+				return err
+			}
+			r.ID, r.Key, r.Domain = canon.ID(r.Method, r.URL, r.Body, r.Headers), canon.Key("host", u), canon.Domain(u.Host())
+			if r.Kind == "" {
+				r.Kind = harrow.KindPage
+			}
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+var plain, _ = canon.New(canon.Policy{})
 
 func rowsOf[R any](t *testing.T, l lakeio.Lake, table *lakeio.Table[R], parts []harrow.Part) []R {
 	t.Helper()
