@@ -27,8 +27,8 @@ root < NOTHING
 
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
-	internal/canon internal/carry internal/demosite internal/frontier internal/httpfetch internal/jobfile internal/memory
-	internal/normal internal/polite internal/robots internal/rules internal/seedfile internal/seen
+	internal/canon internal/carry internal/demosite internal/frontier internal/httpfetch internal/httpheader internal/jobfile
+	internal/memory internal/normal internal/polite internal/robots internal/rules internal/seedfile internal/seen internal/sitemap
 
 # What tests share: where the public suites lie.
 suites < NOTHING

@@ -18,6 +18,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/httpheader"
 	"github.com/harrowdata/harrow/internal/memory"
 	"golang.org/x/net/http/httpguts"
 )
@@ -185,28 +186,13 @@ func newTransport(config Config, d *dialer) *http.Transport {
 	}
 }
 
-// framing fields are HTTP's own: a header of that name would contradict what
-// is really sent.
-var framing = []string{"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
-
-// CheckHeaders says what is wrong with headers that a request wants to send: a
-// name or a value that HTTP doesn't allow, or one of HTTP's own framing.
-func CheckHeaders(headers []harrow.Header) error { return setHeaders(http.Header{}, headers) }
-
 // setHeaders puts headers in the place of those of the same name.
 func setHeaders(to http.Header, headers []harrow.Header) error {
+	if err := httpheader.Check(headers); err != nil {
+		return err
+	}
 	for _, h := range headers {
-		name := http.CanonicalHeaderKey(h.Name)
-		switch {
-		case !httpguts.ValidHeaderFieldName(h.Name):
-			return fmt.Errorf("%q is not a valid header name", h.Name)
-		case !httpguts.ValidHeaderFieldValue(h.Value):
-			// The value may be a secret: it is not named.
-			return fmt.Errorf("the value of header %s has characters that HTTP does not allow", name)
-		case slices.Contains(framing, name):
-			return fmt.Errorf("header %s can't be set", name)
-		}
-		delete(to, name)
+		delete(to, http.CanonicalHeaderKey(h.Name))
 	}
 	for _, h := range headers {
 		to.Add(h.Name, h.Value)

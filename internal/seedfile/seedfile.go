@@ -36,7 +36,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/harrowdata/harrow"
-	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/httpheader"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -166,7 +166,7 @@ func (s *Seed) check() error {
 	if !httpguts.ValidHeaderFieldName(s.Method) || s.Method == "CONNECT" || s.Method == "TRACE" {
 		return fmt.Errorf("method %.40q; want GET, POST, PUT or another one of HTTP save CONNECT and TRACE", s.Method)
 	}
-	if err := httpfetch.CheckHeaders(s.Headers); err != nil {
+	if err := httpheader.Check(s.Headers); err != nil {
 		return fmt.Errorf("headers: %w", err)
 	}
 	size := 0
