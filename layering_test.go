@@ -40,7 +40,7 @@ lake < root logic
 
 # Stores that take records. They stand beside the transforms and know none.
 sinks < root logic lake
-	io/sqlio
+	io/parquetio io/sqlio
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
@@ -124,6 +124,7 @@ github.com/apache/beam/sdks/v2/go/pkg/beam/register
 github.com/apache/arrow
 	.                        Batch is our view of an Arrow record; Arrow() leaves it
 	io/lakeio                reads and writes the files
+	io/parquetio             writes columns to Parquet
 	io/sqlio                 turns columns into SQL values
 	transforms/parts/engine  sorts, spills and merges rows by their columns
 	transforms/dedup         compares columns of two rows

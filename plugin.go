@@ -95,11 +95,44 @@ type Sink interface {
 	Close() error
 }
 
+// Loaded is what stage load of a run has committed of one sink.
+type Loaded struct {
+	Run    string
+	Input  string            // digest of the input manifest, as in Shard
+	Shards int               // as in Shard
+	Counts map[string]Counts // by record: what Load reported, all shards together
+}
+
+// Publisher is a sink that only keeps what Load is given, until the run's
+// stage load has committed, and shows it then.
+type Publisher interface {
+	Sink
+	// Publish shows the shards of a run to the store's readers. It is called
+	// when stage load has committed, and again when that is not known to have
+	// come through: what is shown already is not shown twice. An error leaves
+	// the run resumable.
+	Publish(ctx context.Context, loaded Loaded) error
+}
+
 // SinkEnv is what a sink may know of the job it serves.
 type SinkEnv struct {
 	Job       string
 	Workspace string // the root of a local workspace; empty when it is not local
+	Dir       string // the absolute path of the job file's folder: what relative paths of a config are relative to
 }
+
+// ConfigError is an error of a plug-in's config that is about one of its keys:
+// messages then name the place in the job file.
+type ConfigError struct {
+	Key string // "path", "partition_by[0]"
+	Err error
+}
+
+// Error returns the key and what is wrong with it.
+func (e *ConfigError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 // Clock is handed to what must not read the time by itself.
 type Clock func() time.Time

@@ -18,7 +18,8 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/internal/memory"
-	_ "github.com/harrowdata/harrow/io/sqlio" // sink sqlite
+	_ "github.com/harrowdata/harrow/io/parquetio" // sink parquet
+	_ "github.com/harrowdata/harrow/io/sqlio"     // sink sqlite
 )
 
 // Main is main: it runs the command line of this process and exits with its

@@ -117,13 +117,7 @@ func columnNames(t harrow.RecordType) []string {
 }
 
 func (p Plan) load(s beam.Scope, refined parts.Collection) parts.Collection {
-	cfg := upsert.Config{Load: p.Job.Load, Records: map[string]upsert.Record{}}
-	for name, r := range p.Job.Refine {
-		if len(r.Key) > 0 {
-			cfg.Records[name] = upsert.Record{Key: r.Key, Latest: r.Keep.Column}
-		}
-	}
-	return parts.Commit(s, p.env("load"), upsert.Rows(s, p.env("load"), cfg, refined))
+	return parts.Commit(s, p.env("load"), upsert.Rows(s, p.env("load"), upsert.ConfigOf(p.Job, p.Run.Dir), refined))
 }
 
 // after reports whether stage a comes after stage b.

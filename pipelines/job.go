@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
@@ -76,6 +78,10 @@ func extractorRecords(use string, with json.RawMessage) ([]harrow.RecordType, er
 // CheckStores asks every sink whether it could load the job's records, before
 // the first fetch.
 func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
+	dir, err := filepath.Abs(job.Source.Dir)
+	if err != nil {
+		return fmt.Errorf("the job file's folder: %w", err)
+	}
 	for name, config := range job.Load {
 		f, err := harrow.LookupSink(name)
 		if err != nil {
@@ -85,14 +91,34 @@ func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
 		if err != nil {
 			return usage{fmt.Errorf("load.%s: %w", name, err)}
 		}
-		sink, err := f(filled, harrow.SinkEnv{Job: job.Name, Workspace: store.Local()})
+		sink, err := f(filled, harrow.SinkEnv{Job: job.Name, Workspace: store.Local(), Dir: dir})
 		if err != nil {
-			return usage{job.Source.Errorf("load."+name, "%v", err)}
+			return usage{sinkError(job, name, err)}
 		}
 		err = sink.Check(ctx, job.Types)
 		if err = errors.Join(err, sink.Close()); err != nil {
+			if wrong := (*harrow.ConfigError)(nil); errors.As(err, &wrong) {
+				return usage{sinkError(job, name, err)}
+			}
 			return fmt.Errorf("load.%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// sinkError places what is wrong with a sink's config in the job file: at the
+// key, where the sink says which.
+func sinkError(job *Job, name string, err error) error {
+	path, text := "load."+name, err.Error()
+	wrong := (*harrow.ConfigError)(nil)
+	if errors.As(err, &wrong) {
+		path += "." + wrong.Key
+	}
+	switch {
+	case wrong != nil && strings.HasPrefix(text, wrong.Key+": "):
+		text = "load." + name + "." + text
+	case !strings.HasPrefix(text, "load."):
+		text = "load." + name + ": " + text
+	}
+	return job.Source.Errorf(path, "%s", text)
 }

@@ -76,6 +76,9 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 		State: lakeio.Active, FetchShards: orAuto(job.Limits.FetchShards, autoFetchShards), Shards: orAuto(job.Limits.Shards, autoShards),
 		Rounds: job.Discover.Rounds + 1, Releases: releases()}
 	var err error
+	if r.Dir, err = filepath.Abs(job.Source.Dir); err != nil {
+		return r, fmt.Errorf("the job file's folder: %w", err)
+	}
 	if r.ID, err = lakeio.NewRunID(); err != nil {
 		return r, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
+	"github.com/harrowdata/harrow/transforms/upsert"
 )
 
 // ErrStopped: the run was paused or interrupted; it can go on.
@@ -143,6 +144,9 @@ func locked(ctx context.Context, req Request, types []harrow.RecordType, lake la
 	before := time.Now()
 	err = execute(ctx, req, lake, p)
 	if err == nil {
+		err = publish(ctx, p)
+	}
+	if err == nil {
 		res.Exit, res.Why, err = verdict(ctx, lake, p)
 	}
 	// The context may be over, but how the run ended must be written.
@@ -254,6 +258,15 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, p Plan) error {
 	}
 	if asked {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return err
+}
+
+// publish lets the sinks show what stage load has committed.
+func publish(ctx context.Context, p Plan) error {
+	err := upsert.Publish(ctx, p.env("load"), upsert.ConfigOf(p.Job, p.Run.Dir))
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return err
 }

@@ -94,10 +94,25 @@ func (d *decoder) decodeSpecial(n *node, v json.Unmarshaler, p place) {
 		return
 	case *json.RawMessage:
 		*v = n.sorted().json()
+		d.places(n, p.path)
 		return
 	}
 	if err := v.UnmarshalJSON(n.json()); err != nil {
 		d.fail(n.pos, p.path, "%s: got %v", p.path, err)
+	}
+}
+
+// places notes where the parts of a value stand that others will read.
+func (d *decoder) places(n *node, path string) {
+	for _, e := range n.entries {
+		at := join(path, e.key)
+		d.keys[at], d.at[at] = e.pos, e.value.pos
+		d.places(e.value, at)
+	}
+	for i, item := range n.items {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.at[at] = item.pos
+		d.places(item, at)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/harrowdata/harrow"
 )
@@ -129,13 +130,18 @@ func (s *Source) Digest(extra ...string) string {
 }
 
 // Errorf makes an Error at the key of a path ("load.sqlite",
-// "discover.seeds.files[0]"), for problems that others find later.
+// "discover.seeds.files[0]"), or of the nearest one above it that is in the
+// file, for problems that others find later.
 func (s *Source) Errorf(path, format string, args ...any) *Error {
-	pos, ok := s.keys[path]
-	if !ok {
-		pos = s.at[path]
+	for at := path; ; at = at[:strings.LastIndexAny(at, ".[")] {
+		pos, ok := s.keys[at]
+		if !ok {
+			pos, ok = s.at[at]
+		}
+		if ok || !strings.ContainsAny(at, ".[") {
+			return &Error{File: s.File, Line: pos.Line, Col: pos.Col, Path: path, Msg: fmt.Sprintf(format, args...)}
+		}
 	}
-	return &Error{File: s.File, Line: pos.Line, Col: pos.Col, Path: path, Msg: fmt.Sprintf(format, args...)}
 }
 
 // SeedFiles returns the files that discover.seeds.files names, sorted, each

@@ -48,7 +48,6 @@ var notYet = map[string]gap{
 	"refine.*.thresholds": key,
 
 	"load.postgres": presence,
-	"load.parquet":  presence,
 }
 
 var (

@@ -36,8 +36,9 @@ func ArrowType(t harrow.Type) arrow.DataType {
 	}
 }
 
-// typeOf is the inverse of ArrowType.
-func typeOf(t arrow.DataType) (harrow.Type, error) {
+// TypeOf is the inverse of [ArrowType]; an Arrow type that no column has is an
+// error.
+func TypeOf(t arrow.DataType) (harrow.Type, error) {
 	switch t := t.(type) {
 	case *arrow.StringType:
 		return harrow.Type{Kind: harrow.Text}, nil
@@ -54,7 +55,7 @@ func typeOf(t arrow.DataType) (harrow.Type, error) {
 	case *arrow.TimestampType:
 		return harrow.Type{Kind: harrow.Timestamp}, nil
 	case *arrow.ListType:
-		if of, err := typeOf(t.Elem()); err == nil && !of.List {
+		if of, err := TypeOf(t.Elem()); err == nil && !of.List {
 			of.List = true
 			return of, nil
 		}
@@ -90,7 +91,7 @@ func RecordTypeOf(s *arrow.Schema) (harrow.RecordType, error) {
 		if strings.HasPrefix(f.Name, "_") {
 			continue
 		}
-		ct, err := typeOf(f.Type)
+		ct, err := TypeOf(f.Type)
 		if err != nil {
 			return t, fmt.Errorf("column %s: %w", f.Name, err)
 		}

@@ -29,6 +29,7 @@ type Run struct {
 	ID          string            `json:"id"` // UUIDv7: ids sort by time
 	Job         string            `json:"job"`
 	JobFile     string            `json:"job_file"` // text with parameters filled in, secrets not
+	Dir         string            `json:"dir"`      // of the job file, absolute: what relative paths of the job are relative to
 	Spec        json.RawMessage   `json:"spec"`     // the same as the typed job, with defaults
 	Digest      string            `json:"digest"`   // of the job, its inputs and the limit
 	Parent      string            `json:"parent,omitempty"`

@@ -12,6 +12,7 @@ import (
 // secrets in it (${NAME}) are filled in there.
 type Config struct {
 	Load    map[string]json.RawMessage `json:"load"`              // config by the sink's registered name
+	Dir     string                     `json:"dir,omitempty"`     // of the job file: what the sinks' relative paths are relative to
 	Records map[string]Record          `json:"records,omitempty"` // by name; a record without an entry is keyed by (_id, _ordinal)
 }
 
@@ -22,9 +23,10 @@ type Record struct {
 	Latest string   `json:"latest,omitempty"` // the column that says which row is newer; empty: _fetched_at
 }
 
-// ConfigOf takes from a job what upsert needs of it.
-func ConfigOf(job harrow.Job) Config {
-	c := Config{Load: job.Load, Records: map[string]Record{}}
+// ConfigOf takes from a job what upsert needs of it; dir is the job file's
+// folder.
+func ConfigOf(job harrow.Job, dir string) Config {
+	c := Config{Load: job.Load, Dir: dir, Records: map[string]Record{}}
 	for name, r := range job.Refine {
 		if len(r.Key) > 0 {
 			c.Records[name] = Record{Key: r.Key, Latest: r.Keep.Column}

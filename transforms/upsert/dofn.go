@@ -60,8 +60,9 @@ const (
 	// takes one writer makes them wait for each other.
 	loads = 4
 	// loadBytes of the memory share of batches are held by each: an input
-	// batch, arrow's decoder and the encoder of a part of rejects.
-	loadBytes = 32 << 20
+	// batch, arrow's decoder, the rows that a sink gathers and the encoder of
+	// a part of rejects.
+	loadBytes = 48 << 20
 )
 
 // loadFn loads shards. It gathers a bundle's and loads them at its end,

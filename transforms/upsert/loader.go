@@ -73,7 +73,7 @@ func (l *loader) room(ctx context.Context) (release func(), err error) {
 }
 
 func (l *loader) openSinks() error {
-	env := harrow.SinkEnv{Job: l.env.Job, Workspace: l.lake.Store.Local()}
+	env := harrow.SinkEnv{Job: l.env.Job, Workspace: l.lake.Store.Local(), Dir: l.config.Dir}
 	for _, name := range slices.Sorted(maps.Keys(l.config.Load)) {
 		make, err := harrow.LookupSink(name)
 		if err != nil {

@@ -360,8 +360,8 @@ func TestShardKeysSurviveTheirText(t *testing.T) {
 
 func TestConfigOfAJob(t *testing.T) {
 	c := ConfigOf(harrow.Job{Refine: map[string]harrow.Refine{
-		"book": {Key: []string{"upc"}, Keep: harrow.Keep{Policy: harrow.KeepLatest, Column: "listed"}}, "note": {}}})
-	if len(c.Records) != 1 || c.Records["book"].Latest != "listed" {
+		"book": {Key: []string{"upc"}, Keep: harrow.Keep{Policy: harrow.KeepLatest, Column: "listed"}}, "note": {}}}, "/jobs")
+	if len(c.Records) != 1 || c.Records["book"].Latest != "listed" || c.Dir != "/jobs" {
 		t.Errorf("%+v", c)
 	}
 }
