@@ -181,6 +181,9 @@ func (c *CSV) pass() error {
 	defer func() { c.scanner.columns = c.limits.Columns }()
 	for {
 		n := c.scanner.pos
+		if n > 0 && c.w.bytes()[n-1] == '\r' {
+			n-- // perhaps CRLF, which is one line end
+		}
 		c.usedLF += lines(c.w.bytes()[:n])
 		c.w.pos += n
 		c.scanner.moved(n)

@@ -182,7 +182,7 @@ func (r *jsonRows) row() (row Row, selected bool, err error) {
 		if errors.As(err, &fault) {
 			fault.Raw = t.head
 			if !t.long {
-				raw := t.w.buf[t.w.keep:t.w.end]
+				raw := t.w.buf[t.w.keep:t.w.pos]
 				fault.Raw = raw[:min(len(raw), maxRaw)]
 			}
 		}

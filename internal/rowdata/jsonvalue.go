@@ -73,7 +73,14 @@ func (d *decoder) space() byte {
 func (d *decoder) count(depth int) bool {
 	if d.values += depth + 1; d.values > d.limits.Values {
 		d.fault = faultf(CodeRowSize, "the row has too many values (counted by their levels more than %d)", d.limits.Values)
-	} else if depth > d.limits.Depth {
+	}
+	return d.fault == nil
+}
+
+// open bounds the levels.
+func (d *decoder) open(depth int) bool {
+	d.pos++
+	if depth == d.limits.Depth {
 		d.fault = faultf(CodeRowSize, "the row nests more than %d levels of arrays and objects", d.limits.Depth)
 	}
 	return d.fault == nil
@@ -110,7 +117,9 @@ var literals = []struct {
 }{{"null", nil}, {"true", true}, {"false", false}}
 
 func (d *decoder) object(depth int) any {
-	d.pos++
+	if !d.open(depth) {
+		return nil
+	}
 	m := map[string]any{}
 	if d.space() == '}' {
 		d.pos++
@@ -142,7 +151,9 @@ func (d *decoder) object(depth int) any {
 }
 
 func (d *decoder) array(depth int) any {
-	d.pos++
+	if !d.open(depth) {
+		return nil
+	}
 	a := []any{}
 	if d.space() == ']' {
 		d.pos++
