@@ -104,7 +104,9 @@ func (c *CSV) record() (found bool, err error) {
 // take notes that the record that was found is used up.
 func (c *CSV) take() {
 	c.used = c.scanner.size
-	c.usedLF = lines(c.w.bytes()[:c.used])
+	if c.usedLF = 1; c.scanner.quoted {
+		c.usedLF = lines(c.w.bytes()[:c.used])
+	}
 	c.credit = min(c.credit+int64(c.used), int64(c.limits.Row))
 }
 

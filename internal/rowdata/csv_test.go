@@ -40,8 +40,8 @@ func TestCSVAsItComes(t *testing.T) {
 		{"nothing but names", "a,b\n", ""},
 		{"no file", "", "! columns 1 \"\"\n"},
 		{"empty lines only", "\n\n", "! columns 3 \"\"\n"},
-		{"the first line is open", "\"a\n1\n", "! columns 1 \"\\\"a\\n1\\n\"\n"},
-		{"the first line is not UTF-8", "a,\xff\n", "! encoding 1 \"a,\\xff\\n\"\n"},
+		{"the first line is open", "\"a\n1\n", "! columns 1 \"\\\"a\"\n"},
+		{"the first line is not UTF-8", "a,\xff\n", "! encoding 1 \"a,\\xff\"\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) { everyWay(t, test.text, test.want, csvReader(Limits{})) })
 	}

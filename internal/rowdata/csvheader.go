@@ -102,7 +102,9 @@ func (c *CSV) headerBy(delim byte) (candidate, error) {
 }
 
 func (c *CSV) headFault(code, format string, args ...any) error {
-	f := c.fault(faultf(code, format, args...), c.w.bytes())
+	b := c.w.bytes()
+	text, _, _ := lineEnd(b[:min(len(b), maxHead(c.limits.Row))])
+	f := c.fault(faultf(code, format, args...), b[:text])
 	f.End = true
 	return f
 }

@@ -22,6 +22,7 @@ type scanner struct {
 	size    int // of the record with its line end, once it is found
 	text    int // of the record without it
 	open    bool
+	quoted  bool // a cell is in quotes, so line ends may be
 }
 
 // span is a cell in its record, without its quotes.
@@ -46,6 +47,7 @@ func (s *scanner) setDelimiter(delim byte) {
 
 func (s *scanner) reset() {
 	s.pos, s.state, s.cells, s.count, s.open = 0, atStart, s.cells[:0], 0, false
+	s.quoted = false
 }
 
 // moved tells that n bytes in front of what is scanned are gone.
@@ -59,7 +61,7 @@ func (s *scanner) scan(b []byte, final bool) bool {
 		switch s.state {
 		case atStart:
 			if s.start, s.state = s.pos, inPlain; b[s.pos] == '"' {
-				s.state, s.escaped = inQuotes, false
+				s.state, s.escaped, s.quoted = inQuotes, false, true
 				s.pos++
 				s.start = s.pos
 			}

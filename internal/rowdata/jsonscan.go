@@ -42,6 +42,9 @@ func (t *jsonText) byte() (byte, bool) {
 // next is the next byte that is not white space.
 func (t *jsonText) next() (byte, bool) {
 	for {
+		if t.w.pos < t.w.end && t.w.buf[t.w.pos] > ' ' {
+			return t.w.buf[t.w.pos], true
+		}
 		c, ok := t.byte()
 		if !ok || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
 			return c, ok

@@ -162,7 +162,7 @@ func TestHostileFilesStayWithinMemory(t *testing.T) {
 			most := uint64(0)
 			for n := 0; ; n++ {
 				_, err := r.Next()
-				if n%1024 == 0 {
+				if n%(64<<10) == 0 {
 					runtime.GC()
 					runtime.ReadMemStats(&now)
 					most = max(most, now.HeapAlloc-min(now.HeapAlloc, before.HeapAlloc))
