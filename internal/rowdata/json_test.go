@@ -171,7 +171,7 @@ func TestStreamedRowsAreThoseOfTheWholeDocument(t *testing.T) {
 			got = append(got, row.Value)
 		}
 		want := selectJSON(p.path, doc)
-		if len(got)+len(want) > 0 && !reflect.DeepEqual(got, []any(want)) {
+		if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s in %s: got %v, want %v", p, text, got, want)
 		}
 	})
