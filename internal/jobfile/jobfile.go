@@ -28,8 +28,8 @@ import (
 // Options are what reading asks others. A nil hook is not asked.
 type Options struct {
 	// CheckSelector says what is wrong with a selector. Kinds: "css" (may end
-	// in @attribute), "xpath", "jsonpath", "jsonld"; those that aren't built
-	// yet are not asked for.
+	// in @attribute), "xpath", "jsonpath", "jsonld", and "rows" for the
+	// JSONPath of a rule's rows; those that aren't built yet are not asked for.
 	CheckSelector func(kind, expr string) error
 	// CheckGlob says what is wrong with a URL pattern: a path glob, one with
 	// // for scheme://host/path, or re: and RE2 (compiled already).

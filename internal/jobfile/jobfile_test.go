@@ -75,6 +75,8 @@ func TestValidJobsRead(t *testing.T) {
 		"resolve":         "fetch: {resolve: {\"*.example\": \"127.0.0.1:8090\", a.example: \"::1\"}}\n",
 		"keep":            "refine: {book: {key: [title, price_currency], keep: {latest: price_amount}}}\n",
 		"keyed by url":    "refine: {book: {key: [_url], keep: most_complete}}\n",
+		"rows":            "  - record: report\n    rows: csv\n    fields: {day: {column: day, regex: \"a\"}, url: {from: url}}\n",
+		"rows by a path":  "  - record: report\n    rows: {json: \"$.a[*]\"}\n    fields: {day: {column: day}}\n",
 		"an extractor":    "  - use: shelves\n    with: {a: [1, x]}\n    match: [\"/s/*\"]\nrefine: {shelf: {key: [n]}}\n",
 		"the same record": "  - record: book\n    fields: {title: {jsonld: $.name}, isbn: {regex: \"ISBN (\\\\d+)\"}}\nrefine: {book: {key: [isbn]}}\n",
 		"empty defaults":  "refine: {book: {check: [], enrich: [], operators: []}}\n",
@@ -137,6 +139,17 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"each of an attribute", valid + "    each: li@href\n", `11:11: parse[0].each: got "li@href"; expected a selector of elements, without @attribute`},
 		{"unknown type", field(`x: {css: a, type: monee}`), `11:25: parse[0].fields.x.type: got "monee"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 		{"bad decimal", field(`x: {css: a, type: "decimal(40,2)"}`), `11:25: parse[0].fields.x.type: got "decimal(40,2)"; expected decimal(P,S) with 1 ≤ P ≤ 38 and 0 ≤ S ≤ P`},
+		{"column without rows", field(`x: {column: a}`), `11:11: parse[0].fields.x.column: the rule has no rows; expected rows: csv, jsonl or json beside fields`},
+		{"column without rows, one of any", field(`x: {any: [{column: a}]}`), `11:11: parse[0].fields.x.any is not supported yet
+11:18: parse[0].fields.x.any[0].column: the rule has no rows; expected rows: csv, jsonl or json beside fields`},
+		{"elements in rows", rowsJob(`rows: csv`, `x: {css: a}`), `9:11: parse[0].fields.x.css does not go with rows: csv; expected column, from or any`},
+		{"linked data in rows", rowsJob(`rows: jsonl`, `x: {jsonld: $.a}`), `9:11: parse[0].fields.x.jsonld does not go with rows: jsonl; expected column, jsonpath, from or any`},
+		{"a path in cells", rowsJob(`rows: csv`, `x: {jsonpath: $.a}`), `9:11: parse[0].fields.x.jsonpath is not supported yet
+9:11: parse[0].fields.x.jsonpath does not go with rows: csv; expected column, from or any`},
+		{"a page's text in rows", rowsJob(`rows: jsonl`, `x: {regex: a}`), `9:11: parse[0].fields.x.regex alone does not go with rows: jsonl; expected column, jsonpath, from or any beside it`},
+		{"each with rows", rowsJob(`rows: csv`, `x: {column: a}`) + "    each: tr\n", `10:5: parse[0].each does not go with rows; expected one of them`},
+		{"a bad path of rows", rowsJob(`rows: {json: "!!"}`, `x: {column: a}`), `7:11: parse[0].rows: got "!!"; expected a selector (jsonpath): no rows: "!!"`},
+		{"a bad format of rows", rowsJob(`rows: xml`, `x: {column: a}`), `7:11: parse[0].rows: got "xml"; expected csv, jsonl or {json: "$.items[*]"}`},
 		{"no selector", field(`x: {type: int}`), `11:10: parse[0].fields.x selects nothing; expected css, xpath, jsonpath, jsonld, column, from, any or regex`},
 		{"an empty field", field(`x:`), `11:10: parse[0].fields.x: got nothing; expected a mapping`},
 		{"two selectors", field(`x: {css: a, from: url}`), `11:19: parse[0].fields.x.from: css is given too; expected one selector, or any: [...]`},
@@ -189,6 +202,12 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 	}
 }
 
+// rowsJob is a job of one rule, whose rows are in line 7 and field in line 9.
+func rowsJob(rows, field string) string {
+	head := valid[:strings.Index(valid, "    fields:")]
+	return head + "    " + rows + "\n    fields:\n      " + field + "\n"
+}
+
 // field is the valid job with one more field, in line 11.
 func field(text string) string { return valid + "      " + text + "\n" }
 
@@ -203,7 +222,6 @@ func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 		{"      x: {from: \"carry:category\"}", `11:11: parse[0].fields.x.from: carry:category is not supported yet`},
 		{"      x: {css: a, type: bool}", `11:19: parse[0].fields.x.type: bool is not supported yet`},
 		{"      x: {css: a, default: ~}", `11:19: parse[0].fields.x.default is not supported yet`},
-		{"    rows: csv", `11:5: parse[0].rows is not supported yet`},
 		{"refine: {book: {operators: [{use: x}]}}", `11:17: refine.book.operators is not supported yet`},
 	} {
 		if got := problems(t, valid+test.text+"\n", nil); got != test.want {

@@ -31,10 +31,8 @@ var notYet = map[string]gap{
 	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
 
-	"parse[].rows":              key,
 	"parse[].fields.*.xpath":    key,
 	"parse[].fields.*.jsonpath": key,
-	"parse[].fields.*.column":   key,
 	"parse[].fields.*.any":      key,
 	"parse[].fields.*.format":   key,
 	"parse[].fields.*.zone":     key,

@@ -124,16 +124,44 @@ func (c *checker) checkRule(path string, r harrow.Rule) {
 		c.exclude(path, "rows", "each")
 	}
 	if r.Rows.Format == harrow.RowsJSON && c.opts.CheckSelector != nil && !c.errs.unbuilt(path+".rows") {
-		if err := c.opts.CheckSelector("jsonpath", r.Rows.Path); err != nil {
+		if err := c.opts.CheckSelector("rows", r.Rows.Path); err != nil {
 			c.report(path+".rows", "%s.rows: got %q; expected a selector (jsonpath): %v", path, r.Rows.Path, err)
 		}
 	}
 	for _, f := range r.Fields {
 		at := path + ".fields." + f.Name
 		c.checkField(at, f.Field)
-		if f.Column != "" && r.Rows.Format == "" {
-			c.reportKey(at+".column", "%s.column: the rule has no rows; expected rows: csv, jsonl or json beside fields", at)
+		if !c.errs.under(path + ".rows") {
+			c.checkRowField(at, r.Rows.Format, f.Field)
 		}
+	}
+}
+
+// checkRowField looks whether a field's selectors go with the rule's rows.
+func (c *checker) checkRowField(path, format string, f harrow.Field) {
+	for i, one := range f.Any {
+		c.checkRowField(fmt.Sprintf("%s.any[%d]", path, i), format, one)
+	}
+	if format == "" {
+		if f.Column != "" {
+			c.reportKey(path+".column", "%s.column: the rule has no rows; expected rows: csv, jsonl or json beside fields", path)
+		}
+		return
+	}
+	expected := "column, jsonpath, from or any"
+	keys := []string{"css", "xpath", "jsonld"}
+	if format == harrow.RowsCSV {
+		expected = "column, from or any"
+		keys = append(keys, "jsonpath")
+	}
+	for _, key := range keys {
+		if _, there := c.keys[join(path, key)]; there {
+			c.reportKey(join(path, key), "%s does not go with rows: %s; expected %s", join(path, key), format, expected)
+		}
+	}
+	selected := slices.ContainsFunc(selectors, func(key string) bool { _, there := c.keys[join(path, key)]; return there })
+	if f.Regex != "" && !selected {
+		c.reportKey(path+".regex", "%s.regex alone does not go with rows: %s; expected %s beside it", path, format, expected)
 	}
 }
 

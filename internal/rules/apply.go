@@ -70,6 +70,9 @@ func (r *run) rule(rule *rule) error {
 	if rule.extractor != nil {
 		return r.extract(rule)
 	}
+	if rule.rows != nil {
+		return r.data(rule)
+	}
 	v, fault := r.doc.view(rule.needs)
 	if fault == nil && rule.each == nil {
 		fault = r.count()
@@ -127,20 +130,35 @@ func (r *run) count() *Fault {
 }
 
 func (r *run) row(rule *rule, v view) error {
+	_, err := r.fields(rule, v)
+	return err
+}
+
+// fields emits what the rule's fields make of a row, or rejects it: then
+// refused.
+func (r *run) fields(rule *rule, v view) (refused bool, err error) {
 	record := &r.program.types[rule.record]
 	row := Row{Record: rule.record, Rule: rule.name, Ordinal: r.ordinals[rule.record], Values: r.blank(len(record.Columns))}
 	r.ordinals[rule.record]++
 	for _, f := range rule.fields {
 		if fault := f.eval(v, row.Values, &r.scratch); fault != nil {
 			reject := r.rowReject(rule, f, row.Ordinal, v, fault)
-			r.bytes += len(reject.Payload)
-			return r.reject(reject)
+			r.weigh(v, len(reject.Payload))
+			return true, r.reject(reject)
 		}
 	}
 	for _, value := range row.Values {
-		r.bytes += textSize(value)
+		r.weigh(v, textSize(value))
 	}
-	return r.emit(row)
+	return false, r.emit(row)
+}
+
+// weigh counts text towards the bound of a page. The rows of a data file that
+// streams have none but the file's size.
+func (r *run) weigh(v view, n int) {
+	if v.row == nil || v.row.Raw == nil {
+		r.bytes += n
+	}
 }
 
 // maxPageBytes is about how many bytes of values the rows and rejects of one

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // mediaType returns the media type of a Content-Type in lower case, without
@@ -91,4 +92,36 @@ func isASCII(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// dataDecoder returns what turns a data file that begins with head into UTF-8
+// without a byte order mark; nil: it is UTF-8 and has none, or is to be judged
+// row by row. As for documents a byte order mark decides, then Content-Type,
+// then whether the head is UTF-8, then a guess by the head.
+func dataDecoder(head []byte, contentType string) transform.Transformer {
+	e, name, certain := charset.DetermineEncoding(head[:min(len(head), 4)], contentType)
+	if !certain && utf8.Valid(wholeRunes(head)) {
+		name = "utf-8"
+	} else if !certain {
+		if guess, label := charset.Lookup(guessed(head)); guess != nil {
+			e, name = guess, label
+		}
+	}
+	if name == "utf-8" {
+		return nil
+	}
+	return unicode.BOMOverride(e.NewDecoder())
+}
+
+// wholeRunes leaves out a character at the end that is cut.
+func wholeRunes(b []byte) []byte {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if at := len(b) - n; utf8.RuneStart(b[at]) {
+			if !utf8.FullRune(b[at:]) {
+				return b[:at]
+			}
+			break
+		}
+	}
+	return b
 }

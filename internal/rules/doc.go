@@ -14,7 +14,8 @@
 //     descendants. jsonld is a JSONPath (RFC 9535) in the page's JSON-LD nodes
 //     in document order, the first node in which it selects something wins; an
 //     array stands for its elements. regex alone selects in the page's decoded
-//     text. from takes what is known of the capture.
+//     text. from takes what is known of the capture. column takes the cell of
+//     a row, or the member of that name: see "Data files".
 //  2. White space: see [normal.Space]. A text that is empty then counts as
 //     nothing selected, unless the field maps the empty text.
 //  3. regex: the group named value, else group 1, else the whole match. No
@@ -40,6 +41,21 @@
 // final URL is none). Extractors add "extract" (it returned an error),
 // "panic", and "extractor" (a row with an unknown record or column or a wrong
 // Go type); after the first two none of its rows of that page count.
+//
+// # Data files
+//
+// A rule with rows streams its data file through package rowdata, whatever
+// limits.document says, which bounds a single row of it; only JSON whose rows
+// can't be told while it streams is read as a whole. The number of rows has no
+// bound but the file's size, that of rejected ones has that of a page.
+//
+// Rows that can't be read are rejects with the codes "row" (it breaks the
+// format's grammar, or has another number of cells than the first line),
+// "row_size" (longer, wider or deeper than is read) and "encoding"; the file
+// goes on behind them. "columns" (the first line of a CSV file lacks one that
+// the rule names) and "data" (broken JSON or gzip, a compression bomb) end it;
+// the rows before stay. The payload of a rejected row has its line, its offset
+// in the decoded text, and its text up to 8 KiB.
 //
 // # Names of rules
 //

@@ -258,7 +258,7 @@ func FuzzCheckSelector(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expr string) {
 		_ = CheckSelector("jsonld", expr)
 		if s, err := compileCSS(expr); err == nil {
-			s.pick(view{d, root}, nil, true)
+			s.pick(view{doc: d, node: root}, nil, true)
 		}
 	})
 }

@@ -50,6 +50,9 @@ func (p *Program) explainRule(r *rule, d *Document, about FieldTrace) []FieldTra
 		about.Note = "an extractor"
 		return []FieldTrace{about}
 	}
+	if r.rows != nil {
+		return p.explainData(r, d, about)
+	}
 	v, fault := d.view(r.needs)
 	if fault != nil {
 		about.Note = fault.Error()
@@ -68,7 +71,7 @@ func (p *Program) explainRule(r *rule, d *Document, about FieldTrace) []FieldTra
 			about.Note = fmt.Sprintf("only the first %d rows are explained", maxExplained)
 			return append(traces, about)
 		}
-		traces = append(traces, p.explainRow(r, view{d, n}, about, rows)...)
+		traces = append(traces, p.explainRow(r, view{doc: d, node: n}, about, rows)...)
 		rows++
 	}
 	if rows == 0 {

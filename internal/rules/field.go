@@ -155,7 +155,7 @@ func supported(def harrow.Field) error {
 		key  string
 		used bool
 	}{
-		{"xpath", def.XPath != ""}, {"jsonpath", def.JSONPath != ""}, {"column", def.Column != ""}, {"any", len(def.Any) > 0},
+		{"xpath", def.XPath != ""}, {"jsonpath", def.JSONPath != ""}, {"any", len(def.Any) > 0},
 		{"default", def.Default.IsSet()}, {"format", def.Format != ""}, {"zone", def.Zone != ""},
 	} {
 		if part.used {
@@ -179,6 +179,9 @@ func compileSource(def harrow.Field) (source, error) {
 	if def.JSONLD != "" {
 		add(compileLinked(def.JSONLD))
 	}
+	if def.Column != "" {
+		add(columnSource{def.Column}, nil)
+	}
 	if def.From != "" {
 		add(compileFrom(def.From))
 	}
@@ -194,7 +197,7 @@ func compileSource(def harrow.Field) (source, error) {
 		for _, s := range chosen {
 			got = append(got, s.String())
 		}
-		return nil, fmt.Errorf("got %d selectors (%s); want one of css, jsonld, from, or regex alone", len(chosen), strings.Join(got, ", "))
+		return nil, fmt.Errorf("got %d selectors (%s); want one of css, jsonld, column, from, or regex alone", len(chosen), strings.Join(got, ", "))
 	}
 	return chosen[0], nil
 }

@@ -135,7 +135,6 @@ func TestCompileErrorsNameRuleFieldAndSelector(t *testing.T) {
 	for want, rule := range map[string]harrow.Rule{
 		`parse[0].match: pattern "x"`:                   {Record: "r", Match: []string{"x"}},
 		`parse[0].each: css "a[": `:                     {Record: "r", Each: "a["},
-		`parse[0].rows is not supported yet`:            {Record: "r", Rows: harrow.Rows{Format: harrow.RowsCSV}},
 		`parse[0].use: no extractor is called "nobody"`: {Use: "nobody"},
 	} {
 		if _, err := Compile([]harrow.Rule{rule}, typesOf(rule)); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
 // Codes of rejects; see the package comment.
@@ -27,6 +28,11 @@ const (
 	CodeExtractor   = "extractor"
 	CodePanic       = "panic"
 	CodeLinks       = "links"
+	CodeRow         = rowdata.CodeRow
+	CodeRowSize     = rowdata.CodeRowSize
+	CodeEncoding    = rowdata.CodeEncoding
+	CodeColumns     = rowdata.CodeColumns
+	CodeData        = rowdata.CodeData
 )
 
 // Fault is a reason to reject: a code and what is wrong.
@@ -47,8 +53,9 @@ func faultf(code, format string, args ...any) *Fault {
 
 // Limits bounds what one page may cost. Zero fields are the defaults.
 type Limits struct {
-	Document int64 `json:"document,omitzero"` // largest body read as a whole, bytes; 0: 10 MiB
-	Rows     int   `json:"rows,omitzero"`     // rows of one page, all rules together; 0: 1,000,000
+	Document int64 `json:"document,omitzero"` // largest body, or row of a data file, read as a whole, bytes; 0: 10 MiB
+	Rows     int   `json:"rows,omitzero"`     // rows of one page, all rules together, and rejected rows of a data file; 0: 1,000,000
+	Data     int   `json:"data,omitzero"`     // rows that a rule reads of one data file; 0: all
 	Elements int   `json:"elements,omitzero"` // elements of a page's tree, about; 0: 2,000,000
 }
 

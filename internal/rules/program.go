@@ -27,6 +27,7 @@ type rule struct {
 	contentTypes []string
 	last         bool
 	each         cascadia.Matcher // nil: one row a page
+	rows         *rowSource       // nil: the page is a document
 	fields       []*field
 	needs        needs
 	extractor    *extractor // nil: fields
@@ -72,12 +73,18 @@ func (p *Program) compileRule(i int, def harrow.Rule) (*rule, error) {
 		}
 		return r, nil
 	}
-	if def.Rows.Format != "" {
-		return nil, fmt.Errorf(".rows is not supported yet")
-	}
 	r.name = fmt.Sprintf("%s#%d", def.Record, i+1)
 	if r.record = p.typeIndex(def.Record); r.record < 0 {
 		return nil, fmt.Errorf(".record: no record type is called %q", def.Record)
+	}
+	if def.Rows.Format != "" {
+		var err error
+		if r.rows, err = compileRows(def); err != nil {
+			return nil, err
+		}
+		if def.Each != "" {
+			return nil, fmt.Errorf(".each: a rule with rows has no elements")
+		}
 	}
 	if def.Each != "" {
 		var err error
@@ -102,6 +109,9 @@ func (p *Program) addField(r *rule, named harrow.NamedField) error {
 	f, err := compileField(named.Name, named.Field)
 	if err != nil {
 		return err
+	}
+	if column, ok := f.source.(columnSource); ok && r.rows == nil {
+		return fmt.Errorf("column %q means a row's, and the rule has no rows", column.name)
 	}
 	if css, ok := f.source.(*cssSource); ok && css.matcher == nil && r.each == nil {
 		return fmt.Errorf("css %q means the rule's element, and the rule has no each", css.expr)

@@ -33,6 +33,7 @@ func (r *run) rowReject(rule *rule, f *field, ordinal int64, v view, fault *fiel
 	for _, f := range rule.fields {
 		payload.Fields[f.name] = bounded(f.raw(v))
 	}
+	payload.place(v.row)
 	reject.Payload = payload.String()
 	return reject
 }
@@ -41,7 +42,10 @@ func (r *run) rowReject(rule *rule, f *field, ordinal int64, v view, fault *fiel
 type payload struct {
 	Rule    string         `json:"rule"`
 	Ordinal int64          `json:"ordinal"`
-	Fields  map[string]any `json:"fields"`
+	Fields  map[string]any `json:"fields,omitempty"`
+	Line    int64          `json:"line,omitzero"`   // of a data file, from 1
+	Offset  int64          `json:"offset,omitzero"` // in its decoded text, bytes
+	Row     string         `json:"row,omitzero"`    // the row's text, or its beginning
 }
 
 func (p payload) String() string {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
 // needs are the pieces of a page without which a rule can't be applied.
@@ -25,7 +26,8 @@ func (n needs) or(m needs) needs {
 // view is what a row's fields look at.
 type view struct {
 	doc  *Document
-	node *html.Node // the tree, or the row's element; nil when no rule needs it
+	node *html.Node   // the tree, or the row's element; nil when no rule needs it
+	row  *rowdata.Row // of a data file; nil: the page is a document
 }
 
 // source is a field's first step.
@@ -39,8 +41,8 @@ type source interface {
 }
 
 // CheckSelector says what is wrong with a selector of a job file. Kinds are
-// css (with or without "@attribute" at the end), jsonld and regex; others are
-// not supported yet.
+// css (with or without "@attribute" at the end), jsonld, regex, and rows for
+// the JSONPath of a rule's rows; others are not supported yet.
 func CheckSelector(kind, expr string) error {
 	var err error
 	switch kind {
@@ -50,6 +52,8 @@ func CheckSelector(kind, expr string) error {
 		_, err = compileLinked(expr)
 	case "regex":
 		_, err = regexp.Compile(expr)
+	case "rows":
+		_, err = rowdata.CompilePath(expr)
 	default:
 		err = fmt.Errorf("selectors of kind %s are not supported yet", kind)
 	}
