@@ -101,13 +101,14 @@ func (t *trier) answer(u canon.URL, resp *httpfetch.Response, r *Report) (*rules
 		r.reject(r.Class, r.Code, fmt.Sprintf("answered %d", resp.Status))
 	}
 	body, err := readAll(resp.Body, int64(t.cfg.Job.Limits.Document))
-	if err = errors.Join(err, resp.Body.Close()); err != nil || r.Outcome != harrow.Fetched {
-		return nil, err
+	if err != nil || r.Outcome != harrow.Fetched {
+		return nil, errors.Join(err, resp.Body.Close())
 	}
+	t.body = resp.Body
 	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: u.String(), Method: "GET", Kind: harrow.KindPage, Key: r.Key, Status: r.Status,
 		Outcome: r.Outcome, ContentType: r.ContentType, Headers: resp.Headers, Digest: r.Digest, BodyBytes: r.BodyBytes, Truncated: r.Truncated,
 		StartedAt: resp.StartedAt, ElapsedMS: r.ElapsedMS, RemoteAddr: r.RemoteAddr}
-	return &rules.Page{Capture: c, Body: body}, nil
+	return &rules.Page{Capture: c, Body: body, Open: resp.Body.Open}, nil
 }
 
 // readAll reads a body that rules may need as a whole; nil where it is larger.

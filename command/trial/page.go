@@ -12,18 +12,16 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
+// triedRows is how many rows of a data file are tried.
+const triedRows = 100
+
 // read applies the parse and follow rules to the page.
 func (t *trier) read(ctx context.Context, page rules.Page, r *Report) error {
 	program, err := rules.Compile(t.cfg.Job.Parse, t.cfg.Types)
 	if err != nil {
 		return err
 	}
-	limits := rules.Limits{Document: int64(t.cfg.Job.Limits.Document)}
-	if page.Body == nil && page.Capture.BodyBytes > 0 {
-		// Too large for rules, and extractors would have to be given the file.
-		r.reject(harrow.DataFault, rules.CodeDocument, "the body is larger than limits.document")
-		return nil
-	}
+	limits := rules.Limits{Document: int64(t.cfg.Job.Limits.Document), Data: triedRows}
 	d := rules.NewDocument(page, t.canon, limits)
 	err = program.Apply(ctx, d, func(row rules.Row) error { return r.record(program.Types()[row.Record], row) }, func(rej harrow.Reject) error {
 		r.Rejects = append(r.Rejects, Reject{rej.Class, rej.Code, rej.Reason, rej.Record, rej.Field, rej.Value})

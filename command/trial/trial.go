@@ -127,6 +127,7 @@ type trier struct {
 	overrides *canon.HostGlobs
 	limits    []harrow.PolitenessLimits
 	product   string
+	body      *httpfetch.Body          // of the page; nil before there is one
 	policies  map[string]*policy       // by origin
 	starts    map[string]time.Time     // of the last exchange, by key
 	delays    map[string]time.Duration // what robots.txt asks for, by key
@@ -150,7 +151,7 @@ func URL(ctx context.Context, cfg Config, raw string) (*Report, error) {
 	if err != nil || page == nil {
 		return r, err
 	}
-	return r, t.read(ctx, *page, r)
+	return r, errors.Join(t.read(ctx, *page, r), t.body.Close())
 }
 
 func newTrier(cfg Config) (*trier, error) {

@@ -190,6 +190,26 @@ func TestTryShowsRecordsFieldsAndRejects(t *testing.T) {
 	}
 }
 
+func TestTryReadsTheFirstRowsOfADataFile(t *testing.T) {
+	cfg := newConfig(t, pages{"books.example/report.csv": text("day,amount\n1,x\n" + strings.Repeat("2,3\n", 100_000))})
+	cfg.Job.Parse = []harrow.Rule{{Record: "book", Rows: harrow.Rows{Format: harrow.RowsCSV}, Fields: harrow.Fields{
+		{Name: "title", Field: harrow.Field{Column: "day"}}, {Name: "day", Field: harrow.Field{Column: "amount", Type: "int"}}}}}
+	cfg.Job.Limits.Document = 1 << 10 // of which the file has many
+	r, err := trial.URL(t.Context(), cfg, "http://books.example/report.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Records) != 99 || len(r.Rejects) != 1 || r.Rejects[0].Code != "type" || len(r.Fields) != 201 {
+		t.Fatalf("%d records, %d fields, rejects %+v", len(r.Records), len(r.Fields), r.Rejects)
+	}
+	if f := r.Fields[1]; f.Selector != "column: amount" || f.Raw != "x" || !strings.HasPrefix(f.Note, "type: ") {
+		t.Errorf("%+v", f)
+	}
+	if note := r.Fields[200].Note; note != "only the first 100 rows are explained" {
+		t.Error(note)
+	}
+}
+
 func TestTryCountsLinks(t *testing.T) {
 	r, err := trial.URL(t.Context(), newConfig(t, site), "http://books.example/")
 	if err != nil {
