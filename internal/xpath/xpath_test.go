@@ -1,0 +1,299 @@
+package xpath
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+	"pgregory.net/rapid"
+)
+
+const page = `<!DOCTYPE html><html lang="en-GB"><head><title>T</title></head><body>
+<div id="a" class="x y"><p>one</p><p>two <b>bold</b></p><ul><li>1</li><li>2</li><li>3<ul><li>3.1</li></ul></li></ul></div>
+<div id="b"><!-- note --><p>three</p><svg viewBox="0 0 1 1"><path d="M0"/><a xlink:href="z"/></svg><p lang="fr">quatre</p></div>
+<table><tr><th>UPC</th><td>978</td></tr><tr><th>Price</th><td> 12.50 </td></tr></table></body></html>`
+
+func tree(t testing.TB, text string) Node {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NodeOf(root)
+}
+
+func shown(t testing.TB, source string, at Node) string {
+	t.Helper()
+	e, err := Compile(source)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	b := &Budget{1e6}
+	v, err := e.Evaluate(at, b)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	nodes, ok := v.([]Node)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	r := &run{b}
+	parts := make([]string, len(nodes))
+	for i, n := range nodes {
+		switch {
+		case n.attr > 0:
+			parts[i] = "@" + n.name() + "=" + r.text(n)
+		case n.Type == html.ElementNode:
+			parts[i] = "<" + n.name() + ">" + normalizeSpace(r.text(n))
+		default:
+			parts[i] = normalizeSpace(r.text(n))
+		}
+	}
+	return strings.Join(parts, "|")
+}
+
+func TestExpressions(t *testing.T) {
+	root := tree(t, page)
+	for expr, want := range map[string]string{
+		// Paths and axes.
+		"/html/head/title": "<title>T", "//title/text()": "T", "//p[1]": "<p>one|<p>three", "(//p)[1]": "<p>one", "(//p)[last()]": "<p>quatre",
+		"//p[last()]": "<p>two bold|<p>quatre", "//p[position()<2]": "<p>one|<p>three", "//div[@id='b']/p[2]": "<p>quatre", "//p[2]/b": "<b>bold",
+		"//li/..": "<ul>1233.1|<ul>3.1", "//li/parent::*/@id": "", "//li[3]/ancestor::*": "<html>T onetwo bold1233.1 threequatre UPC978Price 12.50|<body>onetwo bold1233.1 threequatre UPC978Price 12.50|<div>onetwo bold1233.1|<ul>1233.1",
+		"//b/ancestor::*[1]": "<p>two bold", "//b/ancestor::*[last()]": "<html>T onetwo bold1233.1 threequatre UPC978Price 12.50", "//b/ancestor-or-self::*[2]": "<p>two bold",
+		"//li/following-sibling::li": "<li>2|<li>33.1", "//ul/preceding-sibling::p[1]": "<p>two bold", "//ul/preceding-sibling::p": "<p>one|<p>two bold",
+		"//b/following::p": "<p>three|<p>quatre", "//svg/preceding::p[1]": "<p>three", "//svg/preceding::p[2]": "<p>two bold", "//svg/preceding::b": "<b>bold",
+		"//div//li": "<li>1|<li>2|<li>33.1|<li>3.1", "//ul//li": "<li>1|<li>2|<li>33.1|<li>3.1", "//ul/li[1]": "<li>1|<li>3.1", "//ul//li[1]": "<li>1|<li>3.1",
+		"/descendant::li[4]": "<li>3.1", "//div/@id": "@id=a|@id=b", "//@id": "@id=a|@id=b", "//div[1]/@*": "@id=a|@class=x y", "//@id/..": "<div>onetwo bold1233.1|<div>threequatre",
+		"//comment()": "note", "//div[2]/node()[1]": "note", "//div[1]/child::text()": "", "/": "T onetwo bold1233.1 threequatre UPC978Price 12.50", "/..": "", "/@id": "",
+		"//processing-instruction()": "", "//p/self::p[.='one']": "<p>one", "//td | //th": "<th>UPC|<td>978|<th>Price|<td>12.50", "//b | //b": "<b>bold",
+		"//th[.='Price']/following-sibling::td": "<td>12.50", "//tr[th='UPC']/td": "<td>978", "//p[b]": "<p>two bold", "//*[@id and @class]/p[2]/b/text()": "bold",
+		"//svg/@viewBox": "@viewBox=0 0 1 1", "//path": "<path>", "//svg:path": "<path>", "//svg:*": "<svg>|<path>|<a>", "//@xlink:href": "@xlink:href=z", "//DIV": "",
+		"id('b a nothing')/@id": "@id=a|@id=b", "id(//div/@id)/@id": "@id=a|@id=b", "//div[lang('en')]/@id": "@id=a|@id=b", "//p[lang('FR')]": "<p>quatre", "(//p)[2]/b": "<b>bold",
+		"(//ul | //p)[2]/b": "<b>bold", "//p[position()=2][b]": "<p>two bold", "//p[b][1]": "<p>two bold", "//p[b][2]": "", "//li[position() mod 2 = 1]": "<li>1|<li>33.1|<li>3.1",
+		"//*[self::td or self::th][2]": "<td>978|<td>12.50", "//li[count(../li) > 2]": "<li>1|<li>2|<li>33.1", "//li[last() - 1]": "<li>2", "//p[1.5]": "", "//p['']": "", "//p['x'][1]": "<p>one|<p>three",
+		".//p[1]": "<p>one|<p>three", "//div[1]//p[2]": "<p>two bold", "//div/*[2]": "<p>two bold|<svg>", "//text()[contains(., 'bold')]": "bold", "//li/ul/li/../../../../@id": "@id=a",
+		// Values.
+		"count(//li)": "4", "count(//li/..)": "2", "string(//p)": "one", "string(//none)": "", "sum(//td)": "990.5", "number(//tr[2]/td)": "12.5", "number('1e3')": "NaN", "number('+1')": "NaN",
+		"number(' -3. ')": "-3", "1 div 0": "+Inf", "string(1 div 0)": "Infinity", "string(-1 div 0)": "-Infinity", "string(0 div 0)": "NaN", "string(-0)": "0", "string(1000000000000000000000)": "1000000000000000000000",
+		"string(0.1 + 0.2)": "0.30000000000000004", "5 mod 2": "1", "5 mod -2": "1", "-5 mod 2": "-1", "--3": "3", "-(3)": "-3", "2 + 3 * 4 - 1": "13", "6 div 4": "1.5", "round(2.5)": "3", "round(-2.5)": "-2",
+		"round(-0.4)": "-0", "floor(-1.5)": "-2", "ceiling(1.2)": "2", "concat('a', 1, true())": "a1true", "substring('12345', 2, 3)": "234", "substring('12345', 2)": "2345", "substring('12345', 1.5, 2.6)": "234",
+		"substring('12345', 0, 3)": "12", "substring('12345', 0 div 0, 3)": "", "substring('12345', 1, 0 div 0)": "", "substring('12345', -42, 1 div 0)": "12345", "substring('12345', -1 div 0, 1 div 0)": "", "substring('äöü', 2, 1)": "ö",
+		"substring-before('1999/04', '/')": "1999", "substring-after('1999/04', '/')": "04", "substring-after('1999', '')": "1999", "substring-before('a', 'b')": "", "string-length('äö')": "2",
+		"normalize-space('  a \n b ')": "a b", "translate('bar', 'abc', 'AB')": "BAr", "translate('--aaa--', 'abc-', 'ABC')": "AAA", "translate('aa', 'aa', 'xy')": "xx", "starts-with('abc', 'ab')": "true", "contains('', '')": "true",
+		"name(//@xlink:href)": "xlink:href", "local-name(//@xlink:href)": "href", "name(//none)": "", "namespace-uri(//path)": "http://www.w3.org/2000/svg", "name(/)": "", "boolean(//p)": "true", "boolean('')": "false", "not(//none)": "true",
+		"string-length(//title)": "1", "//p = 'one'": "true", "//p != 'one'": "true", "//none = ''": "false", "//none != ''": "false", "'one' = //p": "true", "//td > 100": "true", "100 > //td": "true", "1 > //td": "false",
+		"//td = //td": "true", "//td = //th": "false", "//td != //td": "true", "//title != //title": "false", "//td < //td": "true", "//p > //p": "false", "//none = false()": "true", "//p = true()": "true", "true() > false()": "true", "'a' = 'a'": "true",
+		"'1' = 1.0": "true", "'a' < 'b'": "false", "true() = 'x'": "true", "1 = 1 and 2 = 3 or 4 = 4": "true", "1 < 2 < 3": "true", "3 > 2 > 1": "false", "(1 = 2) = false()": "true",
+		// Names that are operators elsewhere.
+		"//div[1]/p/../@id": "@id=a", "* or div": "true", "count(*)*2": "2", "(//p)[2] and mod": "false", "count(/*/*)": "2", "count(//p) * count(//td)": "8", "0.5": "0.5", ".5 + 5.": "5.5", "//*[@class]/@class": "@class=x y",
+	} {
+		if got := shown(t, expr, root); got != want {
+			t.Errorf("%s: %s; want %s", expr, got, want)
+		}
+	}
+}
+
+func TestExpressionsFromANode(t *testing.T) {
+	root := tree(t, page)
+	e, _ := CompileNodes("//div[@id='b']")
+	nodes, err := e.Nodes(root, &Budget{1e6})
+	if err != nil || len(nodes) != 1 {
+		t.Fatal(nodes, err)
+	}
+	for expr, want := range map[string]string{
+		"p": "<p>three|<p>quatre", "./p[2]": "<p>quatre", "@id": "@id=b", "//title": "<title>T", ".//p": "<p>three|<p>quatre", "../table//td[1]": "<td>978|<td>12.50", "name()": "div", "string()": "threequatre",
+		"self::div/@id": "@id=b", "position() + last()": "2", "preceding-sibling::div/@id": "@id=a", "count(ancestor::node())": "3", "@id/following::p[1]": "<p>three", "@id/preceding::p[1]": "<p>two bold", "@id/ancestor-or-self::node()[2]/p[1]": "<p>three",
+		"@id/self::*": "", "@id/node()": "", "@id/descendant-or-self::node()": "@id=b", "string-length(@id)": "1", "normalize-space()": "threequatre",
+	} {
+		if got := shown(t, expr, nodes[0]); got != want {
+			t.Errorf("%s: %s; want %s", expr, got, want)
+		}
+	}
+}
+
+func TestErrorsSayWhereAndWhat(t *testing.T) {
+	for expr, want := range map[string]string{
+		"": "empty", " ": "empty", "//": "want a step", "//p[": "at its end: want a step", "//p[1": "want ]", "//p]": `at byte 3: got "]"; want an operator or the end`, "p p": `got "p"; want an operator`, "$x": "variables are not supported",
+		"foo()": "at byte 0: XPath 1.0 has no function \"foo\"; known: boolean, ceiling, concat", "count(1)": "function count: want a node-set", "count()": "got 0 arguments; want 1", "concat('a')": "got 1 arguments; want at least 2", "substring('a')": "got 1 arguments; want 2 or 3",
+		"'a": "without its closing '", "1[1]": "want a node-set before them", "'a'/b": "want a node-set before them", "1 | //p": "| joins node-sets only", "namespace::x": "no axis is called \"namespace\"", "foo::x": "no axis is called", "p:": "a prefix without a name", "a!b": `unexpected '!'`,
+		"text(": "at its end", "//p[1]]": "want an operator or the end", "(": "at its end: want a step", "matches(., 'x')": "no function", "@": "want a step", "a/": "want a step", "a//": "want a step", "..[1]": "want an operator or the end", "//p[#]": `unexpected '#'`, "concat(a b)": "want an operator",
+		strings.Repeat("(", 100) + "1": "nested over 64 deep", strings.Repeat("a[", 100): "nested over 64 deep", strings.Repeat("x", 10000): "want at most 8192", "\xff": "unexpected",
+	} {
+		if _, err := Compile(expr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v; want %s", expr, err, want)
+		}
+	}
+	if _, err := CompileNodes("count(//p)"); !errors.Is(err, errNoNodes) {
+		t.Error(err)
+	}
+	if _, err := CompileNodes("("); err == nil || errors.Is(err, errNoNodes) {
+		t.Error(err)
+	}
+}
+
+func TestTextsTakesTheFirstOrAll(t *testing.T) {
+	root := tree(t, page)
+	for _, tt := range []struct {
+		expr, first, all string
+	}{
+		{"//li", "1", "1|2|33.1|3.1"}, {"//li[3]/ancestor::div/@id", "a", "a"}, {"//b/preceding::*[self::p or self::title]", "T", "T|one"}, {"//ul/li[1]", "1", "1|3.1"},
+		{"count(//li)", "4", "4"}, {"//none", "", ""}, {"1 = 1", "true", "true"}, {"//td | //th", "UPC", "UPC|978|Price| 12.50 "}, {"//ul//li[1]", "1", "1|3.1"}, {"//ul/descendant::li", "1", "1|2|33.1|3.1"},
+	} {
+		e, err := Compile(tt.expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, all := range []bool{false, true} {
+			want := tt.first
+			if all {
+				want = tt.all
+			}
+			got, err := e.Texts(nil, root, all, &Budget{1e6})
+			if err != nil || strings.Join(got, "|") != want {
+				t.Errorf("%s, all %v: %q, %v; want %s", tt.expr, all, got, err, want)
+			}
+		}
+		if e.String() != tt.expr {
+			t.Errorf("%s is %s", tt.expr, e)
+		}
+	}
+}
+
+func TestNamesOfXMLKeepTheirCapitals(t *testing.T) {
+	item := &html.Node{Type: html.ElementNode, Data: "media:pubdate", Namespace: XMLName("media:pubDate"), Attr: []html.Attribute{
+		{Key: "xmlns:media", Namespace: XMLName("xmlns:media"), Val: "u"}, {Key: "ispermalink", Namespace: XMLName("isPermaLink"), Val: "v"}, {Key: "xml:lang", Val: "de-AT"},
+	}}
+	root := &html.Node{Type: html.DocumentNode}
+	root.AppendChild(item)
+	for expr, want := range map[string]string{
+		"//media:pubDate/@isPermaLink": "@isPermaLink=v", "//media:pubdate": "", "//@ispermalink": "", "count(//@*)": "2", "local-name(/*)": "pubDate", "name(/*)": "media:pubDate", "//media:*/@isPermaLink": "@isPermaLink=v", "//pubDate": "", "boolean(/*[lang('de')])": "true",
+	} {
+		if got := shown(t, expr, NodeOf(root)); got != want {
+			t.Errorf("%s: %s; want %s", expr, got, want)
+		}
+	}
+}
+
+func TestEvaluationEndsWithItsBudget(t *testing.T) {
+	root := tree(t, "<html><body>"+strings.Repeat("<p>x<b>y</b></p>", 3000))
+	for _, expr := range []string{
+		"//*[count(//*) > 1]", "//p[preceding::p]/following::b[count(preceding::*) > 3]", "//*[. = //*]", "string(//*[contains(., string(/))])", "count(//p/following::*)",
+		"concat(" + strings.Repeat("/,", 1000) + "/)", "//p[count(id('x')) = 0]", "translate(" + strings.Repeat("concat(.,", 30) + "'a'" + strings.Repeat(",.)", 30) + ",'x','y') = 'z'" + strings.Repeat(" or //*[.='nothing']", 300), "//b[lang('x') or ../../..//text() = 'z']",
+	} {
+		e, err := Compile(expr)
+		if err != nil {
+			t.Errorf("%.80s: %v", expr, err)
+			continue
+		}
+		b := &Budget{100_000}
+		if _, err := e.Evaluate(root, b); !errors.Is(err, ErrBudget) {
+			t.Errorf("%.80s: %v, %d left", expr, err, b.Left)
+		}
+		if _, err := e.Texts(nil, root, true, b); !errors.Is(err, ErrBudget) {
+			t.Errorf("%.80s: %v with nothing left", expr, err)
+		}
+	}
+	e, err := Compile("concat(" + strings.Repeat("/,", 2000) + "/)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Evaluate(tree(t, strings.Repeat("x", 1<<20)), &Budget{math.MaxInt64}); !errors.Is(err, ErrBudget) {
+		t.Errorf("a text of 2 GiB: %v", err)
+	}
+}
+
+// TestNodesAreInOrderAndOnce checks random paths against the definition.
+func TestNodesAreInOrderAndOnce(t *testing.T) {
+	names := []string{"*", "a", "b", "node()", "text()"}
+	rapid.Check(t, func(t *rapid.T) {
+		var b strings.Builder
+		for range rapid.IntRange(1, 40).Draw(t, "tags") {
+			b.WriteString(rapid.SampledFrom([]string{"<div>", "</div>", "<span id=x class=y>", "</span>", "text", "<section>", "</section>"}).Draw(t, "tag"))
+		}
+		root, err := html.Parse(strings.NewReader(b.String()))
+		if err != nil {
+			t.Skip(err)
+		}
+		position := map[Node]int{}
+		for n := root; n != nil; n = next(root, n) {
+			position[NodeOf(n)] = len(position)
+			for i := range n.Attr {
+				position[Node{n, i + 1}] = len(position)
+			}
+		}
+		expr := "/"
+		for range rapid.IntRange(1, 4).Draw(t, "steps") {
+			axis := rapid.SampledFrom([]string{"child", "descendant", "descendant-or-self", "self", "attribute", "following-sibling", "following", "parent", "ancestor", "ancestor-or-self", "preceding-sibling", "preceding"}).Draw(t, "axis")
+			expr += "/" + axis + "::" + rapid.SampledFrom(names).Draw(t, "test")
+			expr += rapid.SampledFrom([]string{"", "", "[1]", "[last()]", "[position() > 1]", "[@id]"}).Draw(t, "predicate")
+		}
+		expr = strings.Replace(expr, "//", "//self::node()/", 1)
+		e, err := CompileNodes(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes, err := e.Nodes(NodeOf(root), &Budget{1e6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(nodes); i++ {
+			if position[nodes[i-1]] >= position[nodes[i]] {
+				t.Fatalf("%s: node %d of %d is out of order or twice in %s", expr, i, len(nodes), b.String())
+			}
+		}
+		first, err := e.Texts(nil, NodeOf(root), false, &Budget{1e6})
+		all, err2 := e.Texts(nil, NodeOf(root), true, &Budget{1e6})
+		if err != nil || err2 != nil || len(all) != len(nodes) || len(first) != min(1, len(all)) || len(first) == 1 && first[0] != all[0] {
+			t.Fatalf("%s: first %q of %q, %v %v", expr, first, all, err, err2)
+		}
+	})
+}
+
+func FuzzXPath(f *testing.F) {
+	for _, s := range []string{"//a/@href", "count(//p[2]) + 1", "(//p)[last()]/../x:y[contains(., 'b')]", "-//a | b", "//*[. = //*[position() mod 2]]", "substring(., 2, -1 div 0)", "a[b[c]]"} {
+		f.Add(s)
+	}
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		e, err := Compile(source)
+		if err != nil {
+			return
+		}
+		b := &Budget{200_000}
+		all, err := e.Texts(nil, NodeOf(root), true, b)
+		if err != nil && !errors.Is(err, ErrBudget) {
+			t.Fatal(err)
+		}
+		if err != nil || b.Left < 100_000 {
+			return
+		}
+		first, err := e.Texts(nil, NodeOf(root), false, b)
+		if err != nil || len(first) != min(1, len(all)) || len(first) == 1 && first[0] != all[0] {
+			t.Fatalf("first %q of %q, %v", first, all, err)
+		}
+	})
+}
+
+func BenchmarkXPath(b *testing.B) {
+	root := tree(b, page+strings.Repeat("<div class=c><p>x</p><p>y <b>z</b></p></div>", 300))
+	for _, expr := range []string{"//th[.='Price']/following-sibling::td", "//div[@class='c'][last()]/p[2]/b", "count(//p)"} {
+		e, err := Compile(expr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(expr, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.Texts(nil, root, false, &Budget{1e9}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
