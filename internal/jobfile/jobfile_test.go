@@ -79,10 +79,22 @@ func TestValidJobsRead(t *testing.T) {
 		"rows by a path":  "  - record: report\n    rows: {json: \"$.a[*]\"}\n    fields: {day: {column: day}}\n",
 		"an extractor":    "  - use: shelves\n    with: {a: [1, x]}\n    match: [\"/s/*\"]\nrefine: {shelf: {key: [n]}}\n",
 		"the same record": "  - record: book\n    fields: {title: {jsonld: $.name}, isbn: {regex: \"ISBN (\\\\d+)\"}}\nrefine: {book: {key: [isbn]}}\n",
+		"selectors":       "      a: {any: [{xpath: //a}, {jsonpath: $.a, regex: b}, {regex: c}], type: list(int), default: 5}\n      b: {from: \"carry:b\", type: timestamp, format: \"%d.%m.%y %H:%M\", zone: Europe/Berlin}\n      c: {css: c, type: float, default: ~}\n",
 		"empty defaults":  "refine: {book: {check: [], enrich: [], operators: []}}\n",
 	} {
 		if got := problems(t, valid+more, nil); got != "" {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestFollowRulesRead(t *testing.T) {
+	for _, rule := range []string{
+		`{css: "a@href"}`, `{css: "a@onclick", regex: "go.(.*?)'"}`, `{regex: "https?://.+"}`, `{jsonpath: "$..url"}`,
+		`{xpath: //a/@href, carry: {b: {any: [{css: b}, {from: url}], required: true}, c: {css: "a@href", type: url}}}`,
+	} {
+		if _, _, err := Parse("f", []byte(follow(rule)), nil, strict); err != nil {
+			t.Errorf("%s: %v", rule, err)
 		}
 	}
 }
@@ -140,12 +152,10 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"unknown type", field(`x: {css: a, type: monee}`), `11:25: parse[0].fields.x.type: got "monee"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 		{"bad decimal", field(`x: {css: a, type: "decimal(40,2)"}`), `11:25: parse[0].fields.x.type: got "decimal(40,2)"; expected decimal(P,S) with 1 ≤ P ≤ 38 and 0 ≤ S ≤ P`},
 		{"column without rows", field(`x: {column: a}`), `11:11: parse[0].fields.x.column: the rule has no rows; expected rows: csv, jsonl or json beside fields`},
-		{"column without rows, one of any", field(`x: {any: [{column: a}]}`), `11:11: parse[0].fields.x.any is not supported yet
-11:18: parse[0].fields.x.any[0].column: the rule has no rows; expected rows: csv, jsonl or json beside fields`},
+		{"column without rows, one of any", field(`x: {any: [{column: a}]}`), `11:18: parse[0].fields.x.any[0].column: the rule has no rows; expected rows: csv, jsonl or json beside fields`},
 		{"elements in rows", rowsJob(`rows: csv`, `x: {css: a}`), `9:11: parse[0].fields.x.css does not go with rows: csv; expected column, from or any`},
 		{"linked data in rows", rowsJob(`rows: jsonl`, `x: {jsonld: $.a}`), `9:11: parse[0].fields.x.jsonld does not go with rows: jsonl; expected column, jsonpath, from or any`},
-		{"a path in cells", rowsJob(`rows: csv`, `x: {jsonpath: $.a}`), `9:11: parse[0].fields.x.jsonpath is not supported yet
-9:11: parse[0].fields.x.jsonpath does not go with rows: csv; expected column, from or any`},
+		{"a path in cells", rowsJob(`rows: csv`, `x: {jsonpath: $.a}`), `9:11: parse[0].fields.x.jsonpath does not go with rows: csv; expected column, from or any`},
 		{"a page's text in rows", rowsJob(`rows: jsonl`, `x: {regex: a}`), `9:11: parse[0].fields.x.regex alone does not go with rows: jsonl; expected column, jsonpath, from or any beside it`},
 		{"each with rows", rowsJob(`rows: csv`, `x: {column: a}`) + "    each: tr\n", `10:5: parse[0].each does not go with rows; expected one of them`},
 		{"a bad path of rows", rowsJob(`rows: {json: "!!"}`, `x: {column: a}`), `7:11: parse[0].rows: got "!!"; expected a selector (jsonpath): no rows: "!!"`},
@@ -158,6 +168,26 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"list of money", field(`x: {css: a, list: all, type: money}`), `11:19: parse[0].fields.x.list does not go with type money; expected type decimal or another of one column`},
 		{"list of lists", field(`x: {css: a, type: "list(list)"}`), `11:25: parse[0].fields.x.type: got "list(list)"; expected list(TYPE) of single values`},
 		{"list of no type", field(`x: {css: a, type: "list(itn)"}`), `11:25: parse[0].fields.x.type: got "list(itn)"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
+		{"bad xpath", field(`x: {xpath: "//a!!"}`), `11:18: parse[0].fields.x.xpath: got "//a!!"; expected a selector (xpath): no xpath: "//a!!"`},
+		{"bad format", field(`x: {css: a, type: date, format: "%d.%m"}`), `11:39: parse[0].fields.x.format: got "%d.%m"; expected strftime's directives: format "%d.%m": want one of %Y and %y`},
+		{"bad zone", field(`x: {css: a, type: date, zone: CEST}`), `11:37: parse[0].fields.x.zone: got "CEST"; expected an IANA name such as Europe/Berlin`},
+		{"format of no time", field(`x: {css: a, type: int, format: "%F"}`), `11:30: parse[0].fields.x.format does not go with type int; expected type date or timestamp`},
+		{"default of another type", field(`x: {css: a, type: int, default: many}`), `11:39: parse[0].fields.x.default: got "many": "many": want a whole number: unexpected 'm'`},
+		{"default of a list's element", field(`x: {css: a, type: "list(date)", default: "1.2.2024"}`), `11:48: parse[0].fields.x.default: got "1.2.2024": "1.2.2024": want a date, ISO 8601: at "1.2.2024": want 4 digits`},
+		{"default by the format", field(`x: {css: a, type: date, format: "%d.%m.%Y", default: "2024-02-01"}`), `11:60: parse[0].fields.x.default: got "2024-02-01": "2024-02-01": want a date, %d.%m.%Y: at "24-02-01": want "."`},
+		{"default of money without a currency", field(`x: {css: a, type: money, default: 0}`), `11:41: parse[0].fields.x.default: got 0: "0": want an amount of money: no currency`},
+		{"empty default", field(`x: {css: a, default: " "}`), `11:28: parse[0].fields.x.default: got " "; expected a text that is not empty, or null`},
+		{"default that is never needed", field(`x: {css: a, required: true, default: y}`), `11:35: parse[0].fields.x.default does not go with required; expected one of them`},
+		{"map to another type", field(`x: {css: a, type: bool, map: {in stock: 1, gone: never}}`), `11:36: parse[0].fields.x.map: got "never": "never": want true, yes, y, t, on, 1 or false, no, n, f, off, 0`},
+		{"alternative of two selectors", field(`x: {any: [{css: a}, {css: b, jsonld: $.c}]}`), `11:36: parse[0].fields.x.any[1].jsonld: css is given too; expected one selector, or any: [...]`},
+		{"alternatives in an alternative", field(`x: {any: [{any: [{css: b}]}]}`), `11:17: parse[0].fields.x.any[0] selects nothing; expected css, xpath, jsonpath, jsonld, column, from or regex
+11:18: parse[0].fields.x.any[0].any does not belong to an alternative; expected it beside any, or a selector and regex only`},
+		{"type of an alternative", field(`x: {any: [{css: b, type: int}]}`), `11:26: parse[0].fields.x.any[0].type does not belong to an alternative; expected it beside any, or a selector and regex only`},
+		{"no alternatives", field(`x: {any: []}`), `11:16: parse[0].fields.x.any: got nothing; expected at least one selector`},
+		{"two selectors of a follow rule", follow(`{css: a, regex: b, xpath: c}`), `3:40: discover.follow[0].xpath: css is given too; expected one selector, or any: [...]`},
+		{"type of what is carried", follow(`{css: a, carry: {n: {css: b, type: int}}}`), `3:56: discover.follow[0].carry.n.type: got int; expected text or url, and the type where the column is read, by from: carry:n`},
+		{"list of what is carried", follow(`{css: a, carry: {n: {css: b, list: all}}}`), `3:50: discover.follow[0].carry.n.list: one value is handed on; expected no list`},
+		{"column of what is carried", follow(`{css: a, carry: {n: {column: b}}}`), `3:42: discover.follow[0].carry.n.column: a page has no rows; expected css, xpath, jsonpath, jsonld, from or any`},
 		{"bad column name", field(`_x: {css: a}`), `11:7: parse[0].fields._x: column name "_x"; expected [A-Za-z][A-Za-z0-9_]{0,62}`},
 		{"column twice", field(`price_amount: {css: a}`), `11:7: parse[0].fields.price_amount: column price_amount is made by the field price already; expected names that differ in more than case`},
 		{"map to a list", field(`x: {css: a, map: {a: [1]}}`), `11:24: parse[0].fields.x.map: got a: [1]; expected a text, number, true, false or null`},
@@ -208,6 +238,11 @@ func rowsJob(rows, field string) string {
 	return head + "    " + rows + "\n    fields:\n      " + field + "\n"
 }
 
+// follow is the valid job with a follow rule, in line 3.
+func follow(text string) string {
+	return strings.Replace(valid, "discover: {seeds:", "discover: {follow: ["+text+"], seeds:", 1)
+}
+
 // field is the valid job with one more field, in line 11.
 func field(text string) string { return valid + "      " + text + "\n" }
 
@@ -219,9 +254,6 @@ func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
 		{"fetch: {proxies: [\"http://p.example\"]}", `11:9: fetch.proxies is not supported yet`},
 		{"load: {postgres: }", `11:8: load.postgres is not supported yet`},
-		{"      x: {from: \"carry:category\"}", `11:11: parse[0].fields.x.from: carry:category is not supported yet`},
-		{"      x: {css: a, type: bool}", `11:19: parse[0].fields.x.type: bool is not supported yet`},
-		{"      x: {css: a, default: ~}", `11:19: parse[0].fields.x.default is not supported yet`},
 		{"refine: {book: {operators: [{use: x}]}}", `11:17: refine.book.operators is not supported yet`},
 	} {
 		if got := problems(t, valid+test.text+"\n", nil); got != test.want {

@@ -17,11 +17,7 @@ type gap struct {
 // by path (* for a name, [] for a position). Such a key may stand with its
 // default. Strike an entry out when its part is built.
 var notYet = map[string]gap{
-	"discover.seeds.sitemaps":    key,
-	"discover.follow[].xpath":    key,
-	"discover.follow[].jsonpath": key,
-	"discover.follow[].regex":    key,
-	"discover.follow[].carry":    key,
+	"discover.seeds.sitemaps": key,
 
 	"fetch.max_bundle_time":     key,
 	"fetch.proxies":             key,
@@ -30,15 +26,6 @@ var notYet = map[string]gap{
 	"fetch.conditional":         values("false"),
 	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
-
-	"parse[].fields.*.xpath":    key,
-	"parse[].fields.*.jsonpath": key,
-	"parse[].fields.*.any":      key,
-	"parse[].fields.*.format":   key,
-	"parse[].fields.*.zone":     key,
-	"parse[].fields.*.default":  key,
-	"parse[].fields.*.type":     values("float", "bool", "date", "timestamp", "list(float)", "list(bool)", "list(date)", "list(timestamp)"),
-	"parse[].fields.*.from":     values("carry:*"),
 
 	"refine.*.check":      key,
 	"refine.*.enrich":     key,

@@ -100,8 +100,8 @@ var ranges = map[string]check{
 	"Field.type":                   fieldType,
 	"Field.currency":               form(currency, "three capital letters (ISO 4217): GBP"),
 	"Field.decimal":                among(",", "."),
-	"Field.format":                 nonEmpty,
-	"Field.zone":                   nonEmpty,
+	"Field.format":                 told(formatForm),
+	"Field.zone":                   told(zoneForm),
 	"Check.pattern":                anyRegex,
 	"Check.expr":                   nonEmpty,
 	"Length.min":                   between(0, 1<<31-1),
@@ -179,6 +179,16 @@ func nonEmpty(d *decoder, v reflect.Value) string {
 		return ""
 	}
 	return "a text that is not empty"
+}
+
+// told is for texts that something else reads.
+func told(expected func(string) string) check {
+	return func(d *decoder, v reflect.Value) string {
+		if msg := nonEmpty(d, v); msg != "" {
+			return msg
+		}
+		return expected(v.String())
+	}
 }
 
 func form(re *regexp.Regexp, expected string) check {

@@ -81,7 +81,7 @@ func (c *checker) checkFollow() {
 		path := fmt.Sprintf("discover.follow[%d]", i)
 		c.oneSelector(path, []string{"css", "xpath", "jsonpath"}, f.Regex != "")
 		for _, field := range f.Carry {
-			c.checkField(path+".carry."+field.Name, field.Field)
+			c.checkCarry(path+".carry."+field.Name, field)
 		}
 	}
 }
@@ -198,37 +198,6 @@ func (c *checker) oneSelector(path string, known []string, regexAlone bool) {
 		c.report(path, "%s selects nothing; expected %s", path, oneOf(append(slices.Clone(known), "regex")))
 	}
 }
-
-// checkField looks at one field's steps together.
-func (c *checker) checkField(path string, f harrow.Field) {
-	c.oneSelector(path, selectors, f.Regex != "")
-	for i, one := range f.Any {
-		c.checkField(fmt.Sprintf("%s.any[%d]", path, i), one)
-	}
-	if _, there := c.keys[path+".any"]; there && len(f.Any) == 0 && !c.errs.under(path+".any") {
-		c.report(path+".any", "%s.any: got nothing; expected at least one selector", path)
-	}
-	if c.errs.under(path + ".type") {
-		return
-	}
-	kind := f.Type
-	if t, err := harrow.ParseType(f.Type); err == nil {
-		kind = string(t.Kind) // a list's elements are what is read
-	} else if kind == "" {
-		kind = string(harrow.Text)
-	}
-	c.onlyFor(path, "currency", kind, harrow.TypeMoney)
-	c.onlyFor(path, "decimal", kind, harrow.TypeMoney, string(harrow.Decimal))
-	c.onlyFor(path, "format", kind, string(harrow.Date), string(harrow.Timestamp))
-	c.onlyFor(path, "zone", kind, string(harrow.Date), string(harrow.Timestamp))
-	if kind == harrow.TypeMoney {
-		c.onlyFor(path, "list", kind, "decimal or another of one column")
-	}
-}
-
-// listType is how a list is called where the type of its elements doesn't
-// matter.
-const listType = "list"
 
 // onlyFor reports a key that means something for other types only.
 func (c *checker) onlyFor(path, key, kind string, kinds ...string) {

@@ -62,6 +62,7 @@ type run struct {
 	rows     int
 	bytes    int      // of text in its rows
 	faults   []string // codes the page was rejected for
+	broken   bool     // the rule met a fault of the page
 	values   []any
 	scratch  []string
 }
@@ -73,6 +74,7 @@ func (r *run) rule(rule *rule) error {
 	if rule.rows != nil {
 		return r.data(rule)
 	}
+	r.broken = false
 	v, fault := r.doc.view(rule.needs)
 	if fault == nil && rule.each == nil {
 		fault = r.count()
@@ -95,7 +97,7 @@ func (r *run) rule(rule *rule) error {
 			return r.ctx.Err()
 		}
 		v.node = n
-		if err := r.row(rule, v); err != nil {
+		if err := r.row(rule, v); err != nil || r.broken {
 			return err
 		}
 	}
@@ -103,18 +105,8 @@ func (r *run) rule(rule *rule) error {
 }
 
 // view makes the pieces of the page that a rule needs.
-func (d *Document) view(n needs) (v view, fault *Fault) {
-	v.doc = d
-	if n.text {
-		_, fault = d.Text()
-	}
-	if n.tree && fault == nil {
-		v.node, fault = d.Tree()
-	}
-	if n.linked && fault == nil {
-		_, fault = d.Linked()
-	}
-	return v, fault
+func (d *Document) view(n needs) (view, *Fault) {
+	return view{doc: d}.with(n)
 }
 
 // count counts one more row of the page.
@@ -141,7 +133,10 @@ func (r *run) fields(rule *rule, v view) (refused bool, err error) {
 	row := Row{Record: rule.record, Rule: rule.name, Ordinal: r.ordinals[rule.record], Values: r.blank(len(record.Columns))}
 	r.ordinals[rule.record]++
 	for _, f := range rule.fields {
-		if fault := f.eval(v, row.Values, &r.scratch); fault != nil {
+		if fault := f.eval(v, row.Values, &r.scratch); fault != nil && fault.page != nil {
+			r.broken = true
+			return true, r.fault(rule, fault.page)
+		} else if fault != nil {
 			reject := r.rowReject(rule, f, row.Ordinal, v, fault)
 			r.weigh(v, len(reject.Payload))
 			return true, r.reject(reject)

@@ -39,10 +39,18 @@ func compileType(def harrow.Field) (converter, error) {
 		return toText, nil
 	case harrow.Int:
 		return toInt, nil
+	case harrow.Float:
+		return toFloat, nil
+	case harrow.Bool:
+		return toBool, nil
 	case harrow.Decimal:
 		return toDecimal(t, def.Decimal), nil
 	}
-	return nil, fmt.Errorf("type %s is not supported yet", t)
+	times, err := normal.NewTimes(normal.TimeOptions{Format: def.Format, Zone: def.Zone})
+	if err != nil {
+		return nil, err
+	}
+	return toTime(t.Kind, times), nil
 }
 
 func toText(_ *Document, text string, columns []any) error {
@@ -69,6 +77,37 @@ func toInt(_ *Document, text string, columns []any) error {
 		columns[0] = n
 	}
 	return err
+}
+
+func toFloat(_ *Document, text string, columns []any) error {
+	f, err := normal.Float(text)
+	if err == nil {
+		columns[0] = f
+	}
+	return err
+}
+
+func toBool(_ *Document, text string, columns []any) error {
+	b, err := normal.Bool(text)
+	if err == nil {
+		columns[0] = b
+	}
+	return err
+}
+
+// toTime is for dates and timestamps.
+func toTime(kind harrow.Kind, times *normal.Times) converter {
+	read := times.Timestamp
+	if kind == harrow.Date {
+		read = times.Date
+	}
+	return func(_ *Document, text string, columns []any) error {
+		at, err := read(text)
+		if err == nil {
+			columns[0] = at
+		}
+		return err
+	}
 }
 
 func toDecimal(t harrow.Type, separator string) converter {

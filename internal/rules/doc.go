@@ -7,24 +7,39 @@
 //
 // In this order:
 //
-//  1. Select. The first match counts; with `list: all` or type list every one.
-//     css takes an element's text content, "SELECTOR@ATTRIBUTE" the value of
-//     the first matching element that has the attribute; ":scope" and
+//  1. Select. The first match counts; with `list: all` or a list's type every
+//     one. css takes an element's text content, "SELECTOR@ATTRIBUTE" the value
+//     of the first matching element that has the attribute; ":scope" and
 //     "@ATTRIBUTE" mean the rule's element itself, other selectors its
-//     descendants. jsonld is a JSONPath (RFC 9535) in the page's JSON-LD nodes
-//     in document order, the first node in which it selects something wins; an
-//     array stands for its elements. regex alone selects in the page's decoded
-//     text. from takes what is known of the capture. column takes the cell of
-//     a row, or the member of that name: see "Data files".
+//     descendants. xpath is XPath 1.0 from the rule's element ("//" from the
+//     root): the text of a node, or the computed text, number or truth.
+//     jsonpath is a JSONPath (RFC 9535) in the body's JSON value, jsonld one
+//     in the page's JSON-LD nodes in document order, the first node in which it
+//     selects something wins; an array stands for its elements, and members
+//     come by name. regex alone selects in the page's decoded text. from takes
+//     what is known of the capture, or what it carries. column takes the cell
+//     of a row, or the member of that name, and jsonpath then selects in the
+//     row: see "Data files". any takes the first of
+//     its alternatives that selects a text that isn't empty; one that wants
+//     another kind of page (elements, JSON) than this selects nothing.
 //  2. White space: see [normal.Space]. A text that is empty then counts as
 //     nothing selected, unless the field maps the empty text.
 //  3. regex: the group named value, else group 1, else the whole match. No
 //     match counts as nothing selected.
 //  4. map: the exact text. A text that isn't in it is a fault (code "map").
-//  5. type. A text that can't be read is a fault (code "type").
+//  5. type. A text that can't be read is a fault (code "type"). See [normal]
+//     for what is read.
 //
-// Nothing selected is null, in a list too; `required` makes that a fault (code
-// "required").
+// Nothing selected is null, in a list too, or the field's default; `required`
+// makes it a fault (code "required").
+//
+// # Kinds of pages
+//
+// css, xpath and jsonld want HTML or XML, by the Content-Type; none is taken
+// for HTML. XML is read as XML, without what a document type declares; XHTML as
+// browsers read HTML. jsonpath reads any body that is JSON. A body that is a
+// gzip file is decompressed first, and its name says what it holds where the
+// server doesn't.
 //
 // # Rejects
 //
@@ -35,10 +50,12 @@
 // mended rule moves no other row.
 //
 // What concerns the page rejects it for the rules that need the missing piece,
-// once a page and code: "document" (over the limit), "content_type" (css and
-// jsonld want HTML or XML), "nesting" (elements over 512 deep), "elements"
-// (too many of them), "rows" (too many rows; those before stay), "url" (the
-// final URL is none). Extractors add "extract" (it returned an error),
+// once a page and code: "document" (over the limit, decompressed too), "gzip"
+// (a broken gzip file), "content_type" (the page is of another kind),
+// "nesting" (elements over 512 deep), "elements" (too many of them, or of JSON
+// values), "xml" and "json" (it is none), "cost" (XPath and JSONPath visit too
+// many nodes; rows before stay), "rows" (too many rows; those before stay),
+// "url" (the final URL is none). Extractors add "extract" (it returned an error),
 // "panic", and "extractor" (a row with an unknown record or column or a wrong
 // Go type); after the first two none of its rows of that page count.
 //

@@ -20,6 +20,7 @@ type field struct {
 	list     bool
 	kind     harrow.Kind // of the column, or of its elements
 	required bool
+	fallback string // stands in for null; empty: null stays
 	convert  converter
 }
 
@@ -28,12 +29,20 @@ type fieldFault struct {
 	code  string
 	value string // the text that failed
 	err   error
+	page  *Fault // not nil: of the page, not of the field
 }
 
 // eval sets the field's columns in row. scratch is reused for texts.
 func (f *field) eval(v view, row []any, scratch *[]string) *fieldFault {
-	texts := f.source.pick(v, (*scratch)[:0], f.list)
+	texts, broken := f.source.pick(v, (*scratch)[:0], f.list)
 	*scratch = texts
+	if broken != nil {
+		fault := &fieldFault{code: broken.Code, err: broken}
+		if v.row == nil { // else it is the row's own
+			fault.page = broken
+		}
+		return fault
+	}
 	if f.list {
 		return f.evalList(v, row, texts)
 	}
@@ -43,13 +52,18 @@ func (f *field) eval(v view, row []any, scratch *[]string) *fieldFault {
 			return fault
 		}
 		if ok {
-			if err := f.convert(v.doc, text, row[f.at:f.at+f.width]); err != nil {
-				return &fieldFault{CodeType, text, err}
-			}
-			return nil
+			return f.set(v.doc, text, row)
 		}
 	}
-	return f.null()
+	return f.null(v.doc, row)
+}
+
+// set sets the field's columns from a text.
+func (f *field) set(d *Document, text string, row []any) *fieldFault {
+	if err := f.convert(d, text, row[f.at:f.at+f.width]); err != nil {
+		return &fieldFault{code: CodeType, value: text, err: err}
+	}
+	return nil
 }
 
 func (f *field) evalList(v view, row []any, texts []string) *fieldFault {
@@ -64,12 +78,12 @@ func (f *field) evalList(v view, row []any, texts []string) *fieldFault {
 		}
 		var item [1]any
 		if err := f.convert(v.doc, text, item[:]); err != nil {
-			return &fieldFault{CodeType, text, err}
+			return &fieldFault{code: CodeType, value: text, err: err}
 		}
 		items = append(items, item[0])
 	}
 	if items == nil {
-		return f.null()
+		return f.null(v.doc, row)
 	}
 	row[f.at] = listOf(f.kind, items)
 	return nil
@@ -93,7 +107,7 @@ func (f *field) refine(text string) (string, bool, *fieldFault) {
 		case !ok && text == "":
 			return "", false, nil
 		case !ok:
-			return "", false, &fieldFault{CodeMap, text, fmt.Errorf("field %s: %.200q is not in the map", f.name, text)}
+			return "", false, &fieldFault{code: CodeMap, value: text, err: fmt.Errorf("field %s: %.200q is not in the map", f.name, text)}
 		case to == nil:
 			return "", false, nil
 		}
@@ -102,9 +116,19 @@ func (f *field) refine(text string) (string, bool, *fieldFault) {
 	return text, text != "", nil
 }
 
-func (f *field) null() *fieldFault {
-	if f.required {
-		return &fieldFault{CodeRequired, "", errors.New("nothing is selected, and the field is required")}
+// null sets what stands in for null, if anything does.
+func (f *field) null(d *Document, row []any) *fieldFault {
+	switch {
+	case f.fallback != "" && f.list:
+		var item [1]any
+		if err := f.convert(d, f.fallback, item[:]); err != nil {
+			return &fieldFault{code: CodeType, value: f.fallback, err: err}
+		}
+		row[f.at] = listOf(f.kind, item[:])
+	case f.fallback != "":
+		return f.set(d, f.fallback, row)
+	case f.required:
+		return &fieldFault{code: CodeRequired, err: errors.New("nothing is selected, and the field is required")}
 	}
 	return nil
 }
@@ -112,7 +136,11 @@ func (f *field) null() *fieldFault {
 // raw is what the field selects, with white space collapsed: a string, a
 // []string for a list, or nil.
 func (f *field) raw(v view) any {
-	texts := f.source.pick(v, nil, f.list)
+	texts, _ := f.source.pick(v, nil, f.list)
+	return f.tidied(texts)
+}
+
+func (f *field) tidied(texts []string) any {
 	for i := range texts {
 		texts[i] = tidy(texts[i])
 	}
@@ -129,9 +157,6 @@ func (f *field) raw(v view) any {
 func compileField(name string, def harrow.Field) (*field, error) {
 	columns := def.Columns(name)
 	f := &field{name: name, width: len(columns), list: def.IsList(), kind: columns[0].Type.Kind, required: def.Required}
-	if err := supported(def); err != nil {
-		return nil, err
-	}
 	var err error
 	if f.source, err = compileSource(def); err != nil {
 		return nil, err
@@ -146,21 +171,26 @@ func compileField(name string, def harrow.Field) (*field, error) {
 	if f.convert, err = compileType(def); err != nil {
 		return nil, err
 	}
-	return f, f.compileMap(def)
+	if err := f.compileMap(def); err != nil {
+		return nil, err
+	}
+	return f, f.compileDefault(def)
 }
 
-// supported refuses what the job file has and this release hasn't.
-func supported(def harrow.Field) error {
-	for _, part := range []struct {
-		key  string
-		used bool
-	}{
-		{"xpath", def.XPath != ""}, {"jsonpath", def.JSONPath != ""}, {"any", len(def.Any) > 0},
-		{"default", def.Default.IsSet()}, {"format", def.Format != ""}, {"zone", def.Zone != ""},
-	} {
-		if part.used {
-			return fmt.Errorf("%s is not supported yet", part.key)
-		}
+// compileDefault tries the value that stands in for null.
+func (f *field) compileDefault(def harrow.Field) error {
+	if !def.Default.IsSet() || def.Default.IsNull() {
+		return nil
+	}
+	f.fallback = tidy(def.Default.Text())
+	if f.fallback == "" {
+		return fmt.Errorf("default %s: want a text that is not empty", def.Default)
+	}
+	if def.Type == harrow.TypeURL { // needs a page to be resolved against
+		return nil
+	}
+	if err := f.convert(nil, f.fallback, make([]any, f.width)); err != nil {
+		return fmt.Errorf("default: %w", err)
 	}
 	return nil
 }
@@ -176,6 +206,12 @@ func compileSource(def harrow.Field) (source, error) {
 	if def.CSS != "" {
 		add(compileCSS(def.CSS))
 	}
+	if def.XPath != "" {
+		add(compileXPath(def.XPath))
+	}
+	if def.JSONPath != "" {
+		add(compileJSON(def.JSONPath))
+	}
 	if def.JSONLD != "" {
 		add(compileLinked(def.JSONLD))
 	}
@@ -185,9 +221,11 @@ func compileSource(def harrow.Field) (source, error) {
 	if def.From != "" {
 		add(compileFrom(def.From))
 	}
+	if len(def.Any) > 0 {
+		add(compileAny(def.Any))
+	}
 	if len(chosen) == 0 && def.Regex != "" {
-		p, err := compilePattern(def.Regex)
-		add(regexSource{p}, err)
+		add(compileRegex(def.Regex))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -197,7 +235,7 @@ func compileSource(def harrow.Field) (source, error) {
 		for _, s := range chosen {
 			got = append(got, s.String())
 		}
-		return nil, fmt.Errorf("got %d selectors (%s); want one of css, jsonld, column, from, or regex alone", len(chosen), strings.Join(got, ", "))
+		return nil, fmt.Errorf("got %d selectors (%s); want one of css, xpath, jsonpath, jsonld, column, from, any, or regex alone", len(chosen), strings.Join(got, ", "))
 	}
 	return chosen[0], nil
 }

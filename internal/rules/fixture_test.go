@@ -28,6 +28,7 @@ func shopPage(body string) Page {
 			ID: harrow.ID{1}, URL: "http://books.example/old", FinalURL: "http://books.example/catalogue/tilth_1/index.html",
 			Status: 200, ContentType: "text/html; charset=utf-8", Attempts: 2, BodyBytes: int64(len(body)),
 			Headers:   []harrow.Header{{Name: "X-Shelf", Value: " A  7 "}, {Name: "x-shelf", Value: "B"}},
+			Carry:     `{"category":"Field  craft","new":true,"none":null,"rank":1.5}`,
 			StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), ElapsedMS: 250,
 		},
 		Body: []byte(body),

@@ -94,13 +94,25 @@ func TestLooksInto(t *testing.T) {
 	}
 }
 
+func carryOf(css string) harrow.Fields {
+	return harrow.Fields{{Name: "n", Field: harrow.Field{CSS: css}}}
+}
+
 func TestFollowErrorsNameTheRule(t *testing.T) {
 	for want, def := range map[string]harrow.Follow{
 		`css "a[": `:                   {CSS: "a["},
 		`within: pattern "x"`:          {CSS: "a", Within: []string{"x"}},
-		`xpath is not supported yet`:   {XPath: "//a"},
-		`regex is not supported yet`:   {CSS: "a", Regex: "x"},
-		`css is missing`:               {},
+		`xpath "//a[": `:               {XPath: "//a["},
+		`xpath "count(//a)": the expr`: {XPath: "count(//a)"},
+		`jsonpath "a": `:               {JSONPath: "a"},
+		`regex "(": `:                  {Regex: "("},
+		`regex "[": `:                  {CSS: "a", Regex: "["},
+		`got 2 selectors; want one of`: {CSS: "a", XPath: "//a"},
+		`got 0 selectors; want one of`: {},
+		`carry.n: css "b[": `:          {CSS: "a", Carry: carryOf("b[")},
+		`carry.n: css "@id" means a r`: {CSS: "a", Carry: carryOf("@id")},
+		`carry.n: list: one value is `: {CSS: "a", Carry: harrow.Fields{{Name: "n", Field: harrow.Field{CSS: "b", List: harrow.ListAll}}}},
+		`carry.n: type int belongs to`: {CSS: "a", Carry: harrow.Fields{{Name: "n", Field: harrow.Field{CSS: "b", Type: "int"}}}},
 		`css "@href" means a rule's e`: {CSS: "@href"},
 	} {
 		_, err := CompileFollow([]harrow.Follow{{CSS: "a@href"}, def})
@@ -110,11 +122,14 @@ func TestFollowErrorsNameTheRule(t *testing.T) {
 	}
 }
 
-func fuzzFollower(t testing.TB) *Follower { return mustFollow(t, harrow.Follow{CSS: "a@href"}) }
+func fuzzFollower(t testing.TB) *Follower {
+	return mustFollow(t, harrow.Follow{CSS: "a@href", Carry: carryOf("h1")}, harrow.Follow{XPath: "//a/@href | //b"}, harrow.Follow{JSONPath: "$..url"}, harrow.Follow{Regex: `https?://\S+`})
+}
 
 func fuzzProgram(t testing.TB) *Program {
 	return mustCompile(t,
 		harrow.Rule{Record: "a", Fields: fields(t, `{"h":{"css":"h1","required":true},"u":{"css":"a@href","type":"url","list":"all"},"l":{"jsonld":"$..name"},"r":{"regex":"(\\w+)@(\\w+)","type":"list"}}`)},
 		harrow.Rule{Record: "b", Each: "li, p", Fields: fields(t, `{"n":{"css":":scope","type":"int"},"m":{"css":"b","type":"money"},"d":{"jsonld":"$.price","type":"decimal(9,2)"},"k":{"css":"i","map":{"x":"y"}}}`)},
+		harrow.Rule{Record: "d", Fields: fields(t, `{"x":{"xpath":"//*[@id]/following::text()","type":"list"},"y":{"jsonpath":"$..[?@.a > 1].b","type":"list(float)"},"z":{"any":[{"xpath":"string(//i)"},{"jsonpath":"$[0]"},{"jsonld":"$.*"},{"regex":"\\d{4}-\\d+"}],"type":"timestamp","default":"2020-01-01"},"w":{"from":"carry:rank","type":"bool"}}`)},
 		harrow.Rule{Record: "c", ContentType: []string{"text/*"}, Fields: fields(t, fmt.Sprintf(`{"s":{"css":"td + td"},"c":{"css":%q}}`, "th:contains('UPC') + td"))})
 }

@@ -2,15 +2,19 @@ package rules
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/net/html"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/gunzip"
 	"github.com/harrowdata/harrow/internal/rowdata"
+	"github.com/harrowdata/harrow/internal/xpath"
 )
 
 // Codes of rejects; see the package comment.
@@ -33,6 +37,11 @@ const (
 	CodeEncoding    = rowdata.CodeEncoding
 	CodeColumns     = rowdata.CodeColumns
 	CodeData        = rowdata.CodeData
+	CodeCarry       = "carry"
+	CodeJSON        = "json"
+	CodeXML         = "xml"
+	CodeCost        = "cost"
+	CodeGzip        = "gzip"
 )
 
 // Fault is a reason to reject: a code and what is wrong.
@@ -96,11 +105,16 @@ type Document struct {
 	canon  *canon.Canonicalizer
 	final  canon.URL
 	media  string // media type, lower case, without parameters
+	kind   string // media type of what is parsed: media, or what a gzip file holds
+	budget xpath.Budget
 
-	text   piece[[]byte]
-	tree   piece[*html.Node]
-	linked piece[[]any]
-	base   piece[canon.URL]
+	body    piece[[]byte]
+	text    piece[[]byte]
+	tree    piece[*html.Node]
+	linked  piece[[]any]
+	json    piece[any]
+	base    piece[canon.URL]
+	carried piece[map[string]any]
 }
 
 // piece is a value that is made once.
@@ -126,6 +140,10 @@ func NewDocument(p Page, c *canon.Canonicalizer, limits Limits) *Document {
 		final = p.Capture.URL
 	}
 	d.final, _ = c.Parse(final) // no URL: no rule with a match, and url() says why
+	d.budget.Left = maxVisits
+	if d.kind = d.media; gunzip.Is(p.Body) {
+		d.kind = kindInside(d.media, d.final.Path())
+	}
 	return d
 }
 
@@ -143,13 +161,55 @@ func (d *Document) Body() io.ReadCloser {
 // URL is the page's final URL; zero when that is none.
 func (d *Document) URL() canon.URL { return d.final }
 
-// Text is the body decoded to valid UTF-8, without a byte order mark. The
-// fault's code is "document".
-func (d *Document) Text() ([]byte, *Fault) {
-	return d.text.get(func() ([]byte, *Fault) {
+// raw is the body's bytes; where the body is a gzip file, what it holds. Codes
+// of the fault: "document", "gzip".
+func (d *Document) raw() ([]byte, *Fault) {
+	return d.body.get(func() ([]byte, *Fault) {
 		if size := max(d.page.Capture.BodyBytes, int64(len(d.page.Body))); size > d.limits.Document {
 			return nil, faultf(CodeDocument, "the body has %d bytes; limits.document is %d", size, d.limits.Document)
 		}
-		return decode(d.page.Body, d.page.Capture.ContentType), nil
+		if !gunzip.Is(d.page.Body) {
+			return d.page.Body, nil
+		}
+		body, err := gunzip.Bytes(d.page.Body, d.limits.Document)
+		switch {
+		case errors.Is(err, gunzip.ErrTooLarge):
+			return nil, faultf(CodeDocument, "%w; that is limits.document", err)
+		case err != nil:
+			return nil, &Fault{CodeGzip, err}
+		}
+		return body, nil
+	})
+}
+
+// kindInside is the media type of what a gzip file holds, by the file's name
+// unless the server named it.
+func kindInside(media, path string) string {
+	switch media {
+	case "", "application/gzip", "application/x-gzip", "application/octet-stream", "binary/octet-stream":
+	default:
+		return media
+	}
+	path = strings.TrimSuffix(strings.ToLower(path), ".gz")
+	switch path[strings.LastIndexAny(path, "./")+1:] {
+	case "xml", "rss", "atom":
+		return "application/xml"
+	case "json":
+		return "application/json"
+	case "txt", "csv", "tsv", "jsonl":
+		return "text/plain"
+	}
+	return "" // as a page without a Content-Type
+}
+
+// Text is the body decoded to valid UTF-8, without a byte order mark. Codes of
+// the fault: "document", "gzip".
+func (d *Document) Text() ([]byte, *Fault) {
+	return d.text.get(func() ([]byte, *Fault) {
+		body, fault := d.raw()
+		if fault != nil {
+			return nil, fault
+		}
+		return decode(body, d.page.Capture.ContentType), nil
 	})
 }

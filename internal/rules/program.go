@@ -110,11 +110,13 @@ func (p *Program) addField(r *rule, named harrow.NamedField) error {
 	if err != nil {
 		return err
 	}
-	if column, ok := f.source.(columnSource); ok && r.rows == nil {
-		return fmt.Errorf("column %q means a row's, and the rule has no rows", column.name)
-	}
-	if css, ok := f.source.(*cssSource); ok && css.matcher == nil && r.each == nil {
-		return fmt.Errorf("css %q means the rule's element, and the rule has no each", css.expr)
+	for _, s := range sourcesOf(f.source) {
+		if column, ok := s.(columnSource); ok && r.rows == nil {
+			return fmt.Errorf("column %q means a row's, and the rule has no rows", column.name)
+		}
+		if css, ok := s.(*cssSource); ok && css.matcher == nil && r.each == nil {
+			return fmt.Errorf("css %q means the rule's element, and the rule has no each", css.expr)
+		}
 	}
 	own := p.types[r.record].Columns
 	for k, column := range named.Columns(named.Name) {
@@ -131,6 +133,19 @@ func (p *Program) addField(r *rule, named harrow.NamedField) error {
 	r.fields = append(r.fields, f)
 	r.needs = r.needs.or(f.source.needs())
 	return nil
+}
+
+// sourcesOf is the source itself, or those of its alternatives.
+func sourcesOf(s source) []source {
+	any, ok := s.(*anySource)
+	if !ok {
+		return []source{s}
+	}
+	list := make([]source, len(any.alternatives))
+	for i, a := range any.alternatives {
+		list[i] = a.source
+	}
+	return list
 }
 
 // matches reports whether the rule applies to a page.

@@ -48,11 +48,14 @@ type payload struct {
 	Row     string         `json:"row,omitzero"`    // the row's text, or its beginning
 }
 
-func (p payload) String() string {
+func (p payload) String() string { return jsonLine(p) }
+
+// jsonLine is a value as JSON, an object's members by name.
+func jsonLine(v any) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if e.Encode(p) != nil { // texts, lists of them and plain values of extractors
+	if e.Encode(v) != nil { // texts, lists of them and plain values of extractors
 		return ""
 	}
 	return strings.TrimSuffix(b.String(), "\n")

@@ -13,6 +13,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/normal"
 	"github.com/harrowdata/harrow/internal/rowdata"
+	"github.com/harrowdata/harrow/internal/xpath"
 )
 
 // rowSource cuts a data file into rows, streaming: see package rowdata.
@@ -237,12 +238,24 @@ func (p *payload) place(row *rowdata.Row) {
 	}
 }
 
-// json is the JSON value that a jsonpath selects in; false: there is none.
-func (v view) json() (any, bool) {
-	if v.row == nil || !v.row.IsJSON() {
-		return nil, false
+// json is the value that a jsonpath selects in: the row's, or the body's.
+// Cells are none.
+func (v view) json() (any, *Fault) {
+	switch {
+	case v.row == nil:
+		return v.doc.JSON()
+	case v.row.IsJSON():
+		return v.row.Value, nil
 	}
-	return v.row.Value, true
+	return nil, nil
+}
+
+// budget is that of the page's selectors, or a row's own.
+func (v view) budget() *xpath.Budget {
+	if v.row != nil {
+		return &xpath.Budget{Left: maxVisits}
+	}
+	return &v.doc.budget
 }
 
 // columnSource selects the cell of a column, or the member of that name.
@@ -251,22 +264,22 @@ type columnSource struct{ name string }
 func (s columnSource) String() string { return "column: " + s.name }
 func (s columnSource) needs() needs   { return needs{} }
 
-func (s columnSource) pick(v view, dst []string, all bool) []string {
+func (s columnSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
 	if v.row == nil {
-		return dst
+		return dst, nil
 	}
 	if cell, ok := v.row.Cell(s.name); ok {
-		return append(dst, cell)
+		return append(dst, cell), nil
 	}
 	object, ok := v.row.Value.(map[string]any)
 	if !ok {
-		return dst
+		return dst, nil
 	}
 	before := len(dst)
 	if dst = appendTexts(dst, object[s.name]); !all && len(dst) > before {
 		dst = dst[:before+1]
 	}
-	return dst
+	return dst, nil
 }
 
 // explainData explains the first rows of a data file.

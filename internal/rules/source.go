@@ -9,18 +9,16 @@ import (
 	"strings"
 
 	"github.com/andybalholm/cascadia"
-	"github.com/theory/jsonpath"
 	"golang.org/x/net/html"
 
-	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
 // needs are the pieces of a page without which a rule can't be applied.
-type needs struct{ text, tree, linked bool }
+type needs struct{ text, tree, linked, json bool }
 
 func (n needs) or(m needs) needs {
-	return needs{n.text || m.text, n.tree || m.tree, n.linked || m.linked}
+	return needs{n.text || m.text, n.tree || m.tree, n.linked || m.linked, n.json || m.json}
 }
 
 // view is what a row's fields look at.
@@ -30,24 +28,46 @@ type view struct {
 	row  *rowdata.Row // of a data file; nil: the page is a document
 }
 
+// with makes the pieces of the page that are needed.
+func (v view) with(n needs) (_ view, fault *Fault) {
+	if n.text {
+		_, fault = v.doc.Text()
+	}
+	if n.tree && fault == nil && v.node == nil {
+		v.node, fault = v.doc.Tree()
+	}
+	if n.linked && fault == nil {
+		_, fault = v.doc.Linked()
+	}
+	if n.json && fault == nil {
+		_, fault = v.json()
+	}
+	return v, fault
+}
+
 // source is a field's first step.
 type source interface {
 	// pick appends the selected texts to dst in document order: all of them,
-	// or the first. The pieces it needs are made already.
-	pick(v view, dst []string, all bool) []string
+	// or the first. The pieces it needs are made already. A fault is the
+	// page's, not the row's.
+	pick(v view, dst []string, all bool) ([]string, *Fault)
 	needs() needs
 	// String is the selector as the job file has it.
 	String() string
 }
 
 // CheckSelector says what is wrong with a selector of a job file. Kinds are
-// css (with or without "@attribute" at the end), jsonld, regex, and rows for
-// the JSONPath of a rule's rows; others are not supported yet.
+// css (with or without "@attribute" at the end), xpath, jsonpath, jsonld,
+// regex, and rows for the JSONPath of a rule's rows.
 func CheckSelector(kind, expr string) error {
 	var err error
 	switch kind {
 	case "css":
 		_, err = compileCSS(expr)
+	case "xpath":
+		_, err = compileXPath(expr)
+	case "jsonpath":
+		_, err = compileJSON(expr)
 	case "jsonld":
 		_, err = compileLinked(expr)
 	case "regex":
@@ -55,7 +75,7 @@ func CheckSelector(kind, expr string) error {
 	case "rows":
 		_, err = rowdata.CompilePath(expr)
 	default:
-		err = fmt.Errorf("selectors of kind %s are not supported yet", kind)
+		err = fmt.Errorf("no selectors are called %s", kind)
 	}
 	return err
 }
@@ -100,12 +120,12 @@ func compileMatcher(selector string) (cascadia.Matcher, error) {
 func (s *cssSource) String() string { return "css: " + s.expr }
 func (s *cssSource) needs() needs   { return needs{tree: true} }
 
-func (s *cssSource) pick(v view, dst []string, all bool) []string {
+func (s *cssSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
 	if s.matcher == nil {
 		if text, ok := s.value(v.node); ok {
 			dst = append(dst, text)
 		}
-		return dst
+		return dst, nil
 	}
 	for n := next(v.node, v.node); n != nil; n = next(v.node, n) {
 		if n.Type != html.ElementNode || !s.matcher.Match(n) {
@@ -119,7 +139,7 @@ func (s *cssSource) pick(v view, dst []string, all bool) []string {
 			break
 		}
 	}
-	return dst
+	return dst, nil
 }
 
 func (s *cssSource) value(n *html.Node) (string, bool) {
@@ -130,51 +150,29 @@ func (s *cssSource) value(n *html.Node) (string, bool) {
 }
 
 // linkedSource is a JSONPath in the JSON-LD nodes.
-type linkedSource struct {
-	path     *jsonpath.Path
-	singular bool // selects one value at most
-}
+type linkedSource struct{ path jsonPath }
 
 func compileLinked(expr string) (*linkedSource, error) {
-	path, err := jsonpath.Parse(expr)
-	if err != nil {
-		return nil, fmt.Errorf("jsonld %q: %w", expr, err)
-	}
-	return &linkedSource{path, path.Query().Singular() != nil}, nil
+	path, err := compileJSONPath("jsonld", expr)
+	return &linkedSource{path}, err
 }
 
 func (s *linkedSource) String() string { return "jsonld: " + s.path.String() }
 func (s *linkedSource) needs() needs   { return needs{tree: true, linked: true} }
 
-func (s *linkedSource) pick(v view, dst []string, all bool) []string {
-	nodes, _ := v.doc.Linked()
+func (s *linkedSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
+	nodes, fault := v.doc.Linked()
 	before := len(dst)
 	for _, node := range nodes {
-		for _, value := range s.values(node) {
-			if dst = appendTexts(dst, value); !all && len(dst) > before {
-				return dst[:before+1]
-			}
+		var ok bool
+		if dst, ok = s.path.texts(dst, node, all, &v.doc.budget); !ok {
+			return dst, v.doc.spent()
 		}
 		if len(dst) > before {
 			break
 		}
 	}
-	return dst
-}
-
-// values selects in one node, in an order that is the same every time: the
-// members of an object have none of their own, so they go by name.
-func (s *linkedSource) values(node any) []any {
-	if s.singular {
-		return s.path.Select(node)
-	}
-	located := s.path.SelectLocated(node)
-	located.Sort()
-	values := make([]any, len(located))
-	for i, l := range located {
-		values[i] = l.Node
-	}
-	return values
+	return dst, fault
 }
 
 // appendTexts appends a JSON value as text: a number as it was written, an
@@ -203,11 +201,16 @@ func appendTexts(dst []string, value any) []string {
 // regexSource selects in the decoded text.
 type regexSource struct{ pattern }
 
+func compileRegex(expr string) (regexSource, error) {
+	p, err := compilePattern(expr)
+	return regexSource{p}, err
+}
+
 func (s regexSource) String() string { return "regex: " + s.re.String() }
 func (s regexSource) needs() needs   { return needs{text: true} }
 
-func (s regexSource) pick(v view, dst []string, all bool) []string {
-	text, _ := v.doc.Text()
+func (s regexSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
+	text, fault := v.doc.Text()
 	limit := 1
 	if all {
 		limit = -1
@@ -217,7 +220,7 @@ func (s regexSource) pick(v view, dst []string, all bool) []string {
 			dst = append(dst, string(text[from:to]))
 		}
 	}
-	return dst
+	return dst, fault
 }
 
 // pattern is an expression and the group of it that counts.
@@ -245,62 +248,4 @@ func (p pattern) find(text string) (string, bool) {
 		return "", false
 	}
 	return text[m[2*p.group]:m[2*p.group+1]], true
-}
-
-// timeForm is RFC 3339 in UTC with microseconds.
-const timeForm = "2006-01-02T15:04:05.000000Z07:00"
-
-// fromSource is something known of the capture.
-type fromSource struct {
-	what   string
-	header string // name of the header, for header:NAME
-}
-
-func compileFrom(expr string) (*fromSource, error) {
-	name, isHeader := strings.CutPrefix(expr, "header:")
-	switch {
-	case isHeader && strings.TrimSpace(name) != "":
-		return &fromSource{expr, strings.TrimSpace(name)}, nil
-	case strings.HasPrefix(expr, "carry:"):
-		return nil, fmt.Errorf("from %s is not supported yet", expr)
-	}
-	switch expr {
-	case "url", "request_url", "host", "path", "status", "fetched_at":
-		return &fromSource{what: expr}, nil
-	}
-	return nil, fmt.Errorf("from %q: want url, request_url, host, path, status, fetched_at or header:NAME", expr)
-}
-
-func (s *fromSource) String() string { return "from: " + s.what }
-func (s *fromSource) needs() needs   { return needs{} }
-
-func (s *fromSource) pick(v view, dst []string, all bool) []string {
-	c := &v.doc.page.Capture
-	switch s.what {
-	case "url":
-		return append(dst, v.doc.final.String())
-	case "request_url":
-		return append(dst, c.URL)
-	case "host":
-		return append(dst, v.doc.final.Host())
-	case "path":
-		return append(dst, v.doc.final.Path())
-	case "status":
-		return append(dst, strconv.Itoa(int(c.Status)))
-	case "fetched_at":
-		return append(dst, FetchedAt(*c).Format(timeForm))
-	}
-	return appendHeaders(dst, c.Headers, s.header, all)
-}
-
-func appendHeaders(dst []string, headers []harrow.Header, name string, all bool) []string {
-	for _, h := range headers {
-		if !strings.EqualFold(h.Name, name) {
-			continue
-		}
-		if dst = append(dst, h.Value); !all {
-			break
-		}
-	}
-	return dst
 }

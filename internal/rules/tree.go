@@ -11,16 +11,22 @@ import (
 )
 
 // Tree is the page's elements as a browser with scripts would build them
-// (WHATWG HTML 13.2). An empty body has an empty tree. Codes of the fault:
-// "document", "content_type", "elements", "nesting".
+// (WHATWG HTML 13.2); of XML, see parseXML. An empty body has an empty tree.
+// Codes of the fault: "document", "gzip", "content_type", "elements",
+// "nesting", "xml".
 func (d *Document) Tree() (*html.Node, *Fault) {
 	return d.tree.get(func() (*html.Node, *Fault) {
 		text, fault := d.Text()
 		if fault != nil {
 			return nil, fault
 		}
-		if len(text) > 0 && !isMarkup(d.media) {
+		if len(text) > 0 && !isMarkup(d.kind) {
 			return nil, faultf(CodeContentType, "content type %q; elements are found in HTML and XML only", d.media)
+		}
+		if len(text) > 0 && isXML(d.kind) {
+			if root, isHTML, fault := parseXML(text, d.limits.Elements); !isHTML {
+				return root, fault
+			}
 		}
 		if treeCost(text, d.limits.Elements) > d.limits.Elements {
 			return nil, faultf(CodeElements, "the page's markup makes more than %d elements", d.limits.Elements)
@@ -50,10 +56,13 @@ func (d *Document) Base() (canon.URL, *Fault) {
 		if d.final.IsZero() {
 			return canon.URL{}, d.noURL()
 		}
-		if !isMarkup(d.media) {
+		if !isMarkup(d.kind) {
 			return d.final, nil
 		}
 		root, fault := d.Tree()
+		if fault != nil && isXML(d.kind) { // which has no base element
+			return d.final, nil
+		}
 		if fault != nil {
 			return canon.URL{}, fault
 		}
@@ -95,7 +104,7 @@ func attribute(n *html.Node, name string) (string, bool) {
 	for i := range n.Attr {
 		a := &n.Attr[i]
 		key := a.Key
-		if a.Namespace != "" { // xlink:href
+		if a.Namespace != "" && a.Namespace[0] != '=' { // xlink:href; XML's names begin with =
 			key = a.Namespace + ":" + key
 		}
 		if key == name || strings.EqualFold(key, name) { // viewBox: SVG keeps capitals
