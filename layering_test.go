@@ -39,6 +39,10 @@ suites < NOTHING
 lake < root logic
 	io/lakeio
 
+# Stores that hold a workspace, and what holds a store to its interface.
+stores < root lake
+	io/gcsio io/lakeio/storetest
+
 # Stores that take records. They stand beside the transforms and know none.
 sinks < root logic lake
 	io/parquetio io/sqlio
@@ -81,7 +85,7 @@ view < root logic lake
 	command/view
 trial < root logic lake view
 	command/trial
-command < root logic lake sinks runners engine round parts verbs pipelines demo docs view trial
+command < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial
 	command
 
 cmd < command
@@ -89,7 +93,7 @@ cmd < command
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake sinks runners engine round parts verbs pipelines demo docs view trial command workshop
+workshop < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial command workshop
 	bench/... soak/...
 `
 
@@ -138,6 +142,7 @@ github.com/apache/arrow
 net/http
 	internal/httpfetch       the client
 	internal/demosite        the server of the demo and of tests
+	io/gcsio                 names the statuses that Cloud Storage answers with
 	bench/...                serves what it measures
 	soak/...                 serves what it measures
 github.com/harrowdata/harrow/internal/httpfetch
@@ -145,6 +150,10 @@ github.com/harrowdata/harrow/internal/httpfetch
 	command/trial            harrow try: one page, after its robots.txt
 	bench/...                measures
 	soak/...                 measures
+
+# It comes with gRPC: what can live without it builds faster.
+cloud.google.com/go
+	io/gcsio                 workspaces on Cloud Storage
 
 # One store, one package.
 database/sql
@@ -163,6 +172,7 @@ flag
 # Products don't test.
 testing
 	internal/suites          only tests import it
+	io/lakeio/storetest      is called by tests
 	bench/...                measures
 	soak/...                 measures
 `

@@ -109,19 +109,15 @@ func checkRequest(req *Request) error {
 	return nil
 }
 
+// openWorkspace opens a workspace. One that can't be is the command's fault
+// (ErrUsage), unless it may well be there.
 func openWorkspace(uri string) (lakeio.Store, error) {
 	store, err := lakeio.Open(uri)
-	if err != nil && os.IsPermission(err) {
-		return nil, err
+	var path *os.PathError
+	if err == nil || errors.Is(err, lakeio.ErrUnavailable) || errors.As(err, &path) || os.IsPermission(err) {
+		return store, err
 	}
-	if err != nil {
-		var path *os.PathError
-		if errors.As(err, &path) {
-			return nil, err
-		}
-		return nil, usage{err}
-	}
-	return store, nil
+	return nil, usage{err}
 }
 
 // locked does what needs the job lock: it prepares the run, runs it and

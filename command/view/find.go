@@ -22,10 +22,10 @@ func Open(workspace string) (lakeio.Store, error) {
 	path, local := strings.CutPrefix(workspace, "file://")
 	if !local && strings.Contains(workspace, "://") {
 		store, err := lakeio.Open(workspace)
-		if err != nil {
-			return nil, usage{err}
+		if err != nil && !errors.Is(err, lakeio.ErrUnavailable) {
+			err = usage{err}
 		}
-		return store, nil
+		return store, err
 	}
 	info, err := os.Stat(path)
 	switch {

@@ -40,7 +40,7 @@ func (s *local) Local() string { return s.root }
 // path maps the URI of an object into the workspace; what would leave it is
 // refused.
 func (s *local) path(uri string) (string, error) {
-	if !filepath.IsLocal(uri) || strings.Contains(uri, "\\") || uri != path.Clean(uri) || uri == "." {
+	if !ValidURI(uri) {
 		return "", fmt.Errorf("%q is not the path of a file inside the workspace %s", uri, s.root)
 	}
 	return filepath.Join(s.root, filepath.FromSlash(uri)), nil

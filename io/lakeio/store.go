@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -16,9 +18,14 @@ var (
 	// ErrNotFound: there is no such object.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: Swap found another generation. Read it again and decide.
+	// Where answers get lost on their way it may be one's own write, changed
+	// by somebody since: a change must be such that it can be made twice.
 	ErrConflict = errors.New("changed meanwhile")
 	// ErrCorrupt: a file is truncated, foreign or damaged. It stays so.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrUnavailable: a workspace can't be reached, or not with these
+	// credentials: what was asked for may be right.
+	ErrUnavailable = errors.New("not available")
 )
 
 // Generation names one version of an object; two versions with equal bytes
@@ -43,7 +50,8 @@ type Store interface {
 	Open(ctx context.Context, uri string) (Reader, error)
 	// Sync makes an object that a Writer wrote survive a power cut, or, when
 	// uri ends in a slash, the names in a folder. An object is safe when it
-	// and each folder on the way to it are.
+	// and each folder on the way to it are. Where all writes are durable it
+	// does nothing; else what is not there is ErrNotFound.
 	Sync(ctx context.Context, uri string) error
 	// List returns the names directly below a folder, sorted; none when there
 	// is no such folder. Folders end in a slash.
@@ -53,6 +61,12 @@ type Store interface {
 	// Local returns the absolute path of the workspace's root on a local
 	// disk, or "" where there is none.
 	Local() string
+}
+
+// ValidURI reports whether a URI names an object within a workspace, in its
+// shortest form: see [Store].
+func ValidURI(uri string) bool {
+	return filepath.IsLocal(uri) && !strings.Contains(uri, "\\") && uri == path.Clean(uri) && uri != "."
 }
 
 // Writer takes the bytes of a new object.

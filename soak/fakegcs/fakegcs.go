@@ -1,0 +1,123 @@
+// Package fakegcs runs fake-gcs-server for tests, behind a proxy that can
+// lose, delay and spoil what goes through it.
+package fakegcs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bucket is the one bucket there is.
+const Bucket = "harrow-test"
+
+// Server is a fake-gcs-server with a bucket.
+type Server struct {
+	Proxy *Proxy
+	// URL is the proxy's: what STORAGE_EMULATOR_HOST is set to.
+	URL string
+}
+
+// Start starts a server, an empty bucket and the proxy, and lets
+// STORAGE_EMULATOR_HOST point to it: in this process and those it starts. All
+// ends with the test. Where the server is not installed, the test is skipped;
+// with HARROW_TEST_REQUIRE=1 it fails.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	program := find(t)
+	proxy := &Proxy{counts: map[string]int{}}
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	var err error
+	for range 5 { // the port that was free may be taken meanwhile
+		if proxy.behind, err = start(t, program, front.URL); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post(front.URL+"/storage/v1/b?project=test", "application/json", strings.NewReader(`{"name":"`+Bucket+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // nothing is read of it
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("fake-gcs-server: making a bucket: %s", answer.Status)
+	}
+	t.Setenv("STORAGE_EMULATOR_HOST", front.URL)
+	return &Server{Proxy: proxy, URL: front.URL}
+}
+
+// Workspace is the URI of a workspace of that name.
+func (s *Server) Workspace(name string) string { return "gs://" + Bucket + "/" + name }
+
+// find looks for the server in .build/bin of the folder with the product's
+// go.mod, where tools/setup puts it.
+func find(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	program := filepath.Join(dir, ".build", "bin", "fake-gcs-server")
+	if _, err = os.Stat(program); err == nil {
+		return program
+	}
+	if os.Getenv("HARROW_TEST_REQUIRE") == "1" || !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("fake-gcs-server: %v; make setup installs it", err)
+	}
+	t.Skip("no fake-gcs-server; make setup installs it")
+	return ""
+}
+
+// start starts the program on a free port and returns its URL once it
+// answers.
+func start(t testing.TB, program, external string) (string, error) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		return "", err
+	}
+	host, port, _ := strings.Cut(address, ":")
+	p := exec.Command(program, "-scheme", "http", "-host", host, "-port", port, "-external-url", external, "-public-host", address,
+		"-backend", "filesystem", "-filesystem-root", t.TempDir(), "-log-level", "error")
+	p.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	var out strings.Builder
+	p.Stdout, p.Stderr = &out, &out
+	if err := p.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = p.Wait() }() // it is killed
+	t.Cleanup(func() { _ = p.Process.Kill(); <-ended })
+	url := "http://" + address
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-ended:
+			return "", fmt.Errorf("fake-gcs-server: %s", out.String())
+		default:
+		}
+		if answer, err := http.Get(url + "/_internal/healthcheck"); err == nil {
+			_ = answer.Body.Close() // nothing is read of it
+			return url, nil
+		}
+	}
+	return "", errors.New("fake-gcs-server does not answer")
+}
