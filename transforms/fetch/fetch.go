@@ -80,7 +80,7 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 
 func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	env.Stage = lakeio.FetchStage(r)
-	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Follow: cfg.Discover.Follow,
+	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: r == 0 && cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
 		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
 		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status}
 	if err := c.Validate(); err != nil {
@@ -107,6 +107,7 @@ func oneRound(s beam.Scope, c round.Config, shards int, in parts.Collection) par
 type roundFn struct {
 	Config []byte // JSON of round.Config
 
+	lake     lakeio.Lake
 	process  *round.Process
 	admitted []*round.Admission
 }
@@ -121,7 +122,7 @@ func (f *roundFn) ProcessElement(ctx context.Context, shard int, next func(*engi
 	if err != nil {
 		return err
 	}
-	if done, err := committed(ctx, cfg); done || err != nil {
+	if done, err := f.committed(ctx, cfg); done || err != nil {
 		return err
 	}
 	if f.process == nil {
@@ -186,10 +187,15 @@ func (f *roundFn) config() (cfg round.Config, err error) {
 	return cfg, nil
 }
 
-func committed(ctx context.Context, cfg round.Config) (bool, error) {
-	lake, err := cfg.Env.Open()
-	if err != nil {
-		return false, err
+// committed reports whether the round has its manifest. The lake is opened
+// once: to other stores than a folder that costs something.
+func (f *roundFn) committed(ctx context.Context, cfg round.Config) (bool, error) {
+	if f.lake.Store == nil {
+		lake, err := cfg.Env.Open()
+		if err != nil {
+			return false, err
+		}
+		f.lake = lake
 	}
-	return lake.Committed(ctx, cfg.Env.Stage)
+	return f.lake.Committed(ctx, cfg.Env.Stage)
 }

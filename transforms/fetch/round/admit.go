@@ -24,12 +24,12 @@ type Admission struct {
 // shard's requests into the frontier and returns; the scheduler does the rest
 // without the caller. A shard that the process runs already is joined.
 //
-// read yields the shard's requests; it may be called twice.
+// read yields the shard's requests; it may be called several times.
 func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admission, error) {
 	p.mu.Lock()
 	s, ok := p.shards[number]
 	if !ok {
-		s = &shard{at: lakeio.FetchShard{Lake: p.lake, Round: p.cfg.Round, Shard: number}, owner: newOwner(), finished: make(chan struct{})}
+		s = &shard{at: lakeio.FetchShard{Lake: p.lake, Round: p.cfg.Round, Shard: number}, owner: newOwner(), seeds: map[string]bool{}, finished: make(chan struct{})}
 		p.shards[number] = s
 	}
 	p.mu.Unlock()
@@ -70,6 +70,9 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 	p.mu.Unlock()
 	skipped := map[string]int64{}
 	skip := func(reason string) { skipped[reason]++ }
+	if err := p.loadSeeds(ctx, s, read); err != nil {
+		return err
+	}
 	if err := p.loadRequests(ctx, s, read, skip); err != nil {
 		return err
 	}
@@ -84,8 +87,9 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 }
 
 // loadRequests admits the shard's requests. What the run before deferred comes
-// first: where it is a seed too, the row that is admitted decides when it is
-// asked.
+// first, and sitemaps: where a request is twice among them, the row that is
+// admitted decides when it is asked, what it carries and whether it is read as a
+// sitemap.
 func (p *Process) loadRequests(ctx context.Context, s *shard, read Requests, skipped func(reason string)) error {
 	if p.cfg.Round > 0 { // nothing in it comes from another run
 		return read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, skipped) })

@@ -10,6 +10,7 @@ import (
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/sitemap"
 )
 
 // begin notes the moment from which the key's delay counts.
@@ -32,6 +33,8 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	req := httpfetch.Request{Method: it.method(), URL: it.url(), Headers: it.headers(), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
+	} else if it.Req.Kind == harrow.KindSitemap {
+		req.MaxBody = sitemap.MaxBytes
 	}
 	resp, err := p.client.Do(p.ctx, req, reservation)
 	now := time.Now()
@@ -152,17 +155,24 @@ func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) er
 		r.reject.Attempts = it.Attempt
 	}
 	if outcome == harrow.Fetched {
-		err := p.follow(it, resp, r)
-		if err == nil {
-			err = p.sampler.page(p.ctx, *r.capture, resp.Body, p.cpu)
-		}
-		if err != nil {
+		if err := p.lookInto(it, resp, r); err != nil {
 			resp.Body.Close()
 			return err
 		}
 	}
 	p.results <- r
 	return nil
+}
+
+// lookInto sees what a page or sitemap leads to.
+func (p *Process) lookInto(it *item, resp *httpfetch.Response, r *result) error {
+	if it.Req.Kind == harrow.KindSitemap {
+		return p.readSitemap(it, r)
+	}
+	if err := p.follow(it, resp, r); err != nil {
+		return err
+	}
+	return p.sampler.page(p.ctx, *r.capture, resp.Body, p.cpu)
 }
 
 // answered begins the result of an answer whose body is kept, error pages'

@@ -76,6 +76,12 @@ func (r *recollection) learn(origin string, p *policy) {
 	r.robots[origin] = p
 }
 
+func (r *recollection) forget(origin string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.robots, origin)
+}
+
 func (r *recollection) started(key string, at time.Time, delay time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

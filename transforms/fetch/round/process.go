@@ -85,8 +85,9 @@ type shard struct {
 	at       lakeio.FetchShard
 	owner    string
 	epoch    int64
-	pending  int64 // requests without a captures row
-	loaded   bool  // all its requests are in the frontier
+	pending  int64           // requests without a captures row
+	loaded   bool            // all its requests are in the frontier
+	seeds    map[string]bool // origins whose robots.txt may name sitemaps; complete before the first request is admitted
 	err      error
 	finished chan struct{} // closed when it is done or given up
 	closed   bool

@@ -109,7 +109,11 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	if err != nil {
 		return fmt.Errorf("robots.txt of %s: %w", it.Robots, err)
 	}
-	group := robots.Parse(text).Group(p.product)
+	file := robots.Parse(text)
+	if err := p.announce(it.shard, it.Robots, file.Sitemaps()); err != nil {
+		return err
+	}
+	group := file.Group(p.product)
 	delay, ok := group.CrawlDelay()
 	if ok && delay > p.delayOf(it.key) {
 		// Before the key's second start, so that a successor keeps to it.
