@@ -44,6 +44,7 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 		CheckSelector:    rules.CheckSelector,
 		CheckGlob:        func(p string) error { _, err := canon.CompileGlob(p); return err },
 		CheckHost:        func(p string) error { _, err := canon.CompileHostGlob(p); return err },
+		CheckURL:         checkURL,
 		KnownSink:        func(name string) error { _, err := harrow.LookupSink(name); return err },
 		ExtractorRecords: extractorRecords,
 	})
@@ -61,6 +62,14 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 		return nil, usage{err}
 	}
 	return &Job{Job: *job, Types: types, Source: source, Path: path}, nil
+}
+
+func checkURL(url string) error {
+	c, err := canon.New(canon.Policy{})
+	if err == nil {
+		_, err = c.Parse(url)
+	}
+	return err
 }
 
 func extractorRecords(use string, with json.RawMessage) ([]harrow.RecordType, error) {

@@ -99,6 +99,15 @@ func (d *decoder) decodeSpecial(n *node, v json.Unmarshaler, p place) {
 	}
 	if err := v.UnmarshalJSON(n.json()); err != nil {
 		d.fail(n.pos, p.path, "%s: got %v", p.path, err)
+		return
+	}
+	if s, ok := v.(*harrow.Sitemaps); ok && d.opts.CheckURL != nil {
+		for i, url := range s.URLs {
+			if err := d.opts.CheckURL(url); err != nil {
+				at := fmt.Sprintf("%s[%d]", p.path, i)
+				d.fail(n.items[i].pos, at, "%s: got %.200q; expected the URL of a sitemap: %v", at, url, err)
+			}
+		}
 	}
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	// CheckHost says what is wrong with a host pattern of scope, resolve or
 	// overrides.
 	CheckHost func(pattern string) error
+	// CheckURL says what is wrong with the URL of a sitemap.
+	CheckURL func(url string) error
 	// ExtractorRecords lists the record types of a registered extractor.
 	ExtractorRecords ExtractorRecords
 	// KnownSink says what is wrong with a sink's name.

@@ -37,6 +37,12 @@ var strict = Options{
 		}
 		return nil
 	},
+	CheckURL: func(url string) error {
+		if !strings.HasPrefix(url, "http") {
+			return errors.New("no URL")
+		}
+		return nil
+	},
 	KnownSink: func(name string) error {
 		if name != "sqlite" {
 			return fmt.Errorf("no sink is called %q; known: sqlite", name)
@@ -112,6 +118,13 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 1:1: discover.seeds is missing; expected urls, files or sitemaps with at least one entry
 1:1: parse is missing; expected at least one rule`},
 		{"no seeds", strings.Replace(valid, "{seeds: {urls: [\"http://a.example/\"]}}", "{rounds: 2}", 1), `3:11: discover.seeds is missing; expected urls, files or sitemaps with at least one entry`},
+		{"a sitemap that is no URL", strings.Replace(valid, "{urls: [", "{sitemaps: [\"http://a.example/s.xml\", s.xml], urls: [", 1),
+			`3:57: discover.seeds.sitemaps[1]: got "s.xml"; expected the URL of a sitemap: no URL`},
+		{"sitemaps of another kind", strings.Replace(valid, "{urls: [", "{sitemaps: all, urls: [", 1), `3:30: discover.seeds.sitemaps: got "all"; expected auto or a list of URLs`},
+		{"sitemaps of no seeds", strings.Replace(valid, "{urls: [\"http://a.example/\"]}", "{sitemaps: auto}", 1),
+			`3:30: discover.seeds.sitemaps: auto reads the robots.txt of the seeds' hosts; expected urls or files beside it, or a list of URLs`},
+		{"sitemaps of no robots.txt", strings.Replace(valid, "{urls: [", "{sitemaps: auto, urls: [", 1) + "fetch: {politeness: {robots: ignore}}\n",
+			`3:30: discover.seeds.sitemaps: auto reads robots.txt, which fetch.politeness.robots: ignore leaves out; expected a list of URLs`},
 		{"no rule", valid[:strings.Index(valid, "parse:")] + "parse: []\n", `4:8: parse is missing; expected at least one rule`},
 		{"wrong version", strings.Replace(valid, "version: 1", "version: 2", 1), `1:10: version: got the number 2; expected 1`},
 		{"bad job name", strings.Replace(valid, "job: shop", "job: Shop_1", 1), `2:6: job: got "Shop_1"; expected [a-z][a-z0-9-]{0,62}`},

@@ -17,8 +17,6 @@ type gap struct {
 // by path (* for a name, [] for a position). Such a key may stand with its
 // default. Strike an entry out when its part is built.
 var notYet = map[string]gap{
-	"discover.seeds.sitemaps": key,
-
 	"fetch.max_bundle_time":     key,
 	"fetch.proxies":             key,
 	"fetch.login":               key,

@@ -52,6 +52,9 @@ func (c *checker) check() {
 	c.require("job", job.Name == "", "the job's name, "+jobNameForm)
 	s := job.Discover.Seeds
 	c.require("discover.seeds", len(s.URLs) == 0 && len(s.Files) == 0 && s.Sitemaps.IsZero(), "urls, files or sitemaps with at least one entry")
+	if s.Sitemaps.Auto {
+		c.checkAuto()
+	}
 	c.require("parse", len(job.Parse) == 0, "at least one rule")
 	c.checkFollow()
 	c.checkFetch()
@@ -70,6 +73,17 @@ func (c *checker) check() {
 		if err := c.opts.KnownSink(name); err != nil {
 			c.reportKey(path, "%s: %v", path, err)
 		}
+	}
+}
+
+// checkAuto says where there would be no robots.txt to read sitemaps from.
+func (c *checker) checkAuto() {
+	const at = "discover.seeds.sitemaps"
+	if s := c.job.Discover.Seeds; len(s.URLs) == 0 && len(s.Files) == 0 {
+		c.report(at, "%s: auto reads the robots.txt of the seeds' hosts; expected urls or files beside it, or a list of URLs", at)
+	}
+	if c.job.Fetch.Politeness.Robots == harrow.RobotsIgnore {
+		c.report(at, "%s: auto reads robots.txt, which fetch.politeness.robots: ignore leaves out; expected a list of URLs", at)
 	}
 }
 
