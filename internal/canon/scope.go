@@ -70,20 +70,43 @@ func CompileGlobs(patterns []string) ([]*Glob, error) {
 // matched, empty when the reason is that none did. Depth and number of pages
 // are the caller's to count; so is that seeds are always in scope.
 func (s *Scope) Check(u URL) (ok bool, reason, rule string) {
+	d := s.Decide(u)
+	switch {
+	case d.Reason == ReasonExclude:
+		return false, d.Reason, d.Exclude
+	case d.Reason != "":
+		return false, d.Reason, ""
+	case d.Include != "":
+		return true, "", d.Include
+	}
+	return true, "", d.Host
+}
+
+// Decision is a verdict on a URL with every pattern that had a part in it; one
+// that none of its kind matched is empty.
+type Decision struct {
+	Reason                 string // as of Check; empty: in scope
+	Host, Include, Exclude string
+}
+
+// Decide is Check with all patterns that had a part in it.
+func (s *Scope) Decide(u URL) (d Decision) {
 	host := s.host(u)
 	if host < 0 {
-		return false, ReasonHost, ""
+		d.Reason = ReasonHost
+		return d
 	}
+	d.Host = s.config.Hosts[host]
 	if g := anyMatch(s.exclude, u); g != nil {
-		return false, ReasonExclude, g.pattern
-	}
-	if len(s.include) == 0 {
-		return true, "", s.config.Hosts[host]
+		d.Reason, d.Exclude = ReasonExclude, g.pattern
+		return d
 	}
 	if g := anyMatch(s.include, u); g != nil {
-		return true, "", g.pattern
+		d.Include = g.pattern
+	} else if len(s.include) > 0 {
+		d.Reason = ReasonInclude
 	}
-	return false, ReasonInclude, ""
+	return d
 }
 
 // HasHost reports whether the URL's host is in scope, whatever its path.

@@ -11,6 +11,7 @@ import (
 // value allows everything.
 type Group struct {
 	rules    []rule // most specific first
+	agent    string // that it was found by; empty: no group is for this crawler
 	delay    time.Duration
 	hasDelay bool
 }
@@ -21,6 +22,7 @@ type rule struct {
 	anchored bool     // ended in $
 	weight   int      // octets: how specific it is
 	path     string   // as the file has it
+	line     int      // in the file, from 1
 	pieces   []string // decoded, between the stars
 }
 
@@ -33,12 +35,29 @@ func (g *Group) CrawlDelay() (time.Duration, bool) { return g.delay, g.hasDelay 
 // matching rule decides, of equally long ones an Allow. /robots.txt itself is
 // always allowed.
 func (g *Group) Allowed(pathQuery string) (ok bool, rule string) {
+	d := g.Decide(pathQuery)
+	return d.Allowed, d.Rule
+}
+
+// Decision is what a robots.txt says of one path, and why.
+type Decision struct {
+	Allowed bool
+	Rule    string // that decided ("Disallow: /private"); empty if none did
+	Line    int    // of the rule in the file, from 1; 0: none decided
+}
+
+// Agent is the user-agent by which the group was found, in the case the
+// crawler has it: its own or "*"; empty when the file has no group for it.
+func (g *Group) Agent() string { return g.agent }
+
+// Decide is Allowed with the place of the rule.
+func (g *Group) Decide(pathQuery string) Decision {
 	if pathQuery == "" || pathQuery[0] != '/' {
 		pathQuery = "/" + pathQuery
 	}
 	path, _, _ := strings.Cut(pathQuery, "?")
 	if path == "/robots.txt" {
-		return true, ""
+		return Decision{Allowed: true}
 	}
 	text := decode(pathQuery)
 	for i := range g.rules {
@@ -47,11 +66,11 @@ func (g *Group) Allowed(pathQuery string) (ok bool, rule string) {
 			continue
 		}
 		if r.allow {
-			return true, "Allow: " + r.path
+			return Decision{true, "Allow: " + r.path, r.line}
 		}
-		return false, "Disallow: " + r.path
+		return Decision{false, "Disallow: " + r.path, r.line}
 	}
-	return true, ""
+	return Decision{Allowed: true}
 }
 
 // sort puts the rule that decides before those it wins over.
@@ -73,7 +92,7 @@ func (g *Group) sort() {
 // compile splits a pattern at its stars. A $ is special at the end only; %24
 // and %2A are literal.
 func compile(l line) rule {
-	r := rule{allow: l.allow, path: l.path}
+	r := rule{allow: l.allow, path: l.path, line: l.number}
 	pattern, anchored := strings.CutSuffix(l.path, "$")
 	if r.anchored = anchored; anchored {
 		r.weight++

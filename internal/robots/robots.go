@@ -73,13 +73,14 @@ type section struct {
 
 // line is a rule as the file has it.
 type line struct {
-	allow bool
-	path  string
+	allow  bool
+	path   string
+	number int // in the file, from 1
 }
 
 // Parse reads a robots.txt.
 func Parse(body []byte) *Robots {
-	p := parser{robots: &Robots{}}
+	p := parser{robots: &Robots{}, number: 1}
 	text := string(bounded(body))
 	for _, bom := range []string{"\xef\xbb\xbf", "\xef\xbb", "\xef"} {
 		if rest, ok := strings.CutPrefix(text, bom); ok {
@@ -93,6 +94,9 @@ func Parse(body []byte) *Robots {
 			end = len(text)
 		}
 		p.line(text[:end])
+		if !strings.HasPrefix(text[end:], "\r\n") { // two characters, one end of a line
+			p.number++
+		}
 		text = text[min(end+1, len(text)):]
 	}
 	return p.robots
@@ -116,6 +120,7 @@ func bounded(body []byte) []byte {
 type parser struct {
 	robots *Robots
 	group  *section // nil before the first user-agent line
+	number int      // of the line
 	rules  bool     // group has had a rule line: the next user-agent line begins another
 }
 
@@ -169,7 +174,7 @@ func (p *parser) rule(allow bool, value string) {
 	}
 	p.rules = true
 	if value != "" && (value[0] == '/' || value[0] == '*') {
-		p.group.rules = append(p.group.rules, line{allow, value})
+		p.group.rules = append(p.group.rules, line{allow, value, p.number})
 	}
 }
 
@@ -226,7 +231,7 @@ func (g *Group) merge(groups []*section, agent string) (found bool) {
 		if !s.names(agent) {
 			continue
 		}
-		found = true
+		found, g.agent = true, agent
 		for _, l := range s.rules {
 			g.rules = append(g.rules, compile(l))
 		}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"mime"
 	"strings"
 	"unicode/utf8"
 
@@ -41,6 +42,31 @@ func decode(body []byte, contentType string) []byte {
 		text = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
 	return bytes.TrimPrefix(text, []byte(byteOrderMark))
+}
+
+// Charset names the encoding that a body is read in, and what told it: "a byte
+// order mark", "Content-Type", "a meta tag", "its bytes are valid as UTF-8", "a
+// guess from its bytes" or "the default".
+func Charset(body []byte, contentType string) (name, from string) {
+	_, name = encodingOf(body, contentType)
+	head := bytes.ToLower(body[:min(len(body), 1024)])
+	_, params, _ := mime.ParseMediaType(contentType)
+	_, label := charset.Lookup(params["charset"])
+	switch {
+	case bytes.HasPrefix(body, []byte(byteOrderMark)), bytes.HasPrefix(body, []byte("\xff\xfe")), bytes.HasPrefix(body, []byte("\xfe\xff")):
+		from = "a byte order mark"
+	case label != "" && label == name:
+		from = "Content-Type"
+	case bytes.Contains(head, []byte("charset")):
+		from = "a meta tag"
+	case name == "utf-8" && utf8.Valid(body):
+		from = "its bytes are valid as UTF-8"
+	case name == fallback && guessed(body) == "":
+		from = "the default"
+	default:
+		from = "a guess from its bytes"
+	}
+	return name, from
 }
 
 // fallback is what a page is that says nothing and isn't UTF-8.

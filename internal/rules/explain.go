@@ -40,7 +40,7 @@ func (p *Program) Explain(d *Document) []FieldTrace {
 			about.Record = p.types[r.record].Name
 		}
 		if !r.matches(d) {
-			about.Note = fmt.Sprintf("does not match %s (%s)", d.final, d.media)
+			about.Note = r.mismatch(d)
 			traces = append(traces, about)
 			continue
 		}

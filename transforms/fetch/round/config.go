@@ -16,6 +16,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/rules"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -61,12 +62,11 @@ func (c Config) Validate() error {
 // site is what is compiled from a Config once per process: everything that
 // says where a URL belongs and what may be asked of it.
 type site struct {
-	canon     *canon.Canonicalizer
-	scope     *canon.Scope
-	follower  *rules.Follower
-	overrides *canon.HostGlobs
-	limits    []harrow.PolitenessLimits // of overrides, by index
-	cfg       Config
+	canon    *canon.Canonicalizer
+	scope    *canon.Scope
+	follower *rules.Follower
+	limits   *polite.Table
+	cfg      Config
 }
 
 func newSite(cfg Config) (*site, error) {
@@ -87,12 +87,7 @@ func newSite(cfg Config) (*site, error) {
 	if s.follower, err = rules.CompileFollow(cfg.Follow); err != nil {
 		return nil, err
 	}
-	var patterns []string
-	for pattern, l := range cfg.Fetch.Politeness.Overrides {
-		patterns = append(patterns, pattern)
-		s.limits = append(s.limits, l)
-	}
-	s.overrides, err = canon.CompileHostGlobs(patterns)
+	s.limits, err = polite.NewTable(cfg.Fetch.Politeness)
 	return s, err
 }
 

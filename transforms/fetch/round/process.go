@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/frontier"
 	"github.com/harrowdata/harrow/internal/httpfetch"
@@ -270,20 +266,8 @@ func (p *Process) poke() {
 
 // limits of a key as configured; the scheduler asks once per key.
 func (p *Process) limits(name string) polite.Limits {
-	f := p.cfg.Fetch.Politeness
-	l := f.Default
-	if host, port := splitKey(name); p.site.overrides != nil {
-		if i := p.site.overrides.Longest(host, port); i >= 0 {
-			l = p.site.limits[i]
-			if l.Concurrency == 0 {
-				l.Concurrency = f.Default.Concurrency
-			}
-			if l.Delay == nil && l.Rate == (harrow.PolitenessLimits{}).Rate {
-				l.Delay, l.Rate = f.Default.Delay, f.Default.Rate
-			}
-		}
-	}
-	return polite.Limits{Concurrency: max(1, l.Concurrency), Delay: l.Interval()}
+	l, _ := p.site.limits.For(name)
+	return l
 }
 
 // keyOf returns the key of a URL, which belongs to the shard; under mu.
@@ -331,17 +315,6 @@ func (p *Process) pending(k *key) {
 }
 
 func newOwner() string { return uuid.NewString() }
-
-// splitKey takes a politeness key apart: it is an authority, host or
-// host:port.
-func splitKey(name string) (host string, port int) {
-	if h, p, err := net.SplitHostPort(name); err == nil {
-		if n, err := strconv.Atoi(p); err == nil {
-			return h, n
-		}
-	}
-	return strings.Trim(name, "[]"), 0
-}
 
 // Shutdown ends what this process still runs of a run, after its pipeline
 // ended: exchanges in flight end, rolls are appended, the job lock is let go.
