@@ -165,7 +165,7 @@ func TestTryExitsByWhetherThePageWasFetched(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != 0 || stderr != "" || report.Records[0].Values.Title != "Harrow" {
 		t.Errorf("exit %d, %v\n%s%s", code, err, stdout, stderr)
 	}
-	if code, stdout, _ := try("http://a.example/none"); code != 1 || !strings.Contains(stdout, "outcome   gone, status 404, http_404\n") || !strings.Contains(stdout, `scope     in: "a.example" takes it in`) {
+	if code, stdout, _ := try("http://a.example/none"); code != 1 || !strings.Contains(stdout, "outcome   gone, status 404, http_404\n") || !strings.Contains(stdout, `scope     in: hosts "a.example" takes it in`) {
 		t.Errorf("exit %d\n%s", code, stdout)
 	}
 	if code, _, stderr := try("nonsense"); code != exitUsage || !strings.HasPrefix(stderr, "harrow: not a URL to try: ") {

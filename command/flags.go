@@ -72,3 +72,9 @@ func terminal(w io.Writer) (is bool, width func() int) {
 		return n
 	}
 }
+
+// paint says whether words are coloured: on a terminal that can, unless
+// NO_COLOR is set (no-color.org).
+func paint(terminal bool) view.Paint {
+	return view.Paint(terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+}

@@ -1,8 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -13,9 +16,61 @@ import (
 
 type tryCmd struct {
 	paramFlag
-	JobFile string `arg:"" name:"job.yaml" help:"Job file."`
-	URL     string `arg:"" name:"url" help:"URL to try."`
-	JSON    bool   `name:"json" help:"Write JSON."`
+	JobFile     string `arg:"" name:"job.yaml" help:"Job file."`
+	URL         string `arg:"" name:"url" help:"URL to try."`
+	File        string `help:"Take this file for the answer of URL; nothing is asked." placeholder:"PAGE.html"`
+	ContentType string `help:"With --file: the answer's Content-Type; by default by the file's name." placeholder:"TYPE"`
+	Links       int    `help:"Name this many of the links found." placeholder:"N" default:"10"`
+	JSON        bool   `name:"json" help:"Write JSON."`
+}
+
+// file reads what stands for the answer; nil: nothing does.
+func (c *tryCmd) file(most int64) (*trial.File, error) {
+	if c.File == "" {
+		if c.ContentType != "" {
+			return nil, view.Usagef("--content-type %s: it goes with --file", c.ContentType)
+		}
+		return nil, nil
+	}
+	info, err := os.Stat(c.File)
+	switch {
+	case err != nil:
+		return nil, view.Usagef("--file: %w", err)
+	case info.IsDir():
+		return nil, view.Usagef("--file %s is a folder; want a file", c.File)
+	case info.Size() > most:
+		return nil, view.Usagef("--file %s has %s; limits.document is %s", c.File, view.Bytes(info.Size()), view.Bytes(most))
+	}
+	body, err := os.ReadFile(c.File)
+	if err != nil {
+		return nil, view.Usagef("--file: %w", err)
+	}
+	if len(body) == 0 {
+		body = []byte{} // nil means that there is too much of it
+	}
+	return &trial.File{Name: c.File, ContentType: cmp.Or(c.ContentType, typeOf(c.File)), Body: body}, nil
+}
+
+// typeOf is the media type that a file's name stands for; what is unknown is
+// taken for a page.
+func typeOf(name string) string {
+	switch ext := strings.ToLower(filepath.Ext(name)); ext {
+	case ".csv":
+		return "text/csv"
+	case ".tsv":
+		return "text/tab-separated-values"
+	case ".json":
+		return "application/json"
+	case ".jsonl", ".ndjson":
+		return "application/x-ndjson"
+	case ".xml", ".rss", ".atom":
+		return "application/xml"
+	case ".txt":
+		return "text/plain"
+	case ".xhtml":
+		return "application/xhtml+xml"
+	}
+	return "text/html"
 }
 
 // Run implements the command.
@@ -30,7 +85,11 @@ func (c *tryCmd) Run(e *env) error {
 			return err
 		}
 	}
-	report, err := trial.URL(e.ctx, trial.Config{Job: job.Job, Types: job.Types, Hosts: hosts, Env: os.LookupEnv,
+	file, err := c.file(int64(job.Limits.Document))
+	if err != nil {
+		return err
+	}
+	report, err := trial.URL(e.ctx, trial.Config{Job: job.Job, Types: job.Types, Hosts: hosts, Env: os.LookupEnv, File: file, Links: c.Links,
 		Wait: func(key string, d time.Duration) {
 			fmt.Fprintf(e.stderr, "waiting %s before %s is asked again\n", view.Took(d), view.Printable(key))
 		}}, c.URL)
@@ -40,8 +99,8 @@ func (c *tryCmd) Run(e *env) error {
 	if c.JSON {
 		err = writeJSON(e.stdout, report)
 	} else {
-		_, width := terminal(e.stdout)
-		err = report.WriteText(e.stdout, width())
+		is, width := terminal(e.stdout)
+		err = report.WriteText(e.stdout, width(), paint(is))
 	}
 	if err == nil && report.Outcome != harrow.Fetched {
 		err = errQuiet(exitFailed)

@@ -105,7 +105,7 @@ func (t *trier) answer(u canon.URL, resp *httpfetch.Response, r *Report) (*rules
 		return nil, errors.Join(err, resp.Body.Close())
 	}
 	t.body = resp.Body
-	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: u.String(), Method: "GET", Kind: harrow.KindPage, Key: r.Key, Status: r.Status,
+	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: u.String(), Method: "GET", Kind: harrow.KindPage, Key: t.key(u), Status: r.Status,
 		Outcome: r.Outcome, ContentType: r.ContentType, Headers: resp.Headers, Digest: r.Digest, BodyBytes: r.BodyBytes, Truncated: r.Truncated,
 		StartedAt: resp.StartedAt, ElapsedMS: r.ElapsedMS, RemoteAddr: r.RemoteAddr}
 	return &rules.Page{Capture: c, Body: body, Open: resp.Body.Open}, nil
@@ -143,8 +143,9 @@ func (t *trier) do(ctx context.Context, u canon.URL) (*httpfetch.Response, error
 // turn waits out the delay of the URL's key.
 func (t *trier) turn(ctx context.Context, u canon.URL) error {
 	key := t.key(u)
+	limits, _ := t.pace.For(key)
 	if last, asked := t.starts[key]; asked {
-		if wait := time.Until(last.Add(max(t.interval(u), t.delays[key]))); wait > 0 {
+		if wait := time.Until(last.Add(max(limits.Delay, t.delays[key]))); wait > 0 {
 			if t.cfg.Wait != nil && wait > time.Second {
 				t.cfg.Wait(key, wait)
 			}
@@ -155,14 +156,6 @@ func (t *trier) turn(ctx context.Context, u canon.URL) error {
 	}
 	t.starts[key] = time.Now()
 	return ctx.Err()
-}
-
-// interval is the configured time between two starts.
-func (t *trier) interval(u canon.URL) time.Duration {
-	if i := t.overrides.Longest(u.Host(), u.Port()); i >= 0 {
-		return t.limits[i].Interval()
-	}
-	return t.cfg.Job.Fetch.Politeness.Default.Interval()
 }
 
 // obey asks robots.txt and ends the report where it says no.
@@ -189,15 +182,23 @@ func (t *trier) obey(ctx context.Context, u canon.URL, h *Hop, r *Report) (bool,
 		h.Robots = &Verdict{true, p.open}
 		return true, nil
 	}
-	ok, rule := p.group.Allowed(u.PathQuery())
-	if rule == "" {
-		rule = "no rule is against it"
-	}
-	h.Robots = &Verdict{ok, rule}
-	if !ok {
+	d := p.group.Decide(u.PathQuery())
+	h.Robots = &Verdict{d.Allowed, robotsRule(p.group, d)}
+	if !d.Allowed {
 		r.Outcome, r.Code = harrow.Denied, "robots"
 	}
-	return ok, nil
+	return d.Allowed, nil
+}
+
+// robotsRule says what of robots.txt decided.
+func robotsRule(g *robots.Group, d robots.Decision) string {
+	switch {
+	case g.Agent() == "":
+		return "robots.txt has no group for this crawler"
+	case d.Rule == "":
+		return fmt.Sprintf("no rule of the group for %q is against it", g.Agent())
+	}
+	return fmt.Sprintf("%s (line %d of robots.txt, in the group for %q)", d.Rule, d.Line, g.Agent())
 }
 
 func origin(u canon.URL) string { return u.Scheme() + "://" + u.Authority() }
@@ -264,7 +265,7 @@ func (t *trier) judge(resp *httpfetch.Response) (*policy, error) {
 	defer resp.Body.Close() // read only: nothing can be lost
 	switch robots.Status(resp.Status) {
 	case robots.AllowAll:
-		return &policy{open: fmt.Sprintf("there is no robots.txt (%d)", resp.Status)}, nil
+		return &policy{open: fmt.Sprintf("there is no robots.txt (%d), so nothing is against it", resp.Status)}, nil
 	case robots.ParseBody:
 		in := resp.Body.Open()
 		text, err := io.ReadAll(io.LimitReader(in, robots.MaxBytes))

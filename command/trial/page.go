@@ -1,9 +1,12 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -30,11 +33,52 @@ func (t *trier) read(ctx context.Context, page rules.Page, r *Report) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range program.Explain(d) {
+	traces := program.Explain(d)
+	for _, f := range traces {
+		if f.Row < 0 {
+			continue
+		}
 		kinds := kindsOf(t.cfg.Types, f.Record)
 		r.Fields = append(r.Fields, Field{f.Record, f.Rule, f.Row, f.Field, f.Selector, f.Raw, plain(f.Value, kinds[f.Field]), f.Note})
 	}
+	r.Rules = t.rules(program.Matching(d), traces, r)
 	return t.links(d, r)
+}
+
+// rules tells what became of every rule.
+func (t *trier) rules(matching []int, traces []rules.FieldTrace, r *Report) []Rule {
+	all := make([]Rule, len(t.cfg.Job.Parse))
+	last := -1
+	for i, def := range t.cfg.Job.Parse {
+		name := def.Use
+		if name == "" {
+			name = fmt.Sprintf("%s#%d", def.Record, i+1)
+		}
+		one := Rule{Rule: name, Record: def.Record, Matched: slices.Contains(matching, i)}
+		if one.Matched && def.Last {
+			last = i
+		}
+		for _, f := range traces {
+			if f.Rule == name && f.Row < 0 && one.Note == "" {
+				one.Note = f.Note
+			}
+		}
+		if !one.Matched && last >= 0 && one.Note == "" {
+			one.Note = "not applied: " + all[last].Rule + " matched and is the last"
+		}
+		for _, rec := range r.Records {
+			if rec.Rule == name {
+				one.Rows++
+			}
+		}
+		for _, rej := range r.Rejects {
+			if one.Matched && def.Record != "" && rej.Record == def.Record {
+				one.Rejects++
+			}
+		}
+		all[i] = one
+	}
+	return all
 }
 
 // record writes a row as cat would.
@@ -91,7 +135,11 @@ func (t *trier) links(d *rules.Document, r *Report) error {
 	if err != nil || follower == nil || !follower.LooksInto(d.URL()) {
 		return err
 	}
-	r.Links = &Links{NotTaken: map[string]int{}, First: []string{}}
+	r.Links = &Links{Rules: []string{}, NotTaken: map[string]int{}, First: []Link{}}
+	for _, i := range follower.Looking(d.URL()) {
+		r.Links.Rules = append(r.Links.Rules, fmt.Sprintf("discover.follow[%d]", i))
+	}
+	most := cmp.Or(t.cfg.Links, firstLinks)
 	base, fault := d.Base()
 	if fault != nil {
 		r.Links.Problem = fault.Error()
@@ -113,8 +161,12 @@ func (t *trier) links(d *rules.Document, r *Report) error {
 		}
 		have[u] = true
 		r.Links.Taken++
-		if len(r.Links.First) < firstLinks {
-			r.Links.First = append(r.Links.First, u.String())
+		if len(r.Links.First) < most {
+			found := Link{URL: u.String(), Text: l.Text}
+			if l.Carry != "" {
+				found.Carry = json.RawMessage(l.Carry)
+			}
+			r.Links.First = append(r.Links.First, found)
 		}
 		return nil
 	})

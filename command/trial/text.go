@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,64 +16,109 @@ import (
 	"github.com/harrowdata/harrow/command/view"
 )
 
+// writer writes a report for people: a label of fixed width, then words.
+type writer struct {
+	b     *bufio.Writer
+	width int
+	paint view.Paint
+}
+
+// line writes a label and a text; what came from a site is made printable.
+func (w *writer) line(label, format string, args ...any) {
+	w.verdict(label, "", format, args...)
+}
+
+// verdict writes a line that begins with a painted word.
+func (w *writer) verdict(label, word, format string, args ...any) {
+	text := view.Printable(fmt.Sprintf(format, args...))
+	if w.width > labelWidth+20 { // a terminal: the rest is in --json
+		text = view.Truncate(text, 3*w.width)
+	}
+	fmt.Fprintf(w.b, "%s %s%s\n", w.paint.Bold(fmt.Sprintf("%-*s", labelWidth, label)), word, text)
+}
+
+// judged is a yes or no with its colour.
+func (w *writer) judged(ok bool, yes, no string) string {
+	if ok {
+		return w.paint.Good(yes)
+	}
+	return w.paint.Bad(no)
+}
+
+const labelWidth = 9
+
 // WriteText writes the report for people; width is that of the terminal, 0
-// where there is none.
-func (r *Report) WriteText(w io.Writer, width int) error {
-	b := bufio.NewWriter(w)
-	line := func(label, format string, args ...any) {
-		fmt.Fprintf(b, "%-9s %s\n", label, view.Printable(fmt.Sprintf(format, args...)))
+// where there is none; paint colours what matters.
+func (r *Report) WriteText(out io.Writer, width int, paint view.Paint) error {
+	w := &writer{bufio.NewWriter(out), width, paint}
+	w.line("url", "%s", r.URL)
+	if r.Given != r.URL {
+		w.line("", "given as %s", r.Given)
 	}
-	line("url", "%s", r.URL)
-	line("id", "%s, key %s", r.ID, r.Key)
+	w.line("id", "%s", r.ID)
+	w.line("key", "%s", r.Politeness)
 	for i, h := range r.Hops {
-		h.write(line, i)
+		h.write(w, i)
 	}
-	line("outcome", "%s", r.outcome())
-	if r.Status != 0 {
-		line("body", "%s of %s from %s in %s", view.Bytes(r.BodyBytes), orNone(r.ContentType, "no type"), r.RemoteAddr, took(r.ElapsedMS))
-	}
-	if r.Truncated {
-		line("", "it is longer: fetch.max_body cut it")
-	}
-	r.writeRecords(line)
-	err := r.writeFields(b, width)
+	w.verdict("outcome", w.judged(r.Outcome == harrow.Fetched, string(r.Outcome), string(r.Outcome)), "%s", r.outcome())
+	r.writeBody(w)
+	r.writeLinks(w)
+	r.writeRules(w)
+	err := r.writeFields(w)
+	r.writeRecords(w)
 	for _, rej := range r.Rejects {
-		line("reject", "%s: %s: %s", rej.Class, rej.Code, rej.Reason)
+		w.verdict("reject", w.paint.Bad(string(rej.Class)), ": %s: %s", rej.Code, rej.Reason)
 		if rej.Field != "" {
-			line("", "record %s, field %s, value %q", rej.Record, rej.Field, rej.Value)
+			w.line("", "record %s, field %s, value %q", rej.Record, rej.Field, rej.Value)
 		}
 	}
-	r.writeLinks(line)
-	return errors.Join(err, b.Flush())
+	return errors.Join(err, w.b.Flush())
 }
 
-func (h Hop) write(line func(string, string, ...any), i int) {
+// String says a pace in words.
+func (p Politeness) String() string {
+	text := fmt.Sprintf("%s: %d at a time, %s between starts (%s)", p.Key, p.Concurrency, took(p.DelayMS), p.From)
+	if p.CrawlMS > 0 {
+		text += fmt.Sprintf("; robots.txt asks for a crawl-delay of %s", took(p.CrawlMS))
+	}
+	return text
+}
+
+func (h Hop) write(w *writer, i int) {
 	if i > 0 {
-		line("hop", "%s", h.URL)
+		w.line("hop", "%s", h.URL)
 	}
-	line("scope", "%s: %s", choose(h.Scope.OK, "in", "out"), h.Scope.Why)
+	w.verdict("scope", w.judged(h.Scope.OK, "in", "out"), ": %s", h.Scope.Why)
 	if h.Robots != nil {
-		line("robots", "%s: %s", choose(h.Robots.OK, "allowed", "no"), h.Robots.Why)
+		w.verdict("robots", w.judged(h.Robots.OK, "allowed", "no"), ": %s", h.Robots.Why)
 	}
-	if h.Location != "" {
-		line("answer", "%d, moved to %s", h.Status, h.Location)
+	switch {
+	case h.Error != "":
+		w.line("answer", "none: %s", h.Error)
+	case h.Location != "":
+		w.line("answer", "%d %s, moved to %s in %s", h.Status, http.StatusText(h.Status), h.Location, took(h.ElapsedMS))
 	}
 }
 
-func choose(ok bool, yes, no string) string {
-	if ok {
-		return yes
+func count(n int, word string) string {
+	if n != 1 {
+		word += "s"
 	}
-	return no
+	return fmt.Sprintf("%d %s", n, word)
 }
 
-func orNone(s, none string) string { return choose(s != "", s, none) }
+func orNone(s, none string) string {
+	if s != "" {
+		return s
+	}
+	return none
+}
 
 func took(ms int64) string { return view.Took(time.Duration(ms) * time.Millisecond) }
 
-func (r *Report) outcome() string {
-	text := string(r.Outcome)
-	if r.Status != 0 {
+// outcome is what there is to say beside the word.
+func (r *Report) outcome() (text string) {
+	if r.Status != 0 && r.File == "" {
 		text += fmt.Sprintf(", status %d", r.Status)
 	}
 	if r.Code != "" {
@@ -84,17 +130,19 @@ func (r *Report) outcome() string {
 	return text
 }
 
-func (r *Report) writeRecords(line func(string, string, ...any)) {
-	if r.Outcome == harrow.Fetched && len(r.Records) == 0 {
-		line("records", "none")
+func (r *Report) writeBody(w *writer) {
+	from := fmt.Sprintf("from %s in %s", r.RemoteAddr, took(r.ElapsedMS))
+	if r.File != "" {
+		from = "from the file " + r.File
 	}
-	for i, rec := range r.Records {
-		if i == mostRecords {
-			line("", "… %d more; --json shows all", len(r.Records)-i)
-			return
-		}
-		line("record", "%s (%s, row %d)", rec.Record, rec.Rule, rec.Ordinal)
-		line("", "%s", rec.Values)
+	if r.Status != 0 {
+		w.line("body", "%s of %s %s", view.Bytes(r.BodyBytes), orNone(r.ContentType, "no type"), from)
+	}
+	if r.Truncated {
+		w.line("", "it is longer: fetch.max_body cut it")
+	}
+	if r.Charset != "" {
+		w.line("charset", "%s, by %s", r.Charset, r.CharsetFrom)
 	}
 }
 
@@ -104,22 +152,49 @@ const (
 	mostExplained = 2 // rows of a rule, and those with a fault
 )
 
-// writeFields writes a table for each row that a rule explains, and what
-// there is to say of the rules that made none.
-func (r *Report) writeFields(b *bufio.Writer, width int) error {
+func (r *Report) writeRecords(w *writer) {
+	if r.Outcome == harrow.Fetched && len(r.Records) == 0 {
+		w.line("records", "none")
+	}
+	for i, rec := range r.Records {
+		if i == mostRecords {
+			w.line("", "… %d more; --json shows all", len(r.Records)-i)
+			return
+		}
+		w.line("record", "%s (%s, row %d)", rec.Record, rec.Rule, rec.Ordinal)
+		w.line("", "%s", rec.Values)
+	}
+}
+
+func (r *Report) writeRules(w *writer) {
+	for _, rule := range r.Rules {
+		if !rule.Matched {
+			w.line("rule", "%s: %s", rule.Rule, orNone(rule.Note, "no match"))
+			continue
+		}
+		text := " " + count(rule.Rows, "row")
+		if rule.Rejects > 0 {
+			text += fmt.Sprintf("; %s of record %s", count(rule.Rejects, "reject"), rule.Record)
+		}
+		if rule.Note != "" {
+			text += "; " + rule.Note
+		}
+		w.verdict("rule", view.Printable(rule.Rule)+": "+w.paint.Good("matches"), ",%s", text)
+	}
+}
+
+// writeFields writes a table for each row that a rule explains.
+func (r *Report) writeFields(w *writer) error {
 	for fields := r.Fields; len(fields) > 0; {
 		f := fields[0]
 		n := 1
-		for n < len(fields) && f.Row >= 0 && fields[n].Rule == f.Rule && fields[n].Row == f.Row {
+		for n < len(fields) && fields[n].Rule == f.Rule && fields[n].Row == f.Row {
 			n++
 		}
 		row := fields[:n]
 		fields = fields[n:]
-		switch {
-		case f.Row < 0:
-			fmt.Fprintf(b, "%-9s %s: %s\n", "rule", view.Printable(f.Rule), view.Printable(f.Note))
-		case f.Row < mostExplained || slices.ContainsFunc(row, Field.faulty):
-			if err := writeRow(b, width, row); err != nil {
+		if f.Row < mostExplained || slices.ContainsFunc(row, Field.faulty) {
+			if err := w.row(row); err != nil {
 				return err
 			}
 		}
@@ -130,9 +205,9 @@ func (r *Report) writeFields(b *bufio.Writer, width int) error {
 // faulty reports whether the field makes its row a reject.
 func (f Field) faulty() bool { return f.Note != "" && f.Note != "nothing selected" }
 
-func writeRow(b *bufio.Writer, width int, row []Field) error {
-	fmt.Fprintf(b, "%-9s %s, row %d\n", "fields", view.Printable(row[0].Rule), row[0].Row)
-	t := view.NewTextTable(b, width > 0, width, "  field", "selected by", "raw", "value", "note")
+func (w *writer) row(row []Field) error {
+	w.line("fields", "%s, row %d", row[0].Rule, row[0].Row)
+	t := view.NewTextTable(w.b, w.width > 0, w.width, "  field", "selected by", "raw", "value", "note")
 	for _, f := range row {
 		if err := t.Row("  "+f.Field, f.Selector, text(f.Raw), text(f.Value), f.Note); err != nil {
 			return err
@@ -158,11 +233,11 @@ func text(v any) string {
 	return strings.TrimSpace(b.String())
 }
 
-func (r *Report) writeLinks(line func(string, string, ...any)) {
+func (r *Report) writeLinks(w *writer) {
 	l := r.Links
 	if l == nil {
 		if r.Outcome == harrow.Fetched {
-			line("links", "no follow rule looks into this page")
+			w.line("links", "no follow rule looks into this page")
 		}
 		return
 	}
@@ -173,11 +248,18 @@ func (r *Report) writeLinks(line func(string, string, ...any)) {
 	if l.Problem != "" {
 		text += "; " + l.Problem
 	}
-	line("links", "%s", text)
+	w.line("links", "%s; by %s", text, strings.Join(l.Rules, ", "))
 	for _, u := range l.First {
-		line("", "%s", u)
+		text := u.URL
+		if u.Text != "" {
+			text += fmt.Sprintf("  %.60q", u.Text)
+		}
+		if len(u.Carry) > 0 {
+			text += "  carries " + string(u.Carry)
+		}
+		w.line("", "%s", text)
 	}
 	if l.Taken > len(l.First) {
-		line("", "… %d more", l.Taken-len(l.First))
+		w.line("", "… %d more", l.Taken-len(l.First))
 	}
 }

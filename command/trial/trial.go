@@ -6,6 +6,8 @@ package trial
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/internal/rules"
 )
@@ -33,6 +36,17 @@ type Config struct {
 	Env   jobfile.Env                                // secrets of fetch.headers
 	Sleep func(context.Context, time.Duration) error // nil: waits
 	Wait  func(key string, d time.Duration)          // is told of waits over a second; may be nil
+	Links int                                        // how many of the links found a report names; 0: 10
+	// File stands for the answer of the URL; nothing is asked then. nil: the
+	// URL is fetched.
+	File *File
+}
+
+// File is a body that is at hand.
+type File struct {
+	Name        string
+	ContentType string // as of the header
+	Body        []byte
 }
 
 // Verdict is a decision and the rule it goes back to.
@@ -57,7 +71,8 @@ type Report struct {
 	Given       string         `json:"given"`
 	URL         string         `json:"url"` // canonical
 	ID          harrow.ID      `json:"id"`
-	Key         string         `json:"key"` // politeness key
+	Politeness  Politeness     `json:"politeness"`
+	File        string         `json:"file,omitempty"` // that stood for the answer
 	Hops        []Hop          `json:"hops"`
 	Outcome     harrow.Outcome `json:"outcome"`
 	Class       harrow.Class   `json:"class,omitempty"`
@@ -65,15 +80,37 @@ type Report struct {
 	Status      int32          `json:"status"`
 	FinalURL    string         `json:"final_url"`
 	ContentType string         `json:"content_type"`
+	Charset     string         `json:"charset,omitempty"`      // that the body is read in
+	CharsetFrom string         `json:"charset_from,omitempty"` // what told it
 	BodyBytes   int64          `json:"body_bytes"`
 	Digest      string         `json:"digest"`
 	Truncated   bool           `json:"truncated"`
 	RemoteAddr  string         `json:"remote_addr"`
 	ElapsedMS   int64          `json:"elapsed_ms"` // of the last exchange
 	Records     []Record       `json:"records"`
+	Rules       []Rule         `json:"rules"`
 	Fields      []Field        `json:"fields"`
 	Rejects     []Reject       `json:"rejects"`
 	Links       *Links         `json:"links"` // null: the page is not looked into for links
+}
+
+// Politeness is the pace that a key is kept to.
+type Politeness struct {
+	Key         string `json:"key"`
+	Concurrency int    `json:"concurrency"`
+	DelayMS     int64  `json:"delay_ms"`       // between starts, robots.txt's crawl-delay included
+	CrawlMS     int64  `json:"crawl_delay_ms"` // that robots.txt asks for; 0: none
+	From        string `json:"from"`           // the key of the job file that says so
+}
+
+// Rule is what became of a parse rule.
+type Rule struct {
+	Rule    string `json:"rule"`
+	Record  string `json:"record,omitempty"`
+	Matched bool   `json:"matched"` // it was applied
+	Rows    int    `json:"rows"`
+	Rejects int    `json:"rejects"` // of its record
+	Note    string `json:"note,omitempty"`
 }
 
 // Record is one row that a rule got out of the page.
@@ -108,29 +145,36 @@ type Reject struct {
 
 // Links is what the follow rules found.
 type Links struct {
+	Rules    []string       `json:"rules"`     // discover.follow[i] that look into the page
 	Taken    int            `json:"taken"`     // different ones, in scope
 	NotTaken map[string]int `json:"not_taken"` // by reason
-	First    []string       `json:"first"`     // of those taken
+	First    []Link         `json:"first"`     // of those taken
 	Problem  string         `json:"problem,omitempty"`
 }
 
-// firstLinks is how many links a report names.
+// Link is one link that a run would go after.
+type Link struct {
+	URL   string          `json:"url"`
+	Text  string          `json:"text"`
+	Carry json.RawMessage `json:"carry,omitempty"` // handed on to the linked page's records
+}
+
+// firstLinks is how many links a report names by default.
 const firstLinks = 10
 
 // trier holds what trying needs.
 type trier struct {
-	cfg       Config
-	canon     *canon.Canonicalizer
-	scope     *canon.Scope
-	seeds     map[canon.URL]bool
-	client    *httpfetch.Client
-	overrides *canon.HostGlobs
-	limits    []harrow.PolitenessLimits
-	product   string
-	body      *httpfetch.Body          // of the page; nil before there is one
-	policies  map[string]*policy       // by origin
-	starts    map[string]time.Time     // of the last exchange, by key
-	delays    map[string]time.Duration // what robots.txt asks for, by key
+	cfg      Config
+	canon    *canon.Canonicalizer
+	scope    *canon.Scope
+	seeds    map[canon.URL]bool
+	client   *httpfetch.Client
+	pace     *polite.Table
+	product  string
+	body     *httpfetch.Body          // of the page; nil before there is one, and with a file
+	policies map[string]*policy       // by origin
+	starts   map[string]time.Time     // of the last exchange, by key
+	delays   map[string]time.Duration // what robots.txt asks for, by key
 }
 
 // URL tries one URL. The error is [ErrURL], one of the job's, or ctx's; what
@@ -145,13 +189,48 @@ func URL(ctx context.Context, cfg Config, raw string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrURL, raw, err)
 	}
-	r := &Report{Given: raw, URL: u.String(), ID: canon.ID("GET", u.String(), nil, nil), Key: t.key(u),
-		Records: []Record{}, Fields: []Field{}, Rejects: []Reject{}}
-	page, err := t.fetch(ctx, u, r)
+	r := &Report{Given: raw, URL: u.String(), ID: canon.ID("GET", u.String(), nil, nil),
+		Records: []Record{}, Rules: []Rule{}, Fields: []Field{}, Rejects: []Reject{}}
+	page, err := t.page(ctx, u, r)
+	r.Politeness = t.politeness(u)
 	if err != nil || page == nil {
 		return r, err
 	}
-	return r, errors.Join(t.read(ctx, *page, r), t.body.Close())
+	if page.Body != nil {
+		r.Charset, r.CharsetFrom = rules.Charset(page.Body, page.Capture.ContentType)
+	}
+	err = t.read(ctx, *page, r)
+	if t.body != nil {
+		err = errors.Join(err, t.body.Close())
+	}
+	return r, err
+}
+
+// page is the answer, from the network or at hand.
+func (t *trier) page(ctx context.Context, u canon.URL, r *Report) (*rules.Page, error) {
+	f := t.cfg.File
+	if f == nil {
+		return t.fetch(ctx, u, r)
+	}
+	r.Hops = []Hop{{URL: u.String(), Scope: t.inScope(u)}}
+	r.File, r.FinalURL, r.Status, r.Outcome, r.ContentType, r.BodyBytes = f.Name, u.String(), 200, harrow.Fetched, f.ContentType, int64(len(f.Body))
+	digest := sha256.Sum256(f.Body)
+	r.Digest = hex.EncodeToString(digest[:])
+	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: r.FinalURL, Method: "GET", Kind: harrow.KindPage, Key: t.key(u), Status: r.Status,
+		Outcome: r.Outcome, ContentType: r.ContentType, Headers: []harrow.Header{{Name: "Content-Type", Value: r.ContentType}}, Digest: r.Digest, BodyBytes: r.BodyBytes}
+	return &rules.Page{Capture: c, Body: f.Body}, nil
+}
+
+// politeness is the pace of a URL's key, as far as it is known by now.
+func (t *trier) politeness(u canon.URL) Politeness {
+	key := t.key(u)
+	limits, pattern := t.pace.For(key)
+	p := Politeness{Key: key, Concurrency: limits.Concurrency, DelayMS: max(limits.Delay, t.delays[key]).Milliseconds(),
+		CrawlMS: t.delays[key].Milliseconds(), From: "fetch.politeness.default"}
+	if pattern != "" {
+		p.From = fmt.Sprintf("fetch.politeness.overrides %q", pattern)
+	}
+	return p
 }
 
 func newTrier(cfg Config) (*trier, error) {
@@ -177,12 +256,8 @@ func newTrier(cfg Config) (*trier, error) {
 	if t.scope, err = canon.NewScope(canon.ScopeConfig{Hosts: hosts, Include: d.Scope.Include, Exclude: d.Scope.Exclude}); err != nil {
 		return nil, err
 	}
-	patterns := slices.Sorted(maps.Keys(f.Politeness.Overrides))
-	if t.overrides, err = canon.CompileHostGlobs(patterns); err != nil {
+	if t.pace, err = polite.NewTable(f.Politeness); err != nil {
 		return nil, err
-	}
-	for _, p := range patterns {
-		t.limits = append(t.limits, f.Politeness.Overrides[p])
 	}
 	t.client, err = newClient(cfg)
 	return t, err
@@ -227,16 +302,18 @@ func (t *trier) inScope(u canon.URL) Verdict {
 	if t.seeds[u] {
 		return Verdict{true, "a seed: always in scope"}
 	}
-	ok, reason, rule := t.scope.Check(u)
+	d := t.scope.Decide(u)
 	switch {
-	case ok && rule == "":
-		return Verdict{true, "no rule is against it"}
-	case ok:
-		return Verdict{true, fmt.Sprintf("%q takes it in", rule)}
-	case rule != "":
-		return Verdict{false, fmt.Sprintf("%s %q leaves it out", reason, rule)}
+	case d.Reason == canon.ReasonHost:
+		return Verdict{false, "no pattern of hosts matches"}
+	case d.Reason == canon.ReasonExclude:
+		return Verdict{false, fmt.Sprintf("exclude %q leaves it out", d.Exclude)}
+	case d.Reason == canon.ReasonInclude:
+		return Verdict{false, "no pattern of include matches"}
+	case d.Include != "":
+		return Verdict{true, fmt.Sprintf("hosts %q and include %q take it in", d.Host, d.Include)}
 	}
-	return Verdict{false, fmt.Sprintf("no %s pattern matches", reason)}
+	return Verdict{true, fmt.Sprintf("hosts %q takes it in", d.Host)}
 }
 
 // newFollower compiles the follow rules; nil where there are none.

@@ -112,19 +112,19 @@ func TestTryTellsTheVerdicts(t *testing.T) {
 		code    string
 		hops    string // URL scope robots
 	}{
-		{"http://BOOKS.example:80/book/1?utm_medium=y#z", harrow.Fetched, "", `http://books.example/book/1 true:"books.example" takes it in true:no rule is against it`},
-		{"http://books.example/", harrow.Fetched, "", `http://books.example/ true:a seed: always in scope true:no rule is against it`},
-		{"http://books.example/private/1", harrow.Denied, "robots", `http://books.example/private/1 true:"books.example" takes it in false:Disallow: /private/`},
-		{"http://books.example/cart/1", harrow.Gone, "http_404", `http://books.example/cart/1 false:exclude "/cart/**" leaves it out true:no rule is against it`},
-		{"http://books.example/old", harrow.Fetched, "", `http://books.example/old true:"books.example" takes it in true:no rule is against it; http://books.example/book/1 true:"books.example" takes it in true:no rule is against it`},
-		{"http://books.example/out", harrow.Redirected, "scope", `http://books.example/out true:"books.example" takes it in true:no rule is against it; http://else.example/ false:no host pattern matches -`},
-		{"http://books.example/secret", harrow.Denied, "robots", `http://books.example/secret true:"books.example" takes it in true:no rule is against it; http://books.example/private/1 true:"books.example" takes it in false:Disallow: /private/`},
-		{"http://books.example/loop", harrow.Failed, "redirect_loop", `http://books.example/loop true:"books.example" takes it in true:no rule is against it`},
-		{"http://books.example/busy", harrow.Failed, "http_503", `http://books.example/busy true:"books.example" takes it in true:no rule is against it`},
-		{"http://sick.books.example/x", harrow.Deferred, "robots", `http://sick.books.example/x true:"*.books.example" takes it in false:robots.txt answered 503: a run would defer the host`},
-		{"http://new.books.example/x", harrow.Gone, "http_404", `http://new.books.example/x true:"*.books.example" takes it in true:there is no robots.txt (404)`},
-		{"http://moved.books.example/private/1", harrow.Denied, "robots", `http://moved.books.example/private/1 true:"*.books.example" takes it in false:Disallow: /private/`},
-		{"http://down.example/", harrow.Deferred, "robots", `http://down.example/ false:no host pattern matches false:robots.txt is unreachable (refused): a run would defer the host`},
+		{"http://BOOKS.example:80/book/1?utm_medium=y#z", harrow.Fetched, "", `http://books.example/book/1 true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it`},
+		{"http://books.example/", harrow.Fetched, "", `http://books.example/ true:a seed: always in scope true:no rule of the group for "tester" is against it`},
+		{"http://books.example/private/1", harrow.Denied, "robots", `http://books.example/private/1 true:hosts "books.example" takes it in false:Disallow: /private/ (line 2 of robots.txt, in the group for "tester")`},
+		{"http://books.example/cart/1", harrow.Gone, "http_404", `http://books.example/cart/1 false:exclude "/cart/**" leaves it out true:no rule of the group for "tester" is against it`},
+		{"http://books.example/old", harrow.Fetched, "", `http://books.example/old true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it; http://books.example/book/1 true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it`},
+		{"http://books.example/out", harrow.Redirected, "scope", `http://books.example/out true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it; http://else.example/ false:no pattern of hosts matches -`},
+		{"http://books.example/secret", harrow.Denied, "robots", `http://books.example/secret true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it; http://books.example/private/1 true:hosts "books.example" takes it in false:Disallow: /private/ (line 2 of robots.txt, in the group for "tester")`},
+		{"http://books.example/loop", harrow.Failed, "redirect_loop", `http://books.example/loop true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it`},
+		{"http://books.example/busy", harrow.Failed, "http_503", `http://books.example/busy true:hosts "books.example" takes it in true:no rule of the group for "tester" is against it`},
+		{"http://sick.books.example/x", harrow.Deferred, "robots", `http://sick.books.example/x true:hosts "*.books.example" takes it in false:robots.txt answered 503: a run would defer the host`},
+		{"http://new.books.example/x", harrow.Gone, "http_404", `http://new.books.example/x true:hosts "*.books.example" takes it in true:there is no robots.txt (404), so nothing is against it`},
+		{"http://moved.books.example/private/1", harrow.Denied, "robots", `http://moved.books.example/private/1 true:hosts "*.books.example" takes it in false:Disallow: /private/ (line 2 of robots.txt, in the group for "tester")`},
+		{"http://down.example/", harrow.Deferred, "robots", `http://down.example/ false:no pattern of hosts matches false:robots.txt is unreachable (refused): a run would defer the host`},
 		{"http://127.0.0.1/", harrow.Failed, "forbidden_address", ""},
 	} {
 		t.Run(c.url, func(t *testing.T) {
@@ -161,14 +161,14 @@ func TestTryShowsRecordsFieldsAndRejects(t *testing.T) {
 		t.Errorf("%+v", r.Fields)
 	}
 	var b strings.Builder
-	if err := r.WriteText(&b, 0); err != nil {
+	if err := r.WriteText(&b, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`scope     in: "books.example" takes it in`,
+		`scope     in: hosts "books.example" takes it in`,
 		"record    book (book#1, row 0)\n          {\"title\":\"Harrow & Plough\",",
 		"  day    css: time    2026-02-01       2\n",
-		"rule      other#2: does not match http://books.example/book/1 (text/html)\n",
+		"rule      other#2: no match: \"/other/*\" does not match http://books.example/book/1\n",
 		"links     no follow rule looks into this page\n",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -182,7 +182,7 @@ func TestTryShowsRecordsFieldsAndRejects(t *testing.T) {
 		t.Errorf("%+v %+v", r.Records, r.Rejects)
 	}
 	b.Reset()
-	if err := r.WriteText(&b, 80); err != nil || strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "reject    data: type: ") {
+	if err := r.WriteText(&b, 80, false); err != nil || strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "reject    data: type: ") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	if data, err := json.Marshal(r); err != nil || !json.Valid(data) {
@@ -215,7 +215,7 @@ func TestTryCountsLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := trial.Links{Taken: 1, NotTaken: map[string]int{"host": 1, "exclude": 1, "invalid": 1}, First: []string{"http://books.example/book/1"}}
+	want := trial.Links{Taken: 1, NotTaken: map[string]int{"host": 1, "exclude": 1, "invalid": 1}, First: []trial.Link{{URL: "http://books.example/book/1", Text: "one"}}, Rules: []string{"discover.follow[0]"}}
 	if got, want := fmt.Sprintf("%+v", *r.Links), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
