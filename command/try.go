@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,18 +39,32 @@ func (c *tryCmd) file(most int64) (*trial.File, error) {
 		return nil, view.Usagef("--file: %w", err)
 	case info.IsDir():
 		return nil, view.Usagef("--file %s is a folder; want a file", c.File)
-	case info.Size() > most:
-		return nil, view.Usagef("--file %s has %s; limits.document is %s", c.File, view.Bytes(info.Size()), view.Bytes(most))
 	}
-	body, err := os.ReadFile(c.File)
-	if err != nil {
+	f := &trial.File{Name: c.File, ContentType: cmp.Or(c.ContentType, typeOf(c.File)), Size: info.Size(), Open: func() io.ReadCloser { return open(c.File) }}
+	if info.Size() > most {
+		return f, nil
+	}
+	if f.Body, err = os.ReadFile(c.File); err != nil {
 		return nil, view.Usagef("--file: %w", err)
 	}
-	if len(body) == 0 {
-		body = []byte{} // nil means that there is too much of it
-	}
-	return &trial.File{Name: c.File, ContentType: cmp.Or(c.ContentType, typeOf(c.File)), Body: body}, nil
+	return f, nil
 }
+
+// open opens a file; what is wrong with it shows when it is read.
+func open(name string) io.ReadCloser {
+	f, err := os.Open(name)
+	if err != nil {
+		return broken{err}
+	}
+	return f
+}
+
+// broken is a file that could not be opened.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+func (b broken) Close() error { return nil }
 
 // typeOf is the media type that a file's name stands for; what is unknown is
 // taken for a page.

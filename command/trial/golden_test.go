@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -100,10 +101,15 @@ func TestTryOfTheDemo(t *testing.T) {
 	golden(t, "book-painted", r, true)
 }
 
+func file(name, contentType, body string) *trial.File {
+	return &trial.File{Name: name, ContentType: contentType, Size: int64(len(body)), Body: []byte(body),
+		Open: func() io.ReadCloser { return io.NopCloser(strings.NewReader(body)) }}
+}
+
 func TestAFileStandsForTheAnswer(t *testing.T) {
 	cfg, site := demo(t)
-	cfg.File = &trial.File{Name: "page.html", ContentType: "text/html", Body: []byte(
-		"<meta charset=windows-1252><h1>Caf\xe9 \x1b[31m</h1><table><tr><th>UPC</th><td>1\x002</td></tr></table><p class=price_color>on request")}
+	cfg.File = file("page.html", "text/html",
+		"<meta charset=windows-1252><h1>Caf\xe9 \x1b[31m</h1><table><tr><th>UPC</th><td>1\x002</td></tr></table><p class=price_color>on request")
 	r, err := trial.URL(t.Context(), cfg, "http://books.example/catalogue/x/index.html")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +129,7 @@ func TestNoBytesOfAPageReachTheTerminalRaw(t *testing.T) {
 	}
 	page := fmt.Sprintf("<a href='/catalogue/%[1]s'>%[1]s</a><h1>%[1]s</h1><table><tr><th>UPC</th><td>%[1]s</td></tr></table><p class=price_color>%[1]s", hostile)
 	for _, contentType := range []string{"text/html", "text/html; charset=\x1b[2J", "\x1b]0;x\x07"} {
-		cfg.File = &trial.File{Name: "p\x1b.html", ContentType: contentType, Body: []byte(page)}
+		cfg.File = file("p\x1b.html", contentType, page)
 		r, err := trial.URL(t.Context(), cfg, "http://books.example/catalogue/x/index.html")
 		if err != nil {
 			t.Fatal(err)

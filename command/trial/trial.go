@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -46,7 +47,9 @@ type Config struct {
 type File struct {
 	Name        string
 	ContentType string // as of the header
-	Body        []byte
+	Size        int64
+	Body        []byte               // nil where it is larger than limits.document
+	Open        func() io.ReadCloser // the whole of it, from its first byte
 }
 
 // Verdict is a decision and the rule it goes back to.
@@ -213,12 +216,18 @@ func (t *trier) page(ctx context.Context, u canon.URL, r *Report) (*rules.Page, 
 		return t.fetch(ctx, u, r)
 	}
 	r.Hops = []Hop{{URL: u.String(), Scope: t.inScope(u)}}
-	r.File, r.FinalURL, r.Status, r.Outcome, r.ContentType, r.BodyBytes = f.Name, u.String(), 200, harrow.Fetched, f.ContentType, int64(len(f.Body))
-	digest := sha256.Sum256(f.Body)
-	r.Digest = hex.EncodeToString(digest[:])
+	r.File, r.FinalURL, r.Status, r.Outcome, r.ContentType, r.BodyBytes = f.Name, u.String(), 200, harrow.Fetched, f.ContentType, f.Size
+	sum, in := sha256.New(), f.Open()
+	if _, err := io.Copy(sum, in); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	if err := in.Close(); err != nil {
+		return nil, err
+	}
+	r.Digest = hex.EncodeToString(sum.Sum(nil))
 	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: r.FinalURL, Method: "GET", Kind: harrow.KindPage, Key: t.key(u), Status: r.Status,
 		Outcome: r.Outcome, ContentType: r.ContentType, Headers: []harrow.Header{{Name: "Content-Type", Value: r.ContentType}}, Digest: r.Digest, BodyBytes: r.BodyBytes}
-	return &rules.Page{Capture: c, Body: f.Body}, nil
+	return &rules.Page{Capture: c, Body: f.Body, Open: f.Open}, nil
 }
 
 // politeness is the pace of a URL's key, as far as it is known by now.

@@ -78,7 +78,7 @@ func TestCatSaysWhatIsWrong(t *testing.T) {
 	}{
 		{view.Query{Table: "books"}, `no table "books"; known: requests, captures, deferred, bodies, exchanges, links, rejects, records/book`},
 		{view.Query{Table: "records/x"}, `no table "records/x"; known: requests, captures, deferred, bodies, exchanges, links, rejects, records/book`},
-		{view.Query{Table: "links", Columns: []string{"x"}}, `--columns: table links has no column "x"; known: id, from_id, url, method, body, text, rel, depth, carry, same_domain`},
+		{view.Query{Table: "links", Columns: []string{"x"}}, `--columns: table links has no column "x"; known: id, from_id, url, method, headers, body, text, rel, kind, depth, carry, same_domain`},
 		{view.Query{Table: "bodies", Columns: []string{"body"}}, `--columns body: the bodies of pages are shown with --body only`},
 		{view.Query{Table: "bodies", Where: []string{"digest"}}, `--where digest: want COLUMN=VALUE`},
 		{view.Query{Table: "bodies", Sort: []string{"-x"}}, `--sort: table bodies has no column "x"; known: digest, chunk, body`},

@@ -149,7 +149,7 @@ func TestExplainTellsRawAndTypedValueOrWhyNot(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %s %s %v %v %s", tr.Rule, tr.Row, tr.Field, tr.Selector, tr.Raw, tr.Value, note))
 	}
 	want := []string{
-		"no#1 -1   <nil> <nil> does not match http",
+		"no#1 -1   <nil> <nil> no match",
 		"book#2 0 n css: b 1 1 ", "book#2 0 p css: b 1 [1 GBP] ", "book#2 0 u css: u <nil> <nil> nothing selected",
 		"book#2 1 n css: b x <nil> type", "book#2 1 p css: b x <nil> type", "book#2 1 u css: u <nil> <nil> nothing selected",
 		"book#2 -1   <nil> <nil> last",

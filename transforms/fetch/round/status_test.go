@@ -164,7 +164,7 @@ func TestTheStatusSaysWhyEachKeyWaits(t *testing.T) {
 			t.Errorf("%s: %q; want %q", key, got[key], want)
 		}
 	}
-	if st.Keys[0].Key != "slow.example" || st.Next.IsZero() || st.Waiting["concurrency"] != 1 || st.Waiting["robots"] != 1 || st.Rates["requests"] != 8 {
+	if st.Keys[0].Key != "slow.example" || st.Next.IsZero() || st.Waiting["concurrency"] != 1 || st.Waiting["robots"] != 1 || st.Counters["requests"] != 8 {
 		t.Errorf("%+v", st)
 	}
 	p.stop(nil)
