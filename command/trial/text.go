@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -96,7 +95,7 @@ func (h Hop) write(w *writer, i int) {
 	case h.Error != "":
 		w.line("answer", "none: %s", h.Error)
 	case h.Location != "":
-		w.line("answer", "%d %s, moved to %s in %s", h.Status, http.StatusText(h.Status), h.Location, took(h.ElapsedMS))
+		w.line("answer", "%d, moved to %s in %s", h.Status, h.Location, took(h.ElapsedMS))
 	}
 }
 
