@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wlynxg/chardet"
+	"golang.org/x/net/html"
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/unicode"
@@ -25,7 +26,8 @@ const byteOrderMark = "\uFEFF"
 // decode returns the body as valid UTF-8, the body itself where it is that
 // already. The encoding is told by a byte order mark, else by Content-Type,
 // else by a meta tag in the first 1,024 bytes (WHATWG HTML 13.2.3.2), else it
-// is UTF-8 if the body is valid as such, else guessed from its first 64 KiB.
+// is UTF-8 if the body is valid as such, else told by a meta tag in the first
+// 64 KiB, else guessed from these.
 // Bytes that are none in the encoding become U+FFFD.
 func decode(body []byte, contentType string) []byte {
 	e, name := encodingOf(body, contentType)
@@ -84,11 +86,39 @@ func encodingOf(body []byte, contentType string) (encoding.Encoding, string) {
 	if bytes.Contains(bytes.ToLower(body[:min(len(body), 1024)]), []byte("charset")) {
 		return e, name
 	}
+	if said, label := lateMeta(body); said != nil {
+		return said, label
+	}
 	if guess, label := charset.Lookup(guessed(body)); guess != nil {
 		return guess, label
 	}
 	return e, name
 }
+
+// lateMeta looks for a meta tag that names the encoding beyond the bytes in
+// which it ought to stand: browsers come across it while they build the tree
+// (WHATWG HTML 13.2.3.5, "changing the encoding while parsing").
+func lateMeta(body []byte) (encoding.Encoding, string) {
+	z := html.NewTokenizer(bytes.NewReader(body[:min(len(body), guessBytes)]))
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return nil, ""
+		case html.StartTagToken, html.SelfClosingTagToken:
+			raw := bytes.Clone(z.Raw())
+			if name, _ := z.TagName(); string(name) != "meta" {
+				continue
+			}
+			if e, name, _ := charset.DetermineEncoding(raw, ""); name != fallback {
+				return e, name
+			}
+		}
+	}
+}
+
+// guessBytes is how much of a body is looked at that says nothing at its
+// beginning.
+const guessBytes = 64 << 10
 
 // guessed returns the name of the encoding that the body's beginning looks
 // like; empty when nothing is likely.
@@ -98,8 +128,8 @@ func guessed(body []byte) (name string) {
 			name = ""
 		}
 	}()
-	const enough, likely = 64 << 10, 0.5
-	r := chardet.Detect(body[:min(len(body), enough)])
+	const likely = 0.5
+	r := chardet.Detect(body[:min(len(body), guessBytes)])
 	if r.Confidence < likely {
 		return ""
 	}

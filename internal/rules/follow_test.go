@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,6 +92,79 @@ func TestLooksInto(t *testing.T) {
 		if !mustFollow(t, harrow.Follow{CSS: "a@href"}).LooksInto(u) || mustFollow(t).LooksInto(u) {
 			t.Errorf("%s: without within every page, without rules none", url)
 		}
+	}
+}
+
+func TestLinksBySelector(t *testing.T) {
+	const page = `<h1> Soil </h1><a href=1 onclick="go('x1')">one</a><p><a href=2><b>two</b></a><a>none</a></p><!-- http://books.example/c --><i>3</i>`
+	for _, tt := range []struct {
+		name, contentType, body, rules, want string
+	}{
+		{"xpath attributes", "text/html", page, `[{"xpath":"//a/@href"}]`, "1|one 2|two"},
+		{"xpath elements", "text/html", page, `[{"xpath":"//i | //p/preceding-sibling::a"}]`, "one|one 3|3"},
+		{"xpath texts", "text/html", page, `[{"xpath":"//i/text()"}]`, "3|"},
+		{"css and a regex", "text/html", page, `[{"css":"a@onclick","regex":"'(.*?)'"}]`, "x1|one"},
+		{"regex alone", "text/html", page, `[{"regex":"http://[^ ]+"}]`, "http://books.example/c|"},
+		{"regex on text", "text/plain", "see http://a.example/1 and http://a.example/2", `[{"regex":"http://\\S+"}]`, "http://a.example/1| http://a.example/2|"},
+		{"jsonpath", "application/json", `{"items":[{"url":"1"},{"url":"2"}],"next":null}`, `[{"jsonpath":"$.items[*].url"},{"jsonpath":"$.next"}]`, "1| 2|"},
+		{"rules for other kinds of pages have none", "application/json", `["1"]`, `[{"css":"a@href"},{"xpath":"//a"},{"jsonpath":"$[*]"}]`, "1|"},
+		{"jsonpath on a page", "text/html", page, `[{"jsonpath":"$..url"},{"css":"a[href='1']@href"}]`, "1|one"},
+		{"links of a feed", "application/atom+xml", `<feed><entry><link href="1"/></entry><Link>2</Link></feed>`, `[{"xpath":"//link/@href"},{"xpath":"//Link"}]`, "1| 2|2"},
+		{"broken JSON", "application/json", `{`, `[{"jsonpath":"$.a"}]`, "!json"},
+		{"carry", "text/html", page, `[{"css":"i","carry":{"z":{"css":"h1"},"a":{"css":"h6"},"m":{"css":"i","map":{"3":"<three>"}},"u":{"css":"a@href","type":"url"},"p":{"from":"carry:rank"}}}]`,
+			`3|3{"a":null,"m":"<three>","p":"1.5","u":"http://books.example/catalogue/tilth_1/1","z":"Soil"}`},
+		{"carry that isn't in its map", "text/html", page, `[{"css":"i","carry":{"a":{"css":"i","map":{"4":"x"}}}}]`, `3|3{"a":null}`},
+		{"carry of another kind of page", "text/html", page, `[{"css":"i","carry":{"a":{"jsonpath":"$.a"},"b":{"css":"h1","default":"x"},"c":{"css":"h6","default":"x"}}}]`, `3|3{"a":null,"b":"Soil","c":"x"}`},
+		{"each rule its own carry", "text/html", page, `[{"css":"i","carry":{"a":{"css":"h1"}}},{"css":"a[href='2']@href"}]`, `3|3{"a":"Soil"} 2|two`},
+		{"required carry keeps the rule's links back, not the others'", "text/html", page, `[{"css":"a@href","carry":{"a":{"css":"h6","required":true}}},{"css":"i"}]`, "3|3 !carry"},
+		{"required carry where there are no links", "text/html", page, `[{"css":"u","carry":{"a":{"css":"h6","required":true}}}]`, ""},
+		{"carry of JSON", "application/json", `{"a":"1","c":{"b":2}}`, `[{"jsonpath":"$.a","carry":{"c":{"jsonpath":"$.c"},"n":{"jsonpath":"$.c.b"}}}]`, `1|{"c":"{\"b\":2}","n":"2"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var defs []harrow.Follow
+			if err := json.Unmarshal([]byte(tt.rules), &defs); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			err := mustFollow(t, defs...).Links(pageOf(tt.contentType, "/catalogue/tilth_1/", tt.body), func(l Link) error {
+				got = append(got, l.Ref+"|"+l.Text+l.Carry)
+				return nil
+			})
+			var fault *Fault
+			if errors.As(err, &fault) {
+				got = append(got, "!"+fault.Code)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if text := strings.Join(got, " "); text != tt.want {
+				t.Errorf("got  %s\nwant %s", text, tt.want)
+			}
+		})
+	}
+}
+
+func TestExplainShowsWhatWasTried(t *testing.T) {
+	p := mustCompile(t, harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"any":[{"css":"h6"},{"css":"h1","regex":"x(.)"},{"jsonpath":"$.a"},{"css":"i"},{"css":"b"}],"type":"int"},
+"b":{"any":[{"css":"h6"},{"css":"h5"}],"default":"x"},"c":{"css":"h1","regex":"none"}}`)})
+	traces := p.Explain(shopDocument("<h1>Soil</h1><i>three</i>"))
+	if len(traces) != 3 {
+		t.Fatalf("%+v", traces)
+	}
+	a, b, c := traces[0], traces[1], traces[2]
+	if a.Selector != "css: i" || a.Raw != "three" || a.Value != nil || !strings.HasPrefix(a.Note, "type: ") || len(a.Tried) != 4 {
+		t.Errorf("%+v", a)
+	}
+	if got := a.Tried[1]; got.Selector != "css: h1, regex: x(.)" || got.Raw != nil {
+		t.Errorf("%+v", got)
+	}
+	if got := a.Tried[2]; !strings.Contains(got.Note, "the body is no JSON") {
+		t.Errorf("%+v", got)
+	}
+	if b.Selector != "any: [css: h6, css: h5]" || b.Raw != nil || b.Value != "x" || b.Note != "nothing selected: the default" || len(b.Tried) != 2 {
+		t.Errorf("%+v", b)
+	}
+	if c.Raw != "Soil" || c.Note != "nothing is left of what was selected" || c.Tried != nil {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ type jsonPath struct {
 type filterCost struct{ below, root bool }
 
 func compileJSONPath(kind, expr string) (jsonPath, error) {
-	path, err := jsonpath.Parse(expr)
+	path, err := jsonpath.Parse(quoteWords(expr))
 	if err != nil {
 		return jsonPath{}, fmt.Errorf("%s %q: %w", kind, expr, err)
 	}
@@ -39,6 +40,24 @@ func compileJSONPath(kind, expr string) (jsonPath, error) {
 	}
 	return p, nil
 }
+
+// quoteWords writes the names true, false and null in brackets, since the
+// library takes them for values wherever they stand: $.null is $['null'].
+func quoteWords(path string) string {
+	return shorthand.ReplaceAllStringFunc(path, func(m string) string {
+		word := strings.TrimLeft(m, ". \t\r\n")
+		if m[0] == '"' || m[0] == '\'' || word != "true" && word != "false" && word != "null" {
+			return m
+		}
+		if strings.HasPrefix(m, "..") {
+			return "..['" + word + "']"
+		}
+		return "['" + word + "']"
+	})
+}
+
+// shorthand is a quoted text, or a name behind one or two points.
+var shorthand = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\.\.?[\pL_][\pL\pN_]*`)
 
 // withoutQuoted leaves out what stands in double quotes.
 func withoutQuoted(text string) string {
@@ -114,6 +133,10 @@ func (w *jsonWalk) selector(v any, s spec.Selector, rest []*spec.Segment) bool {
 	return true
 }
 
+// filterWeight is what a value costs that the library visits, which makes lists
+// of them on its way.
+const filterWeight = 4
+
 func (w *jsonWalk) filterCost(c filterCost, v any) int64 {
 	n := int64(1)
 	if c.below {
@@ -125,7 +148,7 @@ func (w *jsonWalk) filterCost(c filterCost, v any) int64 {
 		}
 		n += w.rootSize
 	}
-	return n
+	return filterWeight * n
 }
 
 // eachChild visits elements, or members by name; false: visit ended it.

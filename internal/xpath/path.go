@@ -202,6 +202,7 @@ func (r *run) from(s *step, n Node, out []Node, first bool) []Node {
 			if !s.test.matches(m, s.axis) || !r.all(s.preds, m) {
 				return true
 			}
+			r.spend(1)
 			out = append(out, m)
 			return !first
 		})
