@@ -85,8 +85,24 @@ func notInRows(format string, f harrow.Field) string {
 // rows.
 func (s *rowSource) streams() bool { return s.path == nil || s.path.Streams() }
 
+// cutBody is a body that was cut by max_body: what is last in it may be half a
+// row, and is never one.
+type cutBody struct{ io.Reader }
+
+// Read implements io.Reader.
+func (b cutBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = &rowdata.Fault{Code: rowdata.CodeData, End: true, Err: errors.New("the body was cut at fetch.max_body")}
+	}
+	return n, err
+}
+
 // open begins to read a body.
 func (s *rowSource) open(d *Document, body io.Reader) (rowdata.Reader, error) {
+	if d.page.Capture.Truncated {
+		body = cutBody{body}
+	}
 	text, err := rowdata.Open(body, func(head []byte) transform.Transformer {
 		return dataDecoder(head, d.page.Capture.ContentType)
 	})

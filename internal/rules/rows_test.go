@@ -141,6 +141,24 @@ func TestBadRowsOfDataFilesAreRejected(t *testing.T) {
 	}
 }
 
+func TestTheLastRowOfABodyThatWasCutIsNoRow(t *testing.T) {
+	for rows, body := range map[string]string{
+		`"csv"`: "day,amount\n1,2\n2,31", `"jsonl"`: "{\"day\":1}\n{\"day\":2}", `{"json":"$"}`: `{"day":2`,
+		`{"json":"$[*]"}`: `[{"day":1},{"day":2`, `{"json":"$..a"}`: `{"a":1}`,
+	} {
+		p := dataPage(body, "")
+		p.Capture.Truncated = true
+		got := apply(t, mustCompile(t, rowRule(t, rows, salesFields)), NewDocument(p, canonical, Limits{}))
+		want := strings.Count(body, "day\":1}") // each was read in full
+		if rows == `"csv"` {
+			want = 1
+		}
+		if len(got.rows) != want || !slices.Equal(got.codes(), []string{CodeData}) || !strings.HasSuffix(got.rejects[0].Reason, "cut at fetch.max_body") {
+			t.Errorf("%s: rows %q, rejects %+v", rows, got.rows, got.rejects)
+		}
+	}
+}
+
 func TestReasonsOfRejectedRowsSayWhere(t *testing.T) {
 	got := applyData(t, rowRule(t, `"csv"`, salesFields), "tag;amount\n1;2\n", "")
 	if want := `record report, rule report#1: line 1: the first line has no column "day"; it has "tag", "amount"`; got.rejects[0].Reason != want {
