@@ -128,6 +128,8 @@ func (c *CSV) row() (Row, error) {
 
 func (c *CSV) check(raw []byte) *Fault {
 	switch {
+	case len(raw) > c.limits.Row:
+		return c.long()
 	case c.scanner.count > c.limits.Columns:
 		return faultf(CodeRowSize, "the row has %d cells; at most %d are read", c.scanner.count, c.limits.Columns)
 	case c.scanner.count < len(c.header.names):
@@ -156,7 +158,7 @@ func notUTF8(raw []byte) *Fault {
 
 // fault places a fault at the record.
 func (c *CSV) fault(f *Fault, raw []byte) *Fault {
-	f.Line, f.Offset, f.Raw = c.line, c.offset, raw[:min(len(raw), maxRaw)]
+	f.Line, f.Offset, f.Raw = c.line, c.offset, raw[:min(len(raw), maxHead(c.limits.Row))]
 	f.Err = fmt.Errorf("line %d: %w", c.line, f.Err)
 	return f
 }
@@ -172,7 +174,11 @@ func (c *CSV) tooLong() error {
 	if err := c.pass(); err != nil {
 		c.end = err // the fault comes first
 	}
-	return c.fault(faultf(CodeRowSize, "the row is longer than %d bytes", c.limits.Row), head)
+	return c.fault(c.long(), head)
+}
+
+func (c *CSV) long() *Fault {
+	return faultf(CodeRowSize, "the row is longer than %d bytes", c.limits.Row)
 }
 
 func maxHead(limit int) int { return min(limit, maxRaw) }

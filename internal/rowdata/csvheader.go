@@ -71,19 +71,24 @@ const maxHeader = 1 << 20
 // headerBy reads the first line that is not empty. An error is one of the
 // source.
 func (c *CSV) headerBy(delim byte) (candidate, error) {
-	s := &c.scanner
+	s, most := &c.scanner, min(maxHeader, c.limits.Row)
+	tooLong := func() (candidate, error) {
+		return candidate{delim: delim, fault: c.headFault(CodeColumns, "the first line is longer than %d bytes", most)}, nil
+	}
 	s.setDelimiter(delim)
 	for {
 		s.reset()
 		for !s.scan(c.w.bytes(), c.w.err == io.EOF) {
-			if len(c.w.bytes()) >= min(maxHeader, c.limits.Row) {
-				return candidate{delim: delim, fault: c.headFault(CodeColumns, "the first line is longer than %d bytes", min(maxHeader, c.limits.Row))}, nil
+			if len(c.w.bytes()) > most+1 { // 1: perhaps of CRLF
+				return tooLong()
 			}
 			if !c.w.more() && c.w.err != io.EOF {
 				return candidate{}, c.w.err
 			}
 		}
 		switch {
+		case s.text > most:
+			return tooLong()
 		case s.size == 0:
 			return candidate{delim: delim, fault: c.headFault(CodeColumns, "%w", errNoHeader)}, nil
 		case s.blank():

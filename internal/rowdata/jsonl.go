@@ -42,6 +42,9 @@ func (j *JSONLines) Next() (Row, error) {
 		if len(bytes.TrimLeft(raw, " \t\r")) == 0 {
 			continue
 		}
+		if len(raw) > j.limits.Row {
+			return Row{}, j.fault(j.long(), offset, raw)
+		}
 		value, fault := decodeJSON(raw, j.limits)
 		if fault != nil {
 			return Row{}, j.fault(fault, offset, raw)
@@ -87,11 +90,15 @@ func (j *JSONLines) pass(offset int64) *Fault {
 			break
 		}
 	}
-	return j.fault(faultf(CodeRowSize, "the line is longer than %d bytes", j.limits.Row), offset, head)
+	return j.fault(j.long(), offset, head)
+}
+
+func (j *JSONLines) long() *Fault {
+	return faultf(CodeRowSize, "the line is longer than %d bytes", j.limits.Row)
 }
 
 func (j *JSONLines) fault(f *Fault, offset int64, raw []byte) *Fault {
-	f.Line, f.Offset, f.Raw = j.line, offset, raw[:min(len(raw), maxRaw)]
+	f.Line, f.Offset, f.Raw = j.line, offset, raw[:min(len(raw), maxHead(j.limits.Row))]
 	f.Err = fmt.Errorf("line %d: %w", j.line, f.Err)
 	return f
 }

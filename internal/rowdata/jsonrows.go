@@ -189,7 +189,7 @@ func (r *jsonRows) row() (row Row, selected bool, err error) {
 		return row, false, err
 	}
 	raw, long := t.kept()
-	if long {
+	if long || len(raw) > r.limits.Row {
 		return row, false, placed(faultf(CodeRowSize, "the row is longer than %d bytes", r.limits.Row), offset, raw)
 	}
 	value, fault := decodeJSON(raw, r.limits)

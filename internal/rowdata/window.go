@@ -20,8 +20,8 @@ type window struct {
 const firstBuffer = 64 << 10
 
 func newWindow(src io.Reader, limit int) *window {
-	// One byte more tells a row of just the limit from a longer one.
-	return &window{src: src, keep: -1, limit: limit + 1}
+	// A row of just the limit has a line end of up to two bytes behind it.
+	return &window{src: src, keep: -1, limit: limit + 2}
 }
 
 // bytes is what is there from pos on.
