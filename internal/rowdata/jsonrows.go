@@ -4,19 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"github.com/theory/jsonpath"
 )
 
-// NewReader returns a reader of the rows of a JSON document in UTF-8. A
-// document that must be read as a whole may be l.Row bytes long.
+// NewReader returns a reader of the rows of a JSON document in UTF-8. The path
+// must stream; its filter is left to the caller, see [Path.Filter].
 func (p *Path) NewReader(text io.Reader, l Limits) Reader {
 	l = l.withDefaults()
-	if p.streams {
-		return &jsonRows{path: p, limits: l, text: jsonText{w: newWindow(text, l.Row)}}
-	}
-	return &jsonDocument{path: p, limits: l, src: text}
+	return &jsonRows{path: p, limits: l, text: jsonText{w: newWindow(text, l.Row)}}
 }
 
 // jsonRows walks a document along a path that streams.
@@ -47,9 +41,7 @@ func (r *jsonRows) Next() (Row, error) {
 		case !at:
 			r.end = r.trailing()
 		default:
-			if row, selected, err := r.row(); selected || err != nil {
-				return row, err
-			}
+			return r.row()
 		}
 	}
 	return Row{}, r.end
@@ -168,11 +160,11 @@ func (t *jsonText) kept() (raw []byte, long bool) {
 }
 
 // row reads the row that is next.
-func (r *jsonRows) row() (row Row, selected bool, err error) {
+func (r *jsonRows) row() (row Row, err error) {
 	t := &r.text
 	if _, ok := t.next(); !ok {
 		r.end = t.wrong("a value")
-		return row, false, r.end
+		return row, r.end
 	}
 	offset := t.w.offset()
 	t.w.keep, t.long = t.w.pos, false
@@ -186,83 +178,21 @@ func (r *jsonRows) row() (row Row, selected bool, err error) {
 				fault.Raw = raw[:min(len(raw), maxRaw)]
 			}
 		}
-		return row, false, err
+		return row, err
 	}
 	raw, long := t.kept()
 	if long || len(raw) > r.limits.Row {
-		return row, false, placed(faultf(CodeRowSize, "the row is longer than %d bytes", r.limits.Row), offset, raw)
+		return row, placed(faultf(CodeRowSize, "the row is longer than %d bytes", r.limits.Row), offset, raw)
 	}
 	value, fault := decodeJSON(raw, r.limits)
 	if fault != nil {
-		return row, false, placed(fault, offset, raw)
+		return row, placed(fault, offset, raw)
 	}
-	if f := r.path.filter; f != nil && len(f.Select([]any{value})) == 0 {
-		return row, false, nil
-	}
-	return Row{Offset: offset, Raw: raw, Value: value}, true, nil
+	return Row{Offset: offset, Raw: raw, Value: value}, nil
 }
 
 func placed(f *Fault, offset int64, raw []byte) *Fault {
 	f.Offset, f.Raw = offset, raw[:min(len(raw), maxRaw)]
 	f.Err = fmt.Errorf("byte %d: %w", offset, f.Err)
 	return f
-}
-
-// jsonDocument selects rows in a document that is read as a whole.
-type jsonDocument struct {
-	path   *Path
-	limits Limits
-	src    io.Reader
-	read   bool
-	rows   []any
-	end    error
-}
-
-// Next implements [Reader].
-func (d *jsonDocument) Next() (Row, error) {
-	if !d.read {
-		d.read = true
-		d.rows, d.end = d.all()
-	}
-	if len(d.rows) == 0 {
-		return Row{}, d.end
-	}
-	value := d.rows[0]
-	d.rows = d.rows[1:]
-	return Row{Value: value}, nil
-}
-
-// all reads the document and selects its rows; the error is what follows them.
-func (d *jsonDocument) all() ([]any, error) {
-	text, err := io.ReadAll(io.LimitReader(d.src, int64(d.limits.Row)+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > d.limits.Row {
-		f := faultf(CodeData, "the document is longer than %d bytes, and the rows of %s can't be told while it streams", d.limits.Row, d.path)
-		f.End = true
-		return nil, f
-	}
-	value, fault := decodeJSON(text, d.limits)
-	if fault != nil {
-		f := placed(fault, 0, text)
-		f.Code, f.End = CodeData, true
-		return nil, f
-	}
-	return slices.Concat(selectJSON(d.path.path, value)), io.EOF
-}
-
-// selectJSON selects in a document in an order that is the same every time:
-// an object's members have none of their own, so they go by name.
-func selectJSON(path *jsonpath.Path, value any) []any {
-	if path.Query().Singular() != nil {
-		return path.Select(value)
-	}
-	located := path.SelectLocated(value)
-	located.Sort()
-	values := make([]any, len(located))
-	for i, l := range located {
-		values[i] = l.Node
-	}
-	return values
 }

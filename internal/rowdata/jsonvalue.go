@@ -9,7 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// decodeJSON reads a text that is one JSON value.
+// DecodeJSON reads a text that is one JSON value, as of a row; see the package
+// comment.
+func DecodeJSON(text []byte, l Limits) (any, *Fault) {
+	l = l.withDefaults()
+	if len(text) > l.Row {
+		return nil, faultf(CodeRowSize, "the text is longer than %d bytes", l.Row)
+	}
+	return decodeJSON(text, l)
+}
+
+// decodeJSON is DecodeJSON within limits that are filled in.
 func decodeJSON(text []byte, l Limits) (any, *Fault) {
 	if !utf8.Valid(text) {
 		return nil, notUTF8(text)

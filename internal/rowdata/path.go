@@ -13,11 +13,11 @@ import (
 // Paths of which every segment is one name, wildcard, index from 0 on or slice
 // that counts up from 0 on, with at most a filter behind them that does not
 // look at the root ($.items[*], $.pages[0:10].rows[?@.price > 5]), stream. For
-// all others ($..item, $.items[-1]) the document is read as a whole.
+// all others ($..item, $.items[-1]) the document has to be read as a whole.
 type Path struct {
 	path    *jsonpath.Path
 	steps   []step
-	filter  *jsonpath.Path // of the rows; nil: none
+	filter  string
 	streams bool
 }
 
@@ -48,7 +48,7 @@ func CompilePath(text string) (*Path, error) {
 	for i, segment := range segments {
 		step, ok := stepOf(segment)
 		if !ok && i == len(segments)-1 {
-			if p.filter = filterOf(segment); p.filter != nil {
+			if p.filter = filterOf(segment); p.filter != "" {
 				step, ok = everyChild, true
 			}
 		}
@@ -63,6 +63,11 @@ func CompilePath(text string) (*Path, error) {
 
 // String is the path in the form of RFC 9535.
 func (p *Path) String() string { return p.path.String() }
+
+// Filter is the filter at the end of a path that streams, as a JSONPath of an
+// array that holds a row alone: $[?@.price > 5]; empty: there is none. A
+// reader returns the rows that it refuses too.
+func (p *Path) Filter() string { return p.filter }
 
 // Streams reports whether documents of any size can be read by the path.
 func (p *Path) Streams() bool { return p.streams }
@@ -92,16 +97,16 @@ func stepOf(segment *spec.Segment) (step, bool) {
 
 // filterOf returns a filter that can be asked about one row without the rest
 // of the document.
-func filterOf(segment *spec.Segment) *jsonpath.Path {
+func filterOf(segment *spec.Segment) string {
 	selectors := segment.Selectors()
 	if segment.IsDescendant() || len(selectors) != 1 {
-		return nil
+		return ""
 	}
 	filter, ok := selectors[0].(*spec.FilterSelector)
 	if !ok || strings.Contains(filter.String(), "$") { // perhaps within a text, but who knows
-		return nil
+		return ""
 	}
-	return jsonpath.New(spec.Query(true, segment))
+	return spec.Query(true, segment).String()
 }
 
 // member reports whether the step selects an object's member.

@@ -20,6 +20,8 @@ import (
 type rowSource struct {
 	format  string
 	path    *rowdata.Path // with harrow.RowsJSON
+	filter  *jsonPath     // of an array that holds a row alone; nil: none
+	whole   *jsonPath     // the path, where the document is read as a whole; else nil
 	columns []string      // that the rule's fields name
 }
 
@@ -37,12 +39,30 @@ func compileRows(def harrow.Rule) (*rowSource, error) {
 		return s, nil
 	case harrow.RowsJSON:
 		var err error
-		if s.path, err = rowdata.CompilePath(def.Rows.Path); err != nil {
+		if s.path, err = rowdata.CompilePath(def.Rows.Path); err == nil {
+			err = s.compileRest(def.Rows.Path)
+		}
+		if err != nil {
 			return nil, fmt.Errorf(".rows: %w", err)
 		}
 		return s, nil
 	}
 	return nil, fmt.Errorf(".rows: %q; want csv, jsonl or json: PATH", s.format)
+}
+
+// compileRest compiles what of the rows' path package rowdata doesn't follow.
+func (s *rowSource) compileRest(path string) error {
+	filter := s.path.Filter()
+	if s.path.Streams() && filter == "" {
+		return nil
+	}
+	text, at := path, &s.whole
+	if s.path.Streams() {
+		text, at = filter, &s.filter
+	}
+	p, err := compileJSONPath("jsonpath", text)
+	*at = &p
+	return err
 }
 
 // addColumns notes the columns a field names, and refuses selectors that have
@@ -83,7 +103,7 @@ func notInRows(format string, f harrow.Field) string {
 
 // streams reports whether the file may be of any size and have any number of
 // rows.
-func (s *rowSource) streams() bool { return s.path == nil || s.path.Streams() }
+func (s *rowSource) streams() bool { return s.whole == nil }
 
 // cutBody is a body that was cut by max_body: what is last in it may be half a
 // row, and is never one.
@@ -116,7 +136,55 @@ func (s *rowSource) open(d *Document, body io.Reader) (rowdata.Reader, error) {
 	case harrow.RowsJSONL:
 		return rowdata.NewJSONLines(text, limits), nil
 	}
+	if s.whole != nil {
+		return s.document(d, text, limits)
+	}
 	return s.path.NewReader(text, limits), nil
+}
+
+// document reads a JSON document whose rows can't be told while it streams. An
+// error may be a *[rowdata.Fault].
+func (s *rowSource) document(d *Document, text io.Reader, l rowdata.Limits) (rowdata.Reader, error) {
+	all, err := io.ReadAll(io.LimitReader(text, int64(l.Row)+1))
+	if err != nil {
+		return nil, err
+	}
+	ended := func(f *rowdata.Fault, err error) (rowdata.Reader, error) {
+		return nil, &rowdata.Fault{Code: rowdata.CodeData, Offset: f.Offset, Raw: all, End: true, Err: err}
+	}
+	value, fault := rowdata.DecodeJSON(all, l)
+	if fault != nil {
+		return ended(fault, fmt.Errorf("the document is read as a whole for the rows of %s: %w", s.path, fault))
+	}
+	rows := &selectedRows{}
+	if !s.whole.each(value, &d.budget, func(v any) bool { rows.values = append(rows.values, v); return true }) {
+		return ended(&rowdata.Fault{}, d.spent())
+	}
+	return rows, nil
+}
+
+// selectedRows are the rows of a document that was read as a whole.
+type selectedRows struct{ values []any }
+
+// Next implements [rowdata.Reader].
+func (r *selectedRows) Next() (rowdata.Row, error) {
+	if len(r.values) == 0 {
+		return rowdata.Row{}, io.EOF
+	}
+	row := rowdata.Row{Value: r.values[0]}
+	r.values = r.values[1:]
+	return row, nil
+}
+
+// wants asks the filter for a row.
+func (s *rowSource) wants(row *rowdata.Row) (yes bool, fault *rowdata.Fault) {
+	if s.filter == nil {
+		return true, nil
+	}
+	if !s.filter.each([]any{row.Value}, rowBudget(row), func(any) bool { yes = true; return false }) {
+		return false, &rowdata.Fault{Code: rowdata.CodeRowSize, Line: row.Line, Offset: row.Offset, Raw: row.Raw, Err: xpath.ErrBudget}
+	}
+	return yes, nil
 }
 
 // eachRow reads the rows of a page; row and fault end it with an error, or
@@ -133,7 +201,12 @@ func (s *rowSource) eachRow(d *Document, row func(*rowdata.Row) error, fault fun
 		}
 		switch {
 		case err == nil:
-			err = row(&next)
+			wanted, refused := s.wants(&next)
+			if refused != nil {
+				err = fault(refused)
+			} else if wanted {
+				err = row(&next)
+			}
 		case err == io.EOF:
 			return nil
 		case errors.As(err, &bad):
@@ -268,10 +341,16 @@ func (v view) json() (any, *Fault) {
 
 // budget is that of the page's selectors, or a row's own.
 func (v view) budget() *xpath.Budget {
-	if v.row != nil {
-		return &xpath.Budget{Left: maxVisits}
+	if v.row != nil && v.row.Raw != nil {
+		return rowBudget(v.row)
 	}
 	return &v.doc.budget
+}
+
+// rowBudget goes by the row's length, so that a file costs no more than by its
+// size.
+func rowBudget(row *rowdata.Row) *xpath.Budget {
+	return &xpath.Budget{Left: 1<<20 + 100*int64(len(row.Raw))}
 }
 
 // columnSource selects the cell of a column, or the member of that name.

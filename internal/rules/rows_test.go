@@ -123,7 +123,8 @@ func TestBadRowsOfDataFilesAreRejected(t *testing.T) {
 		{"a long row", `"csv"`, "day,amount\n" + strings.Repeat("x", 5000) + ",1\n1,2\n", 1, []string{
 			`row_size {"ordinal":0,"line":2,"offset":11,"row":"` + strings.Repeat("x", 1000) + `"}`,
 		}},
-		{"a document over the limit", `{"json":"$..a"}`, "[" + strings.Repeat(" ", 2000) + "]", 0, []string{`data {"ordinal":0}`}},
+		{"a document over the limit", `{"json":"$..a"}`, "[" + strings.Repeat(" ", 2000) + "]", 0, []string{`data {"ordinal":0,"row":"[` + strings.Repeat(" ", 1000) + `"}`}},
+		{"a broken document", `{"json":"$..a"}`, "[1", 0, []string{`data {"ordinal":0,"row":"[1"}`}},
 		{"no such column", `"csv"`, "tag;amount\n1;2\n3;4\n", 0, []string{`columns {"ordinal":0,"line":1,"row":"tag;amount"}`}},
 		{"broken gzip", `"csv"`, "\x1f\x8bxxxxxxxxxxxxxxx", 0, []string{`data {"ordinal":0}`}},
 	} {
@@ -156,6 +157,43 @@ func TestTheLastRowOfABodyThatWasCutIsNoRow(t *testing.T) {
 		if len(got.rows) != want || !slices.Equal(got.codes(), []string{CodeData}) || !strings.HasSuffix(got.rejects[0].Reason, "cut at fetch.max_body") {
 			t.Errorf("%s: rows %q, rejects %+v", rows, got.rows, got.rejects)
 		}
+	}
+}
+
+func TestPathsOfRows(t *testing.T) {
+	const doc = `{"items":[{"n":1,"a":5},{"n":2},{"n":3,"a":[{"n":4}]}],"b":{"n":6},"least":1}`
+	for path, want := range map[string]string{
+		"$.items[*]":                  "1 2 3",
+		"$.items[?@.a]":               "1 3",
+		"$.items[?@.a == 5]":          "1",
+		"$.items[?@.n > $.least]":     "2 3",
+		"$.items[-1]":                 "3",
+		"$.items[2,0]":                "3 1",
+		"$.items[::-1]":               "3 2 1",
+		"$..[?@.n]":                   "6 1 2 3 4",
+		"$.*[?@.a].a[?count(@..*)>0]": "4",
+	} {
+		rule := rowRule(t, `"csv"`, `{"n":{"jsonpath":"$.n"}}`)
+		rule.Rows = harrow.Rows{Format: harrow.RowsJSON, Path: path}
+		var got []string
+		applied := applyData(t, rule, doc, "application/json")
+		for _, row := range applied.rows {
+			_, n, _ := strings.Cut(row, "=")
+			got = append(got, strings.Trim(n, `"`))
+		}
+		if strings.Join(got, " ") != want || len(applied.rejects) > 0 {
+			t.Errorf("%s: got %q, want %s; %+v", path, got, want, applied.rejects)
+		}
+	}
+}
+
+func TestRowsCostNoMoreThanByTheirLength(t *testing.T) {
+	// Each of the values asks for all below the root.
+	row := "[" + strings.Repeat("1,", 20_000) + "1]"
+	p := dataPage(row+"\n[1]\n", "")
+	got := apply(t, mustCompile(t, rowRule(t, `"jsonl"`, `{"n":{"jsonpath":"$[?count($..*) < 0]","required":true}}`)), NewDocument(p, canonical, Limits{}))
+	if want := []string{CodeCost + " n", "required n"}; !slices.Equal(got.codes(), want) {
+		t.Errorf("got %q, want %q", got.codes(), want)
 	}
 }
 
