@@ -28,7 +28,7 @@ root < NOTHING
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
 	internal/canon internal/carry internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
-	internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
+	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/sitemap internal/xpath
 
 # What tests share: where the public suites lie.

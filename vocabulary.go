@@ -135,6 +135,31 @@ type Capture struct {
 	BodyRows    int64  // rows of ≤ 4 MiB each
 }
 
+// PageState is one row of the table pages, the job's memory across runs: what
+// is known of a request. What an answer said stays until a newer one (outcome
+// fetched or not_modified) takes its place; other outcomes leave it alone.
+type PageState struct {
+	ID           ID
+	URL          string
+	FinalURL     string // URL that answered: validators are its, and only good there
+	ETag         string // validators of the last answer, as they came; empty: none, or none to be asked with
+	LastModified string
+	ContentType  string
+	Headers      []Header // of the last answer, updated by every 304 since (RFC 9111, 3.2)
+	Digest       string   // of the body; empty without one
+	BodyBytes    int64
+	Truncated    bool
+	BodyPart     string // where the body lies: in the run that got it
+	BodyRow      int64
+	BodyRows     int64
+	Variant      string    // digest of what the job sent along with every request when it got the body
+	FirstSeen    time.Time // first and last answer of outcome fetched or not_modified
+	LastSeen     time.Time
+	Outcome      Outcome // of the last run that admitted the request
+	Run          string  // that run
+	Absences     int32   // complete runs in a row, up to now, that didn't admit it
+}
+
 // Body is one row of the bodies table: a chunk of a payload as received after
 // content-decoding.
 type Body struct {

@@ -83,13 +83,14 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
 	out := fetch.Captures(s, p.env("fetch"), fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
-		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, LastEnd: p.LastEnd}, requests)
+		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd}, requests)
 	return out.Captures
 }
 
 func (p Plan) parse(s beam.Scope, captures parts.Collection) parts.Collection {
 	cfg := parse.Config{Rules: p.Job.Parse, Types: p.Types, Canonical: p.Job.Discover.Canonical, Run: p.Run.ID}
 	cfg.Limits.Document = int64(p.Job.Limits.Document)
+	cfg.Confirmed = p.Run.PagesRun != "" // without a memory nothing was asked conditionally
 	return parts.Commit(s, p.env("parse"), parse.Records(s, p.env("parse"), cfg, captures))
 }
 

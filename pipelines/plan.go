@@ -113,7 +113,7 @@ func takeStages(ctx context.Context, store lakeio.Store, r *lakeio.Run, parent l
 		owner := parent.Source(stage)
 		names := []string{stage}
 		if stage == "fetch" {
-			r.Rounds, r.FetchShards = parent.Rounds, parent.FetchShards
+			r.Rounds, r.FetchShards, r.PagesRun = parent.Rounds, parent.FetchShards, parent.PagesRun
 			names = nil
 			for n := range parent.Rounds {
 				names = append(names, lakeio.FetchStage(n))

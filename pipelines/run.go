@@ -215,6 +215,12 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 			return err
 		}
 	}
+	if d.run.Source("fetch") == d.run.ID {
+		// Under the lock: no other run commits one now.
+		if d.run.PagesRun, err = lakeio.CurrentPages(ctx, lake.Store, lake.Job); err != nil {
+			return err
+		}
+	}
 	for _, f := range d.inputs {
 		in, err := lake.CopyInput(ctx, f.path, f.name)
 		if err != nil {

@@ -51,6 +51,7 @@ var textColumns = map[string][]string{
 	"captures":  {"url", "outcome", "status", "code", "content_type", "body_bytes", "attempts", "elapsed_ms"},
 	"exchanges": {"started_at", "kind", "url", "hop", "attempt", "status", "error"},
 	"links":     {"url", "rel", "depth", "text", "from_id"},
+	"pages":     {"url", "outcome", "last_seen", "absences", "etag", "last_modified", "body_bytes"},
 	"rejects":   {"stage", "class", "code", "record", "field", "value", "url", "reason"},
 }
 

@@ -46,6 +46,10 @@ func TestCatWritesRows(t *testing.T) {
 			"http://books.example/2  gone         404  http_404                         0         1           0\n" +
 			"http://books.example/2  deferred       0  rounds                           0         0           0\n"},
 		{"captures of one round", view.Query{Table: "captures", Stage: "fetch-1", Columns: []string{"code"}}, view.Output{}, "code\nrounds\n"},
+		{"pages, the job's memory", view.Query{Table: "pages"}, view.Output{Format: view.Text}, "" +
+			"url                     outcome  last_seen                    absences  etag  last_modified  body_bytes\n" +
+			"http://books.example/   fetched  2026-03-01T12:00:00.000000Z         0  \"a\"                          12\n" +
+			"http://books.example/2  gone                                         2                                0\n"},
 		{"bodies without bodies", view.Query{Table: "bodies"}, view.Output{Format: view.JSON}, `{"digest":"aa","chunk":0}` + "\n"},
 		{"bodies with bodies", view.Query{Table: "bodies", Body: true}, view.Output{Format: view.JSON}, `{"digest":"aa","chunk":0,"body":"PGgxPmhpPC9oMT4K"}` + "\n"},
 		{"where by text", view.Query{Table: "captures", Where: []string{"outcome=gone", "status=404"}, Columns: []string{"id"}}, view.Output{Format: view.CSV},
@@ -76,14 +80,14 @@ func TestCatSaysWhatIsWrong(t *testing.T) {
 		q    view.Query
 		want string
 	}{
-		{view.Query{Table: "books"}, `no table "books"; known: requests, captures, deferred, bodies, exchanges, links, rejects, records/book`},
-		{view.Query{Table: "records/x"}, `no table "records/x"; known: requests, captures, deferred, bodies, exchanges, links, rejects, records/book`},
+		{view.Query{Table: "books"}, `no table "books"; known: requests, captures, deferred, bodies, exchanges, links, pages, rejects, records/book`},
+		{view.Query{Table: "records/x"}, `no table "records/x"; known: requests, captures, deferred, bodies, exchanges, links, pages, rejects, records/book`},
 		{view.Query{Table: "links", Columns: []string{"x"}}, `--columns: table links has no column "x"; known: id, from_id, url, method, headers, body, text, rel, kind, depth, carry, same_domain`},
 		{view.Query{Table: "bodies", Columns: []string{"body"}}, `--columns body: the bodies of pages are shown with --body only`},
 		{view.Query{Table: "bodies", Where: []string{"digest"}}, `--where digest: want COLUMN=VALUE`},
 		{view.Query{Table: "bodies", Sort: []string{"-x"}}, `--sort: table bodies has no column "x"; known: digest, chunk, body`},
 		{view.Query{Table: "bodies", Stage: "parse"}, `stage parse has no table bodies; want fetch-0, fetch-1`},
-		{view.Query{Table: "bodies", Stage: "cook"}, `no stage "cook"; the run has discover, fetch-0, fetch-1, parse, refine, load`},
+		{view.Query{Table: "bodies", Stage: "cook"}, `no stage "cook"; the run has discover, fetch-0, fetch-1, pages, parse, refine, load`},
 		{view.Query{Table: "bodies", Limit: -1}, `--limit -1: want 0 or more`},
 	} {
 		got, err := cat(t, r, c.q, view.Output{})

@@ -132,7 +132,8 @@ func OpenRun(store lakeio.Store, r lakeio.Run) (Run, error) {
 	return run, nil
 }
 
-// StageNames are the stages of the run in their order, fetch as its rounds.
+// StageNames are the stages of the run in their order, fetch as its rounds and
+// its last step, which commits pages.
 func (r Run) StageNames() []string {
 	var names []string
 	for _, stage := range lakeio.Stages {
@@ -143,13 +144,14 @@ func (r Run) StageNames() []string {
 		for n := range r.Rounds {
 			names = append(names, lakeio.FetchStage(n))
 		}
+		names = append(names, lakeio.PagesStage)
 	}
 	return names
 }
 
-// base is the stage that a round belongs to.
+// base is the stage that a round, or the commit of pages, belongs to.
 func base(stage string) string {
-	if strings.HasPrefix(stage, "fetch-") {
+	if strings.HasPrefix(stage, "fetch-") || stage == lakeio.PagesStage {
 		return "fetch"
 	}
 	return stage

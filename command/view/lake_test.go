@@ -130,6 +130,9 @@ func fill(t testing.TB, l lakeio.Lake) {
 			harrow.Reject{ID: id(3), Stage: "fetch", Class: harrow.Permanent, Code: "http_403", Reason: "answered 403", URL: "http://books.example/3"}))
 	commit(t, l, "fetch-1", nil, part(t, l, "fetch-1", lakeio.Captures,
 		harrow.Capture{ID: id(2), URL: "http://books.example/2", Outcome: harrow.Deferred, Class: harrow.Transient, Code: "rounds"}))
+	commit(t, l, "pages", nil, part(t, l, "pages", lakeio.Pages,
+		harrow.PageState{ID: id(1), URL: "http://books.example/", ETag: `"a"`, BodyBytes: 12, LastSeen: begun, Outcome: harrow.Fetched, Run: l.Run},
+		harrow.PageState{ID: id(2), URL: "http://books.example/2", Outcome: harrow.Gone, Absences: 2}))
 	commit(t, l, "parse", nil,
 		books(t, l, "parse",
 			book{title: "Harrow & Plough", price: "12.50", stock: 3, tags: []string{"farm", "art"}},

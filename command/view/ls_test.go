@@ -24,6 +24,7 @@ func TestListTellsOfJobsRunsAndStages(t *testing.T) {
     discover   committed    12 ms  requests 1
     fetch-0    committed    1m01s  bodies 1, captures 2, rejects 1
     fetch-1    committed           captures 1
+    pages      committed           pages 2
     parse      committed           records/book 3, rejects 2
     refine     waiting
     load       waiting

@@ -17,7 +17,7 @@ import (
 var fetchTables = []string{"captures", "deferred", "bodies", "exchanges", "links"}
 
 // fixed are the tables that every job has, in the order of a harvest.
-var fixed = append(append([]string{"requests"}, fetchTables...), "rejects")
+var fixed = append(append([]string{"requests"}, fetchTables...), "pages", "rejects")
 
 // table is what there is to read of a table of a run.
 type table struct {
@@ -78,10 +78,12 @@ func (r Run) stagesOf(name, only string) ([]string, error) {
 		stages = []string{"parse", "refine"}
 	case name == "requests":
 		stages = []string{"discover"}
+	case name == lakeio.Pages.Name():
+		stages = []string{lakeio.PagesStage}
 	case name == "rejects":
 		stages = all
 	case slices.Contains(fetchTables, name):
-		stages = slices.DeleteFunc(slices.Clone(all), func(s string) bool { return base(s) != "fetch" })
+		stages = slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !strings.HasPrefix(s, "fetch-") })
 	default:
 		known, _ := r.recordTables() // a hint; the name is wrong anyway
 		return nil, r.unknown(name, known)

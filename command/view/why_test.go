@@ -102,7 +102,7 @@ func TestWhyOfRunsThatDoNotRun(t *testing.T) {
 	if got, want := text(), "job shop, run "+runID+": not running, discover is next; harrow run goes on with it\n"; got != want {
 		t.Errorf("%s", got)
 	}
-	for _, stage := range []string{"discover", "fetch-0", "fetch-1", "parse", "refine", "load"} {
+	for _, stage := range []string{"discover", "fetch-0", "fetch-1", "pages", "parse", "refine", "load"} {
 		commit(t, l, stage, nil)
 	}
 	if got, want := text(), "job shop, run "+runID+": every stage has committed, nothing waits\n"; got != want {
@@ -112,7 +112,7 @@ func TestWhyOfRunsThatDoNotRun(t *testing.T) {
 
 func TestListSaysHowFarARunningStageIs(t *testing.T) {
 	store, l := newLake(t, "shop")
-	for _, stage := range []string{"discover", "fetch-0", "fetch-1"} {
+	for _, stage := range []string{"discover", "fetch-0", "fetch-1", "pages"} {
 		commit(t, l, stage, nil)
 	}
 	running(t, l)

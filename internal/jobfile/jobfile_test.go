@@ -261,7 +261,6 @@ func field(text string) string { return valid + "      " + text + "\n" }
 
 func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"fetch: {conditional: false}", `11:9: fetch.conditional: false is not supported yet`},
 		{"fetch: {politeness: {key: ip}}", `11:22: fetch.politeness.key: ip is not supported yet`},
 		{"fetch: {politeness: {adaptive: false}}", `11:22: fetch.politeness.adaptive: false is not supported yet`},
 		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},

@@ -21,7 +21,6 @@ var notYet = map[string]gap{
 	"fetch.proxies":             key,
 	"fetch.login":               key,
 	"fetch.auth":                key,
-	"fetch.conditional":         values("false"),
 	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
 

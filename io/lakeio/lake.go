@@ -21,8 +21,14 @@ func (l Lake) RunDir() string { return runDir(l.Job, l.Run) }
 
 func runDir(job, run string) string { return path.Join(job, "runs", run) }
 
-// Stage is where a stage's output lives; fetch's stages are "fetch-<round>".
-func (l Lake) Stage(stage string) string { return path.Join(l.RunDir(), stage) }
+// Stage is where a stage's output lives; fetch's stages are "fetch-<round>" and
+// PagesStage, whose output outlives the run: <job>/pages/<run>.
+func (l Lake) Stage(stage string) string {
+	if stage == PagesStage {
+		return path.Join(l.Job, PagesStage, l.Run)
+	}
+	return path.Join(l.RunDir(), stage)
+}
 
 // FetchStage names the stage of a round.
 func FetchStage(round int) string { return fmt.Sprintf("fetch-%d", round) }

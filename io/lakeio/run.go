@@ -37,7 +37,7 @@ type Run struct {
 	Sources     map[string]string `json:"sources,omitempty"`  // stages taken over: to the run whose manifests are used
 	Rounds      int               `json:"rounds"`             // fetch stages of the run, deferring one included
 	Previous    string            `json:"previous,omitempty"` // the run whose deferred requests are asked first
-	PagesRun    string            `json:"pages,omitempty"`    // version of pages this run reads
+	PagesRun    string            `json:"pages,omitempty"`    // run whose version of pages was known to fetch; empty: none
 	Releases    map[string]string `json:"releases,omitempty"` // of harrow, beam, arrow
 	FetchShards int               `json:"fetch_shards"`
 	Shards      int               `json:"shards"`

@@ -13,6 +13,7 @@ type (
 	exch = harrow.Exchange
 	lnk  = harrow.Link
 	rej  = harrow.Reject
+	page = harrow.PageState
 )
 
 func requestColumns() []column[req] {
@@ -127,6 +128,30 @@ var Rejects = newTable("rejects", 1,
 	text("payload", "JSON: the request, line or row, enough to replay it", func(r *rej) *string { return &r.Payload }),
 )
 
+// Pages is the job's memory across runs: one row per request id, sorted by id
+// within a part. See [CurrentPages] and [Lake.EachPage].
+var Pages = newTable("pages", 1,
+	id("id", "of the request", func(p *page) *harrow.ID { return &p.ID }),
+	text("url", "canonical URL asked for", func(p *page) *string { return &p.URL }),
+	text("final_url", "URL that answered: the validators are its", func(p *page) *string { return &p.FinalURL }),
+	text("etag", "header ETag of the last answer; null: none that can be asked with", func(p *page) *string { return &p.ETag }),
+	text("last_modified", "header Last-Modified, the same", func(p *page) *string { return &p.LastModified }),
+	text("content_type", "header Content-Type", func(p *page) *string { return &p.ContentType }),
+	headers("headers", "headers of the last answer, updated by each 304 since", func(p *page) *[]harrow.Header { return &p.Headers }),
+	text("digest", "SHA-256 of the body, hexadecimal; null without a body", func(p *page) *string { return &p.Digest }),
+	int64s("body_bytes", "size of the body after content-decoding", func(p *page) *int64 { return &p.BodyBytes }),
+	bools("truncated", "the body is larger than was kept", func(p *page) *bool { return &p.Truncated }),
+	text("body_part", "URI of the bodies part, of the run that got the body", func(p *page) *string { return &p.BodyPart }),
+	int64s("body_row", "the body's first row in body_part, from 0", func(p *page) *int64 { return &p.BodyRow }),
+	int64s("body_rows", "number of rows of the body", func(p *page) *int64 { return &p.BodyRows }),
+	text("variant", "digest of what the job sent along with every request then", func(p *page) *string { return &p.Variant }),
+	times("first_seen", "first answer that was fetched or not_modified", func(p *page) *time.Time { return &p.FirstSeen }),
+	times("last_seen", "last one", func(p *page) *time.Time { return &p.LastSeen }),
+	text("outcome", "of the last run that admitted the request", func(p *page) *harrow.Outcome { return &p.Outcome }),
+	text("run", "that run", func(p *page) *string { return &p.Run }),
+	int32s("absences", "complete runs in a row that didn't admit it", func(p *page) *int32 { return &p.Absences }),
+)
+
 // partsList is the list of parts beside a manifest.
 var partsList = newTable("parts", 1,
 	text("table", "table of the part", func(p *harrow.Part) *string { return &p.Table }),
@@ -160,7 +185,7 @@ func (t *Table[R]) info() TableInfo {
 // job's columns, then [harrow.Provenance].
 func Tables() []TableInfo {
 	return []TableInfo{Requests.info(), DeferredRequests.info(), Captures.info(), Bodies.info(),
-		Exchanges.info(), Links.info(), Rejects.info(), partsList.info()}
+		Exchanges.info(), Links.info(), Rejects.info(), Pages.info(), partsList.info()}
 }
 
 // versions holds the versions of the fixed tables that this release writes,

@@ -25,6 +25,7 @@ func TestRowsComeBackFromTheirTables(t *testing.T) {
 	t.Run("exchanges", func(t *testing.T) { roundTrip(t, Exchanges) })
 	t.Run("links", func(t *testing.T) { roundTrip(t, Links) })
 	t.Run("rejects", func(t *testing.T) { roundTrip(t, Rejects) })
+	t.Run("pages", func(t *testing.T) { roundTrip(t, Pages) })
 	t.Run("parts", func(t *testing.T) { roundTrip(t, partsList) })
 }
 

@@ -128,7 +128,7 @@ func (s *stage) shuffle(urls ...string) {
 		s.t.Fatal(err)
 	}
 	s.slices = map[int][]engine.Slice{}
-	for _, task := range worker.Spill(engine.Key{Columns: []string{"domain"}, Shards: 2}, []harrow.Part{part}) {
+	for _, task := range worker.Spill(engine.Key{Columns: []string{"domain"}, Shards: 2}, engine.Step{}, []harrow.Part{part}) {
 		sliced, err := task(s.t.Context())
 		if err != nil {
 			s.t.Fatal(err)

@@ -35,6 +35,7 @@ type Config struct {
 	Types    []harrow.RecordType // records that these can make
 	Limit    int64               // --limit: requests per politeness key; 0: no limit
 	Shards   int                 // fetch shards, as run.json says
+	Pages    string              // run whose version of pages is known; empty: none
 	LastEnd  time.Time           // when the job's run before this one ended
 	Status   time.Duration       // how often status files are rewritten; 0: 5 s
 }
@@ -46,6 +47,7 @@ type Output struct {
 	Exchanges parts.Collection
 	Deferred  parts.Collection
 	Rejects   parts.Collection
+	Pages     parts.Collection // this run's version
 }
 
 // Captures fetches the requests (parts of table requests) in Rounds + 1
@@ -54,6 +56,9 @@ type Output struct {
 // admits ends as exactly one captures row. A repeated bundle of a shard that
 // is done emits what its shard record says; one of a shard that this process
 // runs joins it; any other takes the shard over and goes on.
+//
+// The last step commits this run's version of pages, out of all captures and
+// the version that the run began with.
 func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collection) Output {
 	s = s.Scope("fetch")
 	var committed []parts.Collection
@@ -75,6 +80,7 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 		Exchanges: all.Of(lakeio.Exchanges.Name()),
 		Deferred:  all.Of(lakeio.DeferredRequests.Name()),
 		Rejects:   all.Of(lakeio.Rejects.Name()),
+		Pages:     remember(s, env, cfg, all),
 	}
 }
 
@@ -82,7 +88,8 @@ func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	env.Stage = lakeio.FetchStage(r)
 	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: r == 0 && cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
 		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
-		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status}
+		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status,
+		Pages: cfg.Pages, Variant: round.Variant(cfg.Fetch)}
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}

@@ -37,6 +37,9 @@ type Config struct {
 	Canonical harrow.Canonical    `json:"canonical,omitzero"` // how columns of type url are written
 	Limits    rules.Limits        `json:"limits,omitzero"`    // Limits.Document is limits.document; zero fields are the defaults
 	Run       string              `json:"run"`                // for column _run
+	// Confirmed says that there may be captures of outcome not_modified. The
+	// operator leaves these out then: Records sends them through another one.
+	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // Validate compiles the rules; errors name the rule, field and selector.
@@ -48,6 +51,7 @@ func (c Config) Validate() error {
 // operator makes records from captures and the bodies beside them.
 type operator struct {
 	run      string
+	leave    bool // captures of outcome not_modified
 	limits   rules.Limits
 	program  *rules.Program
 	canon    *canon.Canonicalizer
@@ -62,7 +66,7 @@ func newOperator(c Config) (*operator, error) {
 	if c.Limits.Document == 0 {
 		c.Limits.Document = int64(10 * harrow.MiB)
 	}
-	o := &operator{run: c.Run, limits: c.Limits, builders: make([]*lakeio.RecordBuilder, len(c.Types))}
+	o := &operator{run: c.Run, leave: c.Confirmed, limits: c.Limits, builders: make([]*lakeio.RecordBuilder, len(c.Types))}
 	var err error
 	if o.canon, err = canon.New(canon.Policy{Strip: c.Canonical.Strip, SortQuery: c.Canonical.SortQuery}); err != nil {
 		return nil, err
@@ -79,10 +83,17 @@ func (o *operator) Process(context.Context, harrow.Batch, harrow.Output) error {
 // ProcessBeside implements engine.BesideOperator for batches of captures.
 func (o *operator) ProcessBeside(ctx context.Context, in harrow.Batch, beside engine.Beside, out harrow.Output) error {
 	for _, c := range lakeio.Captures.Rows(in) {
-		if c.Kind != harrow.KindPage || c.Outcome != harrow.Fetched && c.Outcome != harrow.NotModified {
+		confirmed := c.Outcome == harrow.NotModified
+		if c.Kind != harrow.KindPage || c.Outcome != harrow.Fetched && !confirmed || confirmed && o.leave {
 			continue
 		}
+		if confirmed {
+			c.Status = 200 // of the answer that the 304 confirmed: rules read that one
+		}
 		if err := o.capture(ctx, c, beside, out); err != nil {
+			if confirmed && (errors.Is(err, lakeio.ErrNotFound) || errors.Is(err, lakeio.ErrCorrupt)) {
+				err = fmt.Errorf("the body that was confirmed can't be read any more (a new run with fetch.conditional: false asks for it in full): %w", err)
+			}
 			return fmt.Errorf("parse %s: %w", c.URL, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -14,6 +15,10 @@ import (
 // parts of the tables records/NAME, for records that have rows, and rejects.
 // Captures of outcome fetched and not_modified are parsed; their bodies are
 // read from the parts of the table bodies that they name.
+//
+// With cfg.Confirmed, captures that are not_modified go another way: their
+// bodies lie in parts of earlier runs, mixed up, so they are shuffled by these
+// and each old part is read once, forward.
 //
 // Rows of one part come in the order of its captures, those of a capture in
 // the order of the rules. A repeated bundle makes the same rows again, in
@@ -26,9 +31,20 @@ func Records(s beam.Scope, env engine.Env, cfg Config, captures parts.Collection
 	if err := cfg.Validate(); err != nil {
 		panic(fmt.Sprintf("parse.Records: %v", err))
 	}
+	captures = captures.Of(lakeio.Captures.Name())
+	out := parts.Map(s, "parse", env, step(cfg), captures)
+	if !cfg.Confirmed {
+		return out
+	}
+	cfg.Confirmed = false // whatever comes is parsed
+	byBody := parts.Key{Columns: []string{"body_part"}, Order: []string{"body_row", "url"}}
+	return parts.Flatten(s, out, parts.ShuffleOf(s, "parse confirmed", env, engine.Step{Operator: confirmedName}, byBody, step(cfg), captures))
+}
+
+func step(cfg Config) engine.Step {
 	config, err := json.Marshal(cfg)
 	if err != nil {
 		panic(fmt.Sprintf("parse.Records: config: %v", err))
 	}
-	return parts.Map(s, "parse", env, engine.Step{Operator: Operator, Config: config}, captures.Of("captures"), "bodies")
+	return engine.Step{Operator: Operator, Config: config, Beside: []string{lakeio.Bodies.Name()}}
 }

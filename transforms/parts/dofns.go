@@ -79,7 +79,6 @@ type mapFn struct {
 	Env    engine.Env
 	Step   engine.Step
 	Tables []string
-	Beside []string
 
 	bundle bundle[harrow.Part]
 }
@@ -96,7 +95,7 @@ func (fn *mapFn) ProcessElement(ctx context.Context, p harrow.Part, emit func(ha
 	if err := fn.bundle.begin(ctx, fn.Env); err != nil || fn.bundle.done {
 		return err
 	}
-	fn.bundle.group.Go(fn.bundle.worker.Map(fn.Step, fn.Beside, p))
+	fn.bundle.group.Go(fn.bundle.worker.Map(fn.Step, p))
 	return fn.bundle.group.Emit(outstanding, emit)
 }
 
@@ -115,6 +114,7 @@ func (fn *mapFn) Teardown() error {
 type slicesFn struct {
 	Env    engine.Env
 	Key    engine.Key
+	Step   engine.Step // before the shuffle; none: rows as they are
 	Tables []string
 
 	bundle bundle[engine.Sliced]
@@ -139,7 +139,7 @@ func (fn *slicesFn) FinishBundle(_ context.Context, emit func(int, engine.Slice)
 	parts := fn.parts
 	fn.parts = nil
 	if len(parts) > 0 {
-		for _, task := range fn.bundle.worker.Spill(fn.Key, parts) {
+		for _, task := range fn.bundle.worker.Spill(fn.Key, fn.Step, parts) {
 			fn.bundle.group.Go(task)
 		}
 	}
@@ -197,7 +197,8 @@ func (fn *mergeFn) Teardown() error {
 
 // commitFn commits a stage.
 type commitFn struct {
-	Env engine.Env
+	Env    engine.Env
+	Stored bool // only what is committed already
 }
 
 // ProcessElement gets all references of the stage at once and emits the parts
@@ -212,7 +213,11 @@ func (fn *commitFn) ProcessElement(ctx context.Context, _ int, next func(*harrow
 	for next(&ref) {
 		refs = append(refs, ref)
 	}
-	parts, err := worker.Commit(ctx, refs)
+	commit := worker.Commit
+	if fn.Stored {
+		commit = worker.Stored
+	}
+	parts, err := commit(ctx, refs)
 	for _, p := range parts {
 		emit(p)
 	}

@@ -75,17 +75,15 @@ func Flatten(s beam.Scope, cs ...Collection) Collection {
 
 // Map sends each part through the step's operator and returns the parts that
 // come out, with the input's shard. Every part has an operator of its own,
-// whose Finish is called after the part's last batch. With beside, the names
-// of tables, the operator must be an [engine.BesideOperator] and looks into
-// parts of these tables too.
+// whose Finish is called after the part's last batch.
 //
 // The references are reshuffled first, so all workers get some; a worker's
 // parts are processed GOMAXPROCS at a time.
-func Map(s beam.Scope, name string, env engine.Env, step engine.Step, in Collection, beside ...string) Collection {
+func Map(s beam.Scope, name string, env engine.Env, step engine.Step, in Collection) Collection {
 	s = s.Scope(name)
 	check(env, name)
 	checkStep(step, name)
-	fn := &mapFn{Env: env, Step: step, Tables: in.Tables, Beside: beside}
+	fn := &mapFn{Env: env, Step: step, Tables: in.Tables}
 	return Collection{Col: beam.ParDo(s, fn, beam.Reshuffle(s, in.Col))}
 }
 
@@ -93,12 +91,15 @@ func Map(s beam.Scope, name string, env engine.Env, step engine.Step, in Collect
 // workspace and returns KV<int, engine.Slice>: shard and slice. A shard's rows
 // are all slices of a GroupByKey over it.
 func Slices(s beam.Scope, name string, env engine.Env, key Key, in Collection) beam.PCollection {
-	s = s.Scope(name)
+	return sliced(s.Scope(name), name, env, key, engine.Step{}, in)
+}
+
+func sliced(s beam.Scope, name string, env engine.Env, key Key, first engine.Step, in Collection) beam.PCollection {
 	check(env, name)
 	if err := key.Validate(); err != nil {
 		panic(fmt.Sprintf("parts: %s: %v", name, err))
 	}
-	return beam.ParDo(s, &slicesFn{Env: env, Key: key, Tables: in.Tables}, beam.Reshuffle(s, in.Col))
+	return beam.ParDo(s, &slicesFn{Env: env, Key: key, Step: first, Tables: in.Tables}, beam.Reshuffle(s, in.Col))
 }
 
 // Shuffle repartitions the rows of the parts by key and sends each shard, in
@@ -106,9 +107,21 @@ func Slices(s beam.Scope, name string, env engine.Env, key Key, in Collection) b
 // shard's last batch. The parts that come out carry their shard.
 func Shuffle(s beam.Scope, name string, env engine.Env, key Key, step engine.Step, in Collection) Collection {
 	s = s.Scope(name)
+	return merge(s, name, env, step, Slices(s, "slices", env, key, in))
+}
+
+// ShuffleOf is Shuffle of what the operator of the step first makes of each
+// part, row by row, on the way to its slice: nothing is written in between.
+// That operator can leave rows out, but not reject them.
+func ShuffleOf(s beam.Scope, name string, env engine.Env, first engine.Step, key Key, step engine.Step, in Collection) Collection {
+	s = s.Scope(name)
+	checkStep(first, name)
+	return merge(s, name, env, step, sliced(s.Scope("slices"), name, env, key, first, in))
+}
+
+func merge(s beam.Scope, name string, env engine.Env, step engine.Step, slices beam.PCollection) Collection {
 	checkStep(step, name)
-	grouped := beam.GroupByKey(s, Slices(s, "slices", env, key, in))
-	return Collection{Col: beam.ParDo(s, &mergeFn{Env: env, Step: step}, grouped)}
+	return Collection{Col: beam.ParDo(s, &mergeFn{Env: env, Step: step}, beam.GroupByKey(s, slices))}
 }
 
 // Commit makes the manifest of env.Stage out of the parts and returns the
@@ -128,6 +141,15 @@ func Commit(s beam.Scope, env engine.Env, outs ...Collection) Collection {
 	}
 	grouped := beam.GroupByKey(s, beam.ParDo(s, oneKey, beam.Flatten(s, cols...)))
 	return Collection{Col: beam.ParDo(s, &commitFn{Env: env}, grouped)}
+}
+
+// Stored yields the parts that a stage has committed, maybe of another run;
+// none where it has not.
+func Stored(s beam.Scope, env engine.Env) Collection {
+	s = s.Scope("stored " + env.Stage)
+	check(env, "Stored")
+	grouped := beam.GroupByKey(s, beam.ParDo(s, oneKey, None(s).Col))
+	return Collection{Col: beam.ParDo(s, &commitFn{Env: env, Stored: true}, grouped)}
 }
 
 // oneKey brings a stage's references to one place.

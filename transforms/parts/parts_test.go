@@ -264,13 +264,13 @@ func TestFailuresFailTheRun(t *testing.T) {
 // Every exported field travels to the workers; a lost one shows nowhere else.
 func TestDoFnsTravelWhole(t *testing.T) {
 	env := engine.Env{Workspace: "w", Job: "j", Run: "r", Stage: "s", Memory: 1, Spill: "/s", Shards: 2}
-	step := engine.Step{Operator: "o", Config: json.RawMessage(`{"a":1}`)}
+	step := engine.Step{Operator: "o", Config: json.RawMessage(`{"a":1}`), Beside: []string{"b"}}
 	key := Key{Columns: []string{"k"}, Order: []string{"o"}, Shards: 3}
 	for _, fn := range []any{
-		&mapFn{Env: env, Step: step, Tables: []string{"t"}, Beside: []string{"b"}},
-		&slicesFn{Env: env, Key: key, Tables: []string{"t"}},
+		&mapFn{Env: env, Step: step, Tables: []string{"t"}},
+		&slicesFn{Env: env, Key: key, Step: step, Tables: []string{"t"}},
 		&mergeFn{Env: env, Step: step},
-		&commitFn{Env: env},
+		&commitFn{Env: env, Stored: true},
 	} {
 		v := reflect.ValueOf(fn).Elem()
 		for i := range v.NumField() {

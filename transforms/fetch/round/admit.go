@@ -60,6 +60,9 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 		return nil
 	}
 	s.epoch = rec.Epoch
+	if err := p.loadKnown(ctx); err != nil {
+		return err
+	}
 	if err := p.loadSeen(ctx, s, rec); err != nil {
 		return err
 	}

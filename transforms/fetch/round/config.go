@@ -40,6 +40,8 @@ type Config struct {
 	Parse     []harrow.Rule       `json:"parse,omitempty"` // rules that a sample of the pages is parsed with; none: no sample
 	Types     []harrow.RecordType `json:"types,omitempty"` // records that these can make
 	Limit     int64               `json:"limit"`           // requests per politeness key; 0: no limit
+	Pages     string              `json:"pages"`           // run whose version of pages is known; empty: none
+	Variant   string              `json:"variant"`         // of what is sent along with every request: answers got with another are not asked for conditionally
 	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
 	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
 }

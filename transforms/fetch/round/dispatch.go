@@ -45,8 +45,12 @@ func (p *Process) dispatch() {
 
 func (p *Process) fly(it *item, reservation *httpfetch.Reservation, begun chan<- struct{}) {
 	defer p.flying.Done()
+	rerr := p.recallPage(it) // before the exchange begins: it takes time
 	at := p.begin(it)
 	close(begun)
+	if rerr != nil {
+		p.stop(rerr)
+	}
 	switch err := p.exchange(it, reservation, at); {
 	case errors.Is(err, lakeio.ErrLost):
 		p.lose(it.shard, err)

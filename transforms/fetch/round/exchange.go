@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -30,7 +31,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Headers: it.headers(), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Headers: slices.Concat(it.headers(), it.preconditions()), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.Req.Kind == harrow.KindSitemap {
@@ -136,6 +137,9 @@ func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) er
 	if resp.Status >= 300 && resp.Status < 400 && resp.Status != 304 && resp.Location != "" {
 		return p.redirected(it, resp, now)
 	}
+	if resp.Status == 304 && it.known != nil {
+		return p.notModified(it, resp, now)
+	}
 	outcome, class, code := httpfetch.Classify(resp.Status)
 	if class == harrow.Transient && p.mayRetry(it) {
 		resp.Body.Close()
@@ -144,7 +148,7 @@ func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) er
 	r := it.answered(resp, now)
 	r.capture.Outcome, r.capture.Class, r.capture.Code = outcome, class, code
 	switch outcome {
-	case harrow.NotModified: // no request of ours has validators
+	case harrow.NotModified: // this request had no validators
 		r.capture.Outcome, r.capture.Class, r.capture.Code = harrow.Failed, harrow.DataFault, "unasked_304"
 	case harrow.Redirected:
 		r.capture.Outcome, r.capture.Class, r.capture.Code = harrow.Failed, harrow.DataFault, "location"

@@ -22,10 +22,12 @@ type item struct {
 	Robots  string         `json:"o,omitempty"` // origin whose robots.txt this asks for; else a page
 	Got     bool           `json:"g,omitempty"` // a redirect made the hop a GET without body
 	Bare    bool           `json:"b,omitempty"` // a redirect led to another origin: credentials stay behind
+	Full    bool           `json:"f,omitempty"` // asked without validators: a 304 confirmed something else
 
-	shard *shard    // filled in when it is taken out
-	at    canon.URL // parsed URL
-	key   *key      // politeness key of at
+	shard *shard            // filled in when it is taken out
+	at    canon.URL         // parsed URL
+	key   *key              // politeness key of at
+	known *harrow.PageState // what it is asked conditionally by; nil: in full
 }
 
 // inProgress is the priority of what was begun: retries and hops go before

@@ -32,6 +32,7 @@ type Process struct {
 	product string // robots.txt's product token
 	recall  *recollection
 	sampler *sampler
+	known   *known
 	begun   time.Time
 
 	ctx       context.Context // ends everything
@@ -127,7 +128,8 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, robots: map[string]*asking{}, shards: map[int]*shard{},
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, cfg.Fetch.InFlight), cpu: make(chan struct{}, cpus()),
 		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
-		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run)}
+		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run),
+		known: newKnown()}
 	if p.lake, err = cfg.Env.Open(); err != nil {
 		return nil, err
 	}
@@ -223,6 +225,7 @@ func (p *Process) free() error {
 	if p.seen != nil {
 		errs = append(errs, p.seen.Close())
 	}
+	errs = append(errs, p.known.close())
 	if p.permit != nil {
 		errs = append(errs, p.permit.Release())
 	}

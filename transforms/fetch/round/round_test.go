@@ -1,6 +1,7 @@
 package round
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -27,6 +28,9 @@ type bench struct {
 	log  *demosite.Recorder
 	cfg  Config
 	lake lakeio.Lake
+
+	kind    string // of the requests; empty: page
+	headers []harrow.Header
 }
 
 func newBench(t *testing.T, h http.Handler) *bench {
@@ -66,7 +70,7 @@ func (b *bench) requests(urls ...string) Requests {
 				return err
 			}
 			err = yield(harrow.Request{ID: canon.ID("GET", u.String(), nil, nil), URL: u.String(), Method: "GET",
-				Key: canon.Key("host", u), Domain: canon.Domain(u.Host()), Kind: harrow.KindPage})
+				Key: canon.Key("host", u), Domain: canon.Domain(u.Host()), Kind: cmp.Or(b.kind, harrow.KindPage), Headers: b.headers})
 			if err != nil {
 				return err
 			}

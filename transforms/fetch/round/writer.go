@@ -199,7 +199,9 @@ func (p *Process) through(res *result) bool {
 	defer p.mu.Unlock()
 	if res.capture != nil {
 		p.counts.outcomes[res.capture.Outcome]++
-		p.counts.bytes += res.capture.BodyBytes
+		if res.capture.Outcome != harrow.NotModified { // its body came in another run
+			p.counts.bytes += res.capture.BodyBytes
+		}
 		res.shard.pending--
 	}
 	return res.shard.pending == 0 && res.shard.loaded && !res.shard.closed

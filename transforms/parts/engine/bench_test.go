@@ -30,7 +30,7 @@ func BenchmarkShuffle(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				sliced, err := runTasks(b, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: shards}, parts)...)
+				sliced, err := runTasks(b, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: shards}, Step{}, parts)...)
 				if err != nil {
 					b.Fatal(err)
 				}

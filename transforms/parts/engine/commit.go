@@ -43,6 +43,23 @@ func (w *Worker) Commit(ctx context.Context, refs []harrow.Part) (parts []harrow
 	return parts, nil
 }
 
+// Stored returns the parts of the stage's manifest; none where there is none.
+// The references say nothing.
+func (w *Worker) Stored(ctx context.Context, _ []harrow.Part) (parts []harrow.Part, err error) {
+	err = w.retry(ctx, func() error {
+		m, err := w.lake.Manifest(ctx, w.env.Stage)
+		if errors.Is(err, lakeio.ErrNotFound) {
+			return nil
+		}
+		parts = m.Parts
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("what %s committed: %w", w.env.Stage, err)
+	}
+	return parts, nil
+}
+
 // gather splits references into parts and counters.
 func gather(refs []harrow.Part) (parts []harrow.Part, counters map[string]int64, err error) {
 	parts = slices.Clone(refs)

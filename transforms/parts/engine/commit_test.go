@@ -65,7 +65,7 @@ func TestCommitsAtOnceHaveOneWinner(t *testing.T) {
 
 func TestCommitDropsTheShuffle(t *testing.T) {
 	w := newTestWorker(t)
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, []harrow.Part{writeItems(t, w, someItems(1, 5), 5)})...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, Step{}, []harrow.Part{writeItems(t, w, someItems(1, 5), 5)})...)
 	if err != nil {
 		t.Fatal(err)
 	}

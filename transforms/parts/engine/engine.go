@@ -34,7 +34,10 @@ func (e Env) Open() (lakeio.Lake, error) {
 // made from them on the worker.
 type Step struct {
 	Operator string          `json:"operator"`
-	Config   json.RawMessage `json:"config"`
+	Config   json.RawMessage `json:"config,omitempty"`
+	// Beside names second tables that the operator looks into: it must be a
+	// [BesideOperator].
+	Beside []string `json:"beside,omitempty"`
 }
 
 // Row is one row of a batch.
@@ -52,8 +55,8 @@ type Beside interface {
 	Rows(part string, first, n int64) iter.Seq2[Row, error]
 }
 
-// BesideOperator is an operator that looks into a second table. Where Map was
-// given one, ProcessBeside is called instead of Process.
+// BesideOperator is an operator that looks into a second table. Where its
+// step names one, ProcessBeside is called instead of Process.
 type BesideOperator interface {
 	harrow.Operator
 	ProcessBeside(ctx context.Context, in harrow.Batch, beside Beside, out harrow.Output) error

@@ -12,7 +12,7 @@ type feeder struct {
 	ctx     context.Context
 	piece   *Piece
 	step    Step
-	op      harrow.Operator
+	process func(context.Context, harrow.Batch, harrow.Output) error
 	out     *output
 	limit   int64                // bytes of a batch
 	gathers map[string]*gathered // by table
@@ -63,7 +63,7 @@ func (f *feeder) flush() error {
 	}
 	b := f.now.Batch()
 	defer b.Release()
-	if err := f.op.Process(f.ctx, b, f.out); err != nil {
+	if err := f.process(f.ctx, b, f.out); err != nil {
 		return f.out.failure(f.step, err)
 	}
 	f.piece.Rows(f.ctx, b.Rows())

@@ -9,10 +9,9 @@ import (
 )
 
 // Map returns the task that sends one part through the step's operator and
-// returns the parts that came out, with the input's shard. With beside, the
-// names of second tables, the operator must be a [BesideOperator]. Nothing of
-// a task that fails stays.
-func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.Part] {
+// returns the parts that came out, with the input's shard. Nothing of a task
+// that fails stays.
+func (w *Worker) Map(step Step, part harrow.Part) Task[harrow.Part] {
 	w.done.Expect(1, part.Rows)
 	return func(ctx context.Context) (out []harrow.Part, err error) {
 		err = w.retry(ctx, func() error {
@@ -21,7 +20,7 @@ func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.P
 				return err
 			}
 			defer release()
-			out, err = w.mapPart(ctx, step, beside, part)
+			out, err = w.mapPart(ctx, step, part)
 			return err
 		})
 		if err != nil {
@@ -31,7 +30,7 @@ func (w *Worker) Map(step Step, beside []string, part harrow.Part) Task[harrow.P
 	}
 }
 
-func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part harrow.Part) (parts []harrow.Part, err error) {
+func (w *Worker) mapPart(ctx context.Context, step Step, part harrow.Part) (parts []harrow.Part, err error) {
 	defer recovered("operator "+step.Operator+" on part "+part.URI, &err)
 	op, err := step.operator()
 	if err != nil {
@@ -41,18 +40,11 @@ func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part h
 	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, part.Shard)
 	defer out.abort()
-	process := op.Process
-	if len(beside) > 0 {
-		with, ok := op.(BesideOperator)
-		if !ok {
-			return nil, finalError{fmt.Errorf("operator %s is no BesideOperator: it can't look into %v", step.Operator, beside)}
-		}
-		second := &walker{ctx: ctx, store: w.lake.Store, tables: beside}
-		defer func() { _ = second.close() }() // only read
-		process = func(ctx context.Context, in harrow.Batch, out harrow.Output) error {
-			return with.ProcessBeside(ctx, in, second, out)
-		}
+	process, done, err := w.process(ctx, step, op)
+	if err != nil {
+		return nil, err
 	}
+	defer done()
 	if source, ok := op.(Source); ok {
 		err = source.ReadSource(ctx, w.lake, part, out)
 	} else {
@@ -69,6 +61,24 @@ func (w *Worker) mapPart(ctx context.Context, step Step, beside []string, part h
 		return nil, out.failure(step, err)
 	}
 	return out.close()
+}
+
+// process is what the step's operator does to a batch: Process, or
+// ProcessBeside with a walker of the second table, which done closes.
+func (w *Worker) process(ctx context.Context, step Step, op harrow.Operator) (
+	process func(context.Context, harrow.Batch, harrow.Output) error, done func(), err error) {
+	if len(step.Beside) == 0 {
+		return op.Process, func() {}, nil
+	}
+	with, ok := op.(BesideOperator)
+	if !ok {
+		return nil, nil, finalError{fmt.Errorf("operator %s is no BesideOperator: it can't look into %v", step.Operator, step.Beside)}
+	}
+	second := &walker{ctx: ctx, store: w.lake.Store, tables: step.Beside}
+	process = func(ctx context.Context, in harrow.Batch, out harrow.Output) error {
+		return with.ProcessBeside(ctx, in, second, out)
+	}
+	return process, func() { _ = second.close() }, nil // only read
 }
 
 func eachBatch(ctx context.Context, l lakeio.Lake, part harrow.Part, do func(harrow.Batch) error) error {

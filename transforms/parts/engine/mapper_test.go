@@ -24,7 +24,7 @@ func TestMapWritesPartsAndRejectsOfThePartsShard(t *testing.T) {
 	items := someItems(3, 250)
 	part := writeItems(t, w, items, 100)
 	part.Shard = 7
-	parts, err := runTasks(t, w.Map(step(`{}`), nil, part))
+	parts, err := runTasks(t, w.Map(step(`{}`), part))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestMapFailures(t *testing.T) {
 			failures.Store(0)
 			w := newTestWorker(t)
 			part := writeItems(t, w, someItems(1, 30), 10)
-			parts, err := runTasks(t, w.Map(step(c.config), nil, part))
+			parts, err := runTasks(t, w.Map(step(c.config), part))
 			if c.want == "" {
 				if err != nil || len(parts) != 2 {
 					t.Fatalf("parts %v, %v", parts, err)
@@ -77,10 +77,10 @@ func TestMapFailures(t *testing.T) {
 	}
 	w := newTestWorker(t)
 	part := writeItems(t, w, someItems(1, 3), 3)
-	if _, err := runTasks(t, w.Map(Step{Operator: "nobody"}, nil, part)); err == nil || !strings.Contains(err.Error(), "nobody") {
+	if _, err := runTasks(t, w.Map(Step{Operator: "nobody"}, part)); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("error %v of an unknown operator", err)
 	}
-	if _, err := runTasks(t, w.Map(step(`{}`), []string{"bodies"}, part)); err == nil || !strings.Contains(err.Error(), "BesideOperator") {
+	if _, err := runTasks(t, w.Map(Step{Operator: step(`{}`).Operator, Beside: []string{"bodies"}}, part)); err == nil || !strings.Contains(err.Error(), "BesideOperator") {
 		t.Errorf("error %v of an operator that looks into no second table", err)
 	}
 }
@@ -89,7 +89,7 @@ func TestFullDiskIsReportedWhateverTheOperatorMakesOfIt(t *testing.T) {
 	w := newTestWorker(t)
 	part := writeItems(t, w, someItems(1, 3000), 10)
 	flaky(w).full.Store(1)
-	if _, err := runTasks(t, w.Map(step(`{}`), nil, part)); !errors.Is(err, errTest) {
+	if _, err := runTasks(t, w.Map(step(`{}`), part)); !errors.Is(err, errTest) {
 		t.Errorf("error %v, want that of the disk", err)
 	}
 	if left := files(t, w, "job"); len(left) != 0 {
@@ -101,7 +101,7 @@ func TestCanceledMapEnds(t *testing.T) {
 	w := newTestWorker(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.Map(step(`{}`), nil, harrow.Part{})(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := w.Map(step(`{}`), harrow.Part{})(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -145,7 +145,7 @@ func TestTasksWaitForMemory(t *testing.T) {
 	peakMost.Store(0)
 	var tasks []Task[harrow.Part]
 	for i := range 6 {
-		tasks = append(tasks, w.Map(Step{Operator: "peak"}, nil, writeItems(t, w, someItems(uint64(i), 50), 1)))
+		tasks = append(tasks, w.Map(Step{Operator: "peak"}, writeItems(t, w, someItems(uint64(i), 50), 1)))
 	}
 	if _, err := runTasks(t, tasks...); err != nil || peakMost.Load() != 1 {
 		t.Errorf("%d tasks at once, %v; memory is for one", peakMost.Load(), err)
@@ -185,7 +185,7 @@ func TestBesideWalksForwardAndBack(t *testing.T) {
 	}
 	a, b := writeItems(t, w, numbered, 7), writeItems(t, w, numbered, 3)
 	lookUp := func(tables []string, items ...item) error {
-		_, err := runTasks(t, w.Map(Step{Operator: "besides"}, tables, writeItems(t, w, items, 10)))
+		_, err := runTasks(t, w.Map(Step{Operator: "besides", Beside: tables}, writeItems(t, w, items, 10)))
 		return err
 	}
 	all := []string{itemTable}

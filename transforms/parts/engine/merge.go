@@ -78,7 +78,12 @@ func (w *Worker) merge(ctx context.Context, step Step, shard int, shardSlices []
 	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, shard)
 	defer out.abort()
-	f := &feeder{ctx: ctx, piece: piece, step: step, op: op, out: out, limit: batch, gathers: map[string]*gathered{}}
+	process, done, err := w.process(ctx, step, op)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	f := &feeder{ctx: ctx, piece: piece, step: step, process: process, out: out, limit: batch, gathers: map[string]*gathered{}}
 	defer f.release()
 	if err := mergeRuns(ctx, m.runs, f.row); err != nil {
 		return nil, err

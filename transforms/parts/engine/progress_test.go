@@ -33,7 +33,7 @@ func TestAWorkerSaysHowFarItsStageIs(t *testing.T) {
 	parts := writeParts(t, w, someItems(1, 300), 3, 10)
 	tasks := make([]Task[harrow.Part], len(parts))
 	for i, p := range parts {
-		tasks[i] = w.Map(step(`{}`), nil, p)
+		tasks[i] = w.Map(step(`{}`), p)
 	}
 	do := func(i int) {
 		t.Helper()
@@ -58,7 +58,7 @@ func TestAWorkerSaysHowFarItsStageIs(t *testing.T) {
 		t.Errorf("written again after %v", got.At.Sub(st.At))
 	}
 	now = now.Add(time.Second)
-	tasks2 := w.Spill(Key{Columns: []string{"key"}}, parts)
+	tasks2 := w.Spill(Key{Columns: []string{"key"}}, Step{}, parts)
 	slices, err := runTasks(t, tasks2...)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestRowsOfATryThatFailsAreTakenBack(t *testing.T) {
 	w := newTestWorker(t)
 	failures.Store(0)
 	part := writeItems(t, w, someItems(1, 30), 10)
-	if _, err := runTasks(t, w.Map(step(`{"Fail":"finish","Times":2}`), nil, part)); err != nil {
+	if _, err := runTasks(t, w.Map(step(`{"Fail":"finish","Times":2}`), part)); err != nil {
 		t.Fatal(err)
 	}
 	if got := [2]int64{w.done.parts.Load(), w.done.rows.Load()}; got != [2]int64{1, 30} {

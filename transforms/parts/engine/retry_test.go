@@ -21,7 +21,7 @@ func TestWhatWaitsForItsNextTryHoldsNothing(t *testing.T) {
 		w.backoff = []time.Duration{time.Hour}
 		g := NewGroup[harrow.Part](ctx)
 		for range 3 * runtime.GOMAXPROCS(0) {
-			g.Go(w.Map(step(`{"Fail":"process"}`), nil, part))
+			g.Go(w.Map(step(`{"Fail":"process"}`), part))
 		}
 		synctest.Wait()
 		if n := w.batches.Used(); n != 0 {

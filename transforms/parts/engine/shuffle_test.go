@@ -65,7 +65,7 @@ func testShuffle(t *testing.T, shards, passes int) {
 	w.shuffle = memory.NewShare("shuffle", 60<<10)
 	items := someItems(uint64(shards), 1600)
 	key := Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: shards}
-	sliced, err := runTasks(t, w.Spill(key, writeParts(t, w, items, 4, 100))...)
+	sliced, err := runTasks(t, w.Spill(key, Step{}, writeParts(t, w, items, 4, 100))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestShuffleDoesNotDependOnMemoryOrParts(t *testing.T) {
 		}
 		parts := writeParts(t, w, items, rapid.IntRange(1, 4).Draw(rt, "parts"), rapid.IntRange(1, 9).Draw(rt, "batch"))
 		w.shuffle = memory.NewShare("shuffle", rapid.Int64Range(100, 1<<20).Draw(rt, "memory"))
-		sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: 1}, parts)...)
+		sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: 1}, Step{}, parts)...)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestOperatorSeesKeysGrouped(t *testing.T) {
 	w := newTestWorker(t)
 	w.shuffle = memory.NewShare("shuffle", 200<<10)
 	items := someItems(5, 4000)
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}}, writeParts(t, w, items, 3, 100))...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}}, Step{}, writeParts(t, w, items, 3, 100))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestSlicesStayBelowTheirBound(t *testing.T) {
 		items[i] = item{fmt.Sprint(i % 7), int64(i), strings.Repeat("z", 1000)}
 	}
 	items[17].text = strings.Repeat("w", 1<<20)
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 2}, []harrow.Part{writeItems(t, w, items, 1000)})...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 2}, Step{}, []harrow.Part{writeItems(t, w, items, 1000)})...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestReadSlicesGivesEveryRowWithoutItsSortKey(t *testing.T) {
 	w := newTestWorker(t)
 	w.shuffle = memory.NewShare("shuffle", 50<<10)
 	items := someItems(9, 500)
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 3}, writeParts(t, w, items, 2, 50))...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 3}, Step{}, writeParts(t, w, items, 2, 50))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestDamagedSlicesAreNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTestWorker(t)
-			sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, writeParts(t, w, someItems(2, 400), 1, 400))...)
+			sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, Step{}, writeParts(t, w, someItems(2, 400), 1, 400))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,7 +287,7 @@ func TestFailedMergesLeaveNothing(t *testing.T) {
 		t.Run(config, func(t *testing.T) {
 			w := newTestWorker(t)
 			w.shuffle = memory.NewShare("shuffle", 50<<10)
-			sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, writeParts(t, w, someItems(2, 1000), 1, 50))...)
+			sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, Step{}, writeParts(t, w, someItems(2, 1000), 1, 50))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -307,7 +307,7 @@ func TestFailedSpillsLeaveNoTemporaryFile(t *testing.T) {
 	w := newTestWorker(t)
 	parts := writeParts(t, w, someItems(2, 1000), 1, 50)
 	flaky(w).full.Store(20_000)
-	if _, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, parts)...); !errors.Is(err, errTest) {
+	if _, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, Step{}, parts)...); !errors.Is(err, errTest) {
 		t.Errorf("error %v, want that of the disk", err)
 	}
 	if left := files(t, w, "job"); len(left) != 0 {
@@ -322,7 +322,7 @@ func TestFaultsThatPassAreNotSeen(t *testing.T) {
 	store := flaky(w)
 	store.fails.Store(2)
 	store.short.Store(2)
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, parts)...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Shards: 1}, Step{}, parts)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 	w := newTestWorker(t)
 	part := writeItems(t, w, someItems(1, 3), 3)
 	for _, key := range []Key{{}, {Columns: []string{"nope"}}, {Columns: []string{"key"}, Order: []string{"nope"}}, {Columns: []string{"key"}, Shards: -1}} {
-		if _, err := runTasks(t, w.Spill(key, []harrow.Part{part})...); err == nil {
+		if _, err := runTasks(t, w.Spill(key, Step{}, []harrow.Part{part})...); err == nil {
 			t.Errorf("key %v gave no error", key)
 		}
 	}
@@ -395,7 +395,7 @@ func TestTablesMeetInOneOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts = append(parts, writeItems(t, w, []item{{"key-0", 0, "a"}, {"key-1", 0, "b"}, {"key-2", 9, "c"}}, 3))
-	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: 1}, parts)...)
+	sliced, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}, Order: []string{"n"}, Shards: 1}, Step{}, parts)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,10 +24,14 @@ const maxBuffer = 256 << 20
 // the next part when it is done with one, so that many small parts don't make
 // many small files.
 //
+// With a step, each part's batches go through its operator first, and what
+// that emits is shuffled instead. It can't reject: a row it doesn't want it
+// leaves out.
+//
 // A task keeps input batches and an index over their rows until they take
 // half of its part of the shuffle's memory; the other half is for the batch
 // being written, buffers of lz4 and what the garbage collector has not found.
-func (w *Worker) Spill(key Key, parts []harrow.Part) []Task[Sliced] {
+func (w *Worker) Spill(key Key, step Step, parts []harrow.Part) []Task[Sliced] {
 	parts = slices.Clone(parts)
 	for _, p := range parts {
 		w.done.Expect(1, p.Rows)
@@ -40,7 +44,7 @@ func (w *Worker) Spill(key Key, parts []harrow.Part) []Task[Sliced] {
 	var next atomic.Int64
 	for i := range tasks {
 		tasks[i] = func(ctx context.Context) ([]Sliced, error) {
-			return w.spill(ctx, key, len(tasks), func() (harrow.Part, bool) {
+			return w.spill(ctx, key, step, len(tasks), func() (harrow.Part, bool) {
 				i := int(next.Add(1)) - 1
 				if i >= len(parts) {
 					return harrow.Part{}, false
@@ -52,7 +56,7 @@ func (w *Worker) Spill(key Key, parts []harrow.Part) []Task[Sliced] {
 	return tasks
 }
 
-func (w *Worker) spill(ctx context.Context, key Key, tasks int, next func() (harrow.Part, bool)) (out []Sliced, err error) {
+func (w *Worker) spill(ctx context.Context, key Key, step Step, tasks int, next func() (harrow.Part, bool)) (out []Sliced, err error) {
 	defer recovered("shuffle by "+fmt.Sprint(key.Columns), &err)
 	if err := key.Validate(); err != nil {
 		return nil, finalError{err}
@@ -66,10 +70,7 @@ func (w *Worker) spill(ctx context.Context, key Key, tasks int, next func() (har
 	defer s.reset()
 	for part, ok := next(); ok; part, ok = next() {
 		piece := w.done.Begin()
-		err := w.eachBatch(ctx, part, func(b harrow.Batch) error {
-			piece.Rows(ctx, b.Rows())
-			return s.add(ctx, part.Table, b)
-		})
+		err := w.spillPart(ctx, s, step, part, func(b harrow.Batch) { piece.Rows(ctx, b.Rows()) })
 		piece.End(ctx, err)
 		if err != nil {
 			return nil, fmt.Errorf("part %s: %w", part.URI, err)
@@ -79,6 +80,46 @@ func (w *Worker) spill(ctx context.Context, key Key, tasks int, next func() (har
 		return nil, err
 	}
 	return s.out, nil
+}
+
+// spillPart adds the rows of a part, or what the step's operator makes of
+// them; seen is told of each batch.
+func (w *Worker) spillPart(ctx context.Context, s *spiller, step Step, part harrow.Part, seen func(harrow.Batch)) error {
+	if step.Operator == "" {
+		return w.eachBatch(ctx, part, func(b harrow.Batch) error { seen(b); return s.add(ctx, part.Table, b) })
+	}
+	op, err := step.operator()
+	if err != nil {
+		return err
+	}
+	out := spillOutput{ctx, s}
+	err = w.eachBatch(ctx, part, func(b harrow.Batch) error { seen(b); return op.Process(ctx, b, out) })
+	if err == nil {
+		err = op.Finish(ctx, out)
+	}
+	if err != nil {
+		return fmt.Errorf("operator %s: %w", step.Operator, err)
+	}
+	return nil
+}
+
+// spillOutput is the output of an operator before a shuffle.
+type spillOutput struct {
+	ctx context.Context
+	s   *spiller
+}
+
+// Emit implements harrow.Output.
+func (o spillOutput) Emit(table string, b harrow.Batch) error {
+	if b.Rows() == 0 {
+		return nil
+	}
+	return o.s.add(o.ctx, table, b)
+}
+
+// Reject implements harrow.Output.
+func (o spillOutput) Reject(r harrow.Reject) error {
+	return finalError{fmt.Errorf("a reject (%s: %s) before a shuffle, where nobody takes it", r.Code, r.Reason)}
 }
 
 // eachBatch hands out the batches of a part. Where reading fails it opens the
