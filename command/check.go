@@ -12,6 +12,7 @@ import (
 
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/docs"
+	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/pipelines"
 )
@@ -20,6 +21,9 @@ type checkCmd struct {
 	workspaceFlag
 	paramFlag
 	JobFile string `arg:"" optional:"" name:"job.yaml" help:"Job file."`
+	Plan    bool   `help:"Say what a run will ask for, of whom, how long that takes at least, and what looks wrong. Asks nobody."`
+	Keys    int    `help:"With --plan: name this many hosts, those that take longest first." placeholder:"N" default:"20"`
+	JSON    bool   `name:"json" help:"With --plan: write JSON."`
 	Schema  bool   `help:"Print the JSON Schema of job files, for editors, and check nothing."`
 }
 
@@ -31,6 +35,8 @@ func (c *checkCmd) Run(e *env) error {
 	case c.Schema:
 		_, err := e.stdout.Write(docs.JobSchema)
 		return err
+	case c.JSON && !c.Plan:
+		return view.Usagef("check --json goes with --plan")
 	case c.JobFile == "":
 		return view.Usagef("check: want a job file, or --schema")
 	}
@@ -48,6 +54,9 @@ func (c *checkCmd) Run(e *env) error {
 	if err := pipelines.CheckStores(e.ctx, job, store); err != nil {
 		return err
 	}
+	if c.Plan {
+		return c.plan(e, job, store)
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s is right: job %s\n", view.Printable(c.JobFile), job.Name)
 	for _, t := range job.Types {
@@ -62,6 +71,22 @@ func (c *checkCmd) Run(e *env) error {
 	}
 	_, err = e.stdout.Write(b.Bytes())
 	return err
+}
+
+// plan says what a run is in for.
+func (c *checkCmd) plan(e *env, job *pipelines.Job, store lakeio.Store) error {
+	if _, none := store.(absent); none {
+		store = nil
+	}
+	f, err := view.Plan(e.ctx, store, job.Job, job.Types, func(do func(canon.URL)) error { return pipelines.EachSeed(e.ctx, job, do) })
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, f)
+	}
+	_, width := terminal(e.stdout)
+	return f.WriteText(e.stdout, c.Keys, width())
 }
 
 // read reads a job file and checks it.

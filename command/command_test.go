@@ -72,7 +72,9 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		{"run " + bad + " --param x", "harrow: --param x: want NAME=VALUE\n"},
 		{"run " + bad + " --runner flink", "harrow: --runner flink is not built; want one of [direct prism]\n"},
 		{"run " + bad + " --until cook", "harrow: --until cook: want one of [discover fetch parse refine load]\n"},
-		{"check " + bad + " --plan", "harrow: unknown flag --plan\n"},
+		{"check", "harrow: check: want a job file, or --schema\n"},
+		{"check " + bad + " --schema", "harrow: check --schema prints the schema of every job file; leave " + bad + " out\n"},
+		{"check " + bad + " --json", "harrow: check --json goes with --plan\n"},
 		{"try " + bad, "harrow: expected \"<url>\"\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -182,6 +184,48 @@ func TestCheckMakesNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestCheckPlansWithoutAskingAnybody(t *testing.T) {
+	dir := t.TempDir()
+	job := write(t, filepath.Join(dir, "tiny.yaml"), tinyJob)
+	code, stdout, stderr := harrowRun(t, "check", job, "--plan", "--param", "site=127.0.0.1:1", "--workspace", filepath.Join(dir, "ws"))
+	for _, want := range []string{"plan      by the seeds\n", "asked     1 request, 1 politeness key of 1 registered domain\n", "  a.example      1         1          2   0 ms  1        -        0 ms\n",
+		"warning   fetch.user_agent is Harrow's own"} {
+		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, no %q in\n%s%s", code, want, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := harrowRun(t, "check", job, "--plan", "--json", "--param", "site=127.0.0.1:1", "--workspace", filepath.Join(dir, "ws")); code != 0 || !strings.Contains(stdout, `"key": "a.example"`) {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+	if code, stdout, _ := harrowRun(t, "check", "--schema"); code != 0 || !json.Valid([]byte(stdout)) || !strings.Contains(stdout, "2020-12") {
+		t.Errorf("exit %d, %.100s", code, stdout)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestTryTakesAFileForTheAnswer(t *testing.T) {
+	dir := t.TempDir()
+	job := write(t, filepath.Join(dir, "tiny.yaml"), tinyJob)
+	page := write(t, filepath.Join(dir, "page.html"), "<h1>Harrow</h1>")
+	try := func(args ...string) (int, string, string) {
+		return harrowRun(t, append([]string{"try", job, "http://a.example/", "--param", "site=127.0.0.1:1"}, args...)...)
+	}
+	if code, stdout, stderr := try("--file", page); code != 0 || !strings.Contains(stdout, `{"title":"Harrow"}`) || strings.Contains(stdout, "\x1b") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	for args, want := range map[string]string{
+		"--file " + dir:            "harrow: --file " + dir + " is a folder; want a file\n",
+		"--file " + dir + "/none":  "harrow: --file: stat " + dir + "/none: no such file or directory\n",
+		"--content-type text/html": "harrow: --content-type text/html: it goes with --file\n",
+	} {
+		if code, _, stderr := try(strings.Fields(args)...); code != exitUsage || stderr != want {
+			t.Errorf("%s: exit %d\n%s", args, code, stderr)
+		}
 	}
 }
 

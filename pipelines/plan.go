@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -15,8 +13,6 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
-	"github.com/harrowdata/harrow/internal/canon"
-	"github.com/harrowdata/harrow/internal/seedfile"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -180,39 +176,6 @@ func inputs(job *Job, req Request) ([]seedFile, string, error) {
 		extra = append(extra, name+" "+in.Digest)
 	}
 	return files, job.Source.Digest(extra...), nil
-}
-
-// SeedHosts is the default scope: the hosts of all seeds, sitemaps too.
-func SeedHosts(ctx context.Context, job *Job) ([]string, error) {
-	c, err := canon.New(canon.Policy{Strip: job.Discover.Canonical.Strip, SortQuery: job.Discover.Canonical.SortQuery})
-	if err != nil {
-		return nil, err
-	}
-	hosts := map[string]bool{}
-	seed := func(_ int, s seedfile.Seed) error {
-		if u, err := c.Parse(s.URL); err == nil {
-			hosts[u.Host()] = true
-		}
-		return nil
-	}
-	for _, text := range slices.Concat(job.Discover.Seeds.URLs, job.Discover.Seeds.Sitemaps.URLs) {
-		_ = seed(0, seedfile.Seed{URL: text}) // what is no URL becomes a reject of discover
-	}
-	paths, err := job.Source.SeedFiles()
-	if err != nil {
-		return nil, usage{err}
-	}
-	for _, p := range paths {
-		f, err := os.Open(p)
-		if err != nil {
-			return nil, usage{err}
-		}
-		err = seedfile.Each(ctx, p, f, seedfile.Taker{Seed: seed, Bad: func(int, string, string) error { return nil }})
-		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, usage{err}
-		}
-	}
-	return slices.Sorted(maps.Keys(hosts)), nil
 }
 
 // releases names what wrote the run.
