@@ -191,7 +191,7 @@ func TestCheckPlansWithoutAskingAnybody(t *testing.T) {
 	dir := t.TempDir()
 	job := write(t, filepath.Join(dir, "tiny.yaml"), tinyJob)
 	code, stdout, stderr := harrowRun(t, "check", job, "--plan", "--param", "site=127.0.0.1:1", "--workspace", filepath.Join(dir, "ws"))
-	for _, want := range []string{"plan      by the seeds\n", "asked     1 request, 1 politeness key of 1 registered domain\n", "  a.example      1         1          2   0 ms  1        -        0 ms\n",
+	for _, want := range []string{"plan      by the seeds\n", "asked     1 request, 1 politeness key of 1 registered domain\n", "  a.example      1         1          2  0 ms   1        -        0 ms\n",
 		"warning   fetch.user_agent is Harrow's own"} {
 		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
 			t.Errorf("exit %d, no %q in\n%s%s", code, want, stdout, stderr)
