@@ -39,7 +39,7 @@ type Discover struct {
 // Seeds are the first requests.
 type Seeds struct {
 	URLs     []string `json:"urls,omitempty"`    // written in the job file
-	Files    []string `json:"files,omitempty"`   // globs relative to the job file; one URL a line, or .csv and .jsonl with a column url
+	Files    []string `json:"files,omitempty"`   // globs relative to the job file; .txt: one URL a line; .csv and .jsonl: columns url, method, headers, body, any other is carried
 	Sitemaps Sitemaps `json:"sitemaps,omitzero"` // default: none
 }
 

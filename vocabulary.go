@@ -89,7 +89,9 @@ const (
 const SitemapPriority = 1 << 10
 
 // Request is one thing to ask for. ID is the digest of Method, URL, the
-// body's digest and the headers that vary the answer.
+// body's digest and the headers that vary the answer. Whatever its method, it
+// is a question: it is asked again after a transient failure, up to
+// fetch.retry.attempts.
 type Request struct {
 	ID       ID
 	URL      string // canonical
@@ -102,7 +104,7 @@ type Request struct {
 	Priority int32  // higher first within a key
 	Kind     string // KindPage or KindSitemap
 	Parent   ID     // of the page that linked here; zero for a seed
-	Carry    string // JSON object of columns handed on to the records; empty for none
+	Carry    string // JSON object of columns handed on to the records; empty for none; of requests alike in a run the first admitted one's
 	Reason   string // in the deferred table: why it was not asked for; else empty
 }
 
