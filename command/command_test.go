@@ -245,7 +245,7 @@ func TestPauseOfWhatIsNotRunning(t *testing.T) {
 	if code, stdout, stderr := pause(); code != 0 || stdout != "job tiny is not running\n" || stderr != "" {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
-	lock, err := lakeio.LockJob(t.Context(), l, time.Now())
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

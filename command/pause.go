@@ -27,7 +27,7 @@ func (c *pauseCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	holder, err := view.Held(store, job)
+	holder, err := view.Held(e.ctx, store, job)
 	if err != nil {
 		return err
 	}
@@ -44,10 +44,14 @@ func (c *pauseCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "run %s drains\n", holder.Run)
-	tick := time.NewTicker(drainPoll)
+	every := drainPoll
+	if store.Local() == "" { // a look is a request
+		every = lake.LookEvery() / 2
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		now, err := view.Held(store, job)
+		now, err := view.Held(e.ctx, store, job)
 		if err != nil {
 			return err
 		}

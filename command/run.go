@@ -44,6 +44,8 @@ func (c *runCmd) Run(e *env) error {
 const (
 	liveEvery  = time.Second
 	plainEvery = 10 * time.Second
+	// remoteEvery is as often as the status files change.
+	remoteEvery = 5 * time.Second
 )
 
 // harvest runs a job with its progress on stderr and prints what came of it.
@@ -58,6 +60,9 @@ func (e *env) harvest(req pipelines.Request, asJSON bool) error {
 		lake, started = l, r
 		fmt.Fprintf(e.stderr, "run %s of job %s\n", r.ID, r.Job)
 		stopShowing = e.show(lake, r)
+	}
+	req.Waiting = func(h lakeio.Holder, longest time.Duration) {
+		fmt.Fprintf(e.stderr, "the job was held by %s; looking for at most %s whether it still is\n", h, longest.Round(time.Second))
 	}
 	cpu, begun := cpuTime(), time.Now()
 	res, err := pipelines.Run(ctx, req)
@@ -108,6 +113,9 @@ func (e *env) show(lake lakeio.Lake, r lakeio.Run) (stop func()) {
 	every := plainEvery
 	if is {
 		every = liveEvery
+	}
+	if lake.Store.Local() == "" { // a look is a few requests
+		every = max(every, remoteEvery)
 	}
 	tick := time.NewTicker(every)
 	ctx, cancel := context.WithCancel(e.ctx)

@@ -31,6 +31,7 @@ type bench struct {
 	dir     string // the workspace's folder
 	request Request
 	limits  map[string]limit // by host
+	ttl     time.Duration    // of the job lock where it is a lease; 0: as ever
 	loose   bool             // other tests run beside: gaps between single requests say little
 }
 

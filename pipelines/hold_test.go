@@ -28,10 +28,14 @@ func hold() int {
 	var req struct {
 		JobFile, Workspace, Runner string
 		Params                     map[string]string
+		TTL                        time.Duration
 	}
 	if err := json.Unmarshal([]byte(os.Getenv(holdEnv)), &req); err != nil {
 		fmt.Println(err)
 		return 2
+	}
+	if req.TTL > 0 {
+		lockTTL = func(time.Duration) time.Duration { return req.TTL }
 	}
 	_, err := Run(context.Background(), Request{JobFile: req.JobFile, Workspace: req.Workspace, Runner: req.Runner, Params: req.Params,
 		Started: func(_ lakeio.Lake, r lakeio.Run) { fmt.Println("run", r.ID) }})
@@ -46,7 +50,7 @@ func hold() int {
 // that has begun.
 func (b *bench) elsewhere() (p *exec.Cmd, run string) {
 	b.t.Helper()
-	req, err := json.Marshal(map[string]any{"JobFile": b.request.JobFile, "Workspace": b.dir, "Runner": "direct", "Params": b.request.Params})
+	req, err := json.Marshal(map[string]any{"JobFile": b.request.JobFile, "Workspace": b.dir, "Runner": "direct", "Params": b.request.Params, "TTL": b.ttl})
 	if err != nil {
 		b.t.Fatal(err)
 	}

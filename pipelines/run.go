@@ -32,6 +32,9 @@ type Request struct {
 	Limit     int64  // requests per politeness key; 0: no limit
 	// Started is called when the run has its id and the lock.
 	Started func(lakeio.Lake, lakeio.Run)
+	// Waiting is called when it has to be waited, for longest, to see whether
+	// the job's holder is alive.
+	Waiting func(h lakeio.Holder, longest time.Duration)
 }
 
 // Result is how a run ended that did not fail.
@@ -58,8 +61,11 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := checkFree(store, job); err != nil {
-		return Result{}, err
+	lockAs := lakeio.LockConfig{Now: time.Now(), TTL: lockTTL(time.Duration(job.Fetch.Timeout)), Waiting: req.Waiting}
+	// Who runs the job now is said before anything of a job file that may have
+	// changed under it.
+	if err := lakeio.Free(ctx, lakeio.Lake{Store: store, Job: job.Name}, lockAs); err != nil {
+		return Result{}, stoppedBy(ctx, err)
 	}
 	d, err := decide(ctx, store, job, req)
 	if err != nil {
@@ -72,20 +78,22 @@ func Run(ctx context.Context, req Request) (Result, error) {
 		return Result{}, fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	lake := lakeio.Lake{Store: store, Job: job.Name, Run: d.run.ID}
-	lock, err := lakeio.LockJob(ctx, lake, time.Now())
+	lockAs.Now = time.Now()
+	lock, err := lakeio.LockJob(ctx, lake, lockAs)
 	if err != nil {
-		return Result{}, err
+		return Result{}, stoppedBy(ctx, err)
 	}
 	res, err := locked(ctx, req, job.Types, lake, d, lock)
 	return res, errors.Join(err, lock.Release(time.Now()))
 }
 
-// checkFree says who runs the job now, before anything is said of a job file
-// that may have changed under it. The lock itself is taken later.
-func checkFree(store lakeio.Store, job *Job) error {
-	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job.Name})
-	if err == nil && held {
-		err = fmt.Errorf("job %s: %w: %s", job.Name, lakeio.ErrLocked, h)
+// lockTTL is lakeio.TTL, but in tests.
+var lockTTL = lakeio.TTL
+
+// stoppedBy tells an interrupt from other errors.
+func stoppedBy(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return err
 }
@@ -138,7 +146,10 @@ func locked(ctx context.Context, req Request, types []harrow.RecordType, lake la
 		return res, err
 	}
 	before := time.Now()
-	err = execute(ctx, req, lake, p)
+	err = execute(ctx, req, lake, lock, p)
+	if err == nil {
+		err = lock.Err() // another process goes on with it
+	}
 	if err == nil {
 		err = publish(ctx, p)
 	}
@@ -149,6 +160,9 @@ func locked(ctx context.Context, req Request, types []harrow.RecordType, lake la
 	end := context.WithoutCancel(ctx)
 	elapsed, eerr := stageTimes(end, lake, p, before)
 	run, werr := lakeio.ChangeRun(end, lake.Store, lake.Job, lake.Run, func(r *lakeio.Run) error {
+		if r.Process != d.run.Process { // it was resumed elsewhere, and goes on there
+			return fmt.Errorf("run %s: %w", r.ID, lakeio.ErrLocked)
+		}
 		r.State, r.Exit, r.Error, r.EndedAt = endState(req, err), exitOf(res, err), "", time.Now().UTC()
 		if err != nil {
 			r.Error = err.Error()
@@ -198,16 +212,24 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 	if last.ID > d.run.ID {
 		return fmt.Errorf("job %s: run %s began meanwhile; try again", lake.Job, last.ID)
 	}
+	process, err := lakeio.NewRunID()
+	if err != nil {
+		return err
+	}
 	if d.resumed {
 		if err := lake.ClearStop(ctx); err != nil {
 			return err
 		}
 		d.run, err = lakeio.ChangeRun(ctx, lake.Store, lake.Job, lake.Run, func(r *lakeio.Run) error {
-			r.State, r.Error, r.EndedAt = lakeio.Active, "", time.Time{}
+			if r.State == lakeio.Done {
+				return fmt.Errorf("job %s: run %s was finished meanwhile; try again", lake.Job, r.ID)
+			}
+			r.State, r.Process, r.Error, r.EndedAt = lakeio.Active, process, "", time.Time{}
 			return nil
 		})
 		return err
 	}
+	d.run.Process = process
 	if last.ID != "" && last.State != lakeio.Done {
 		// Its holder is dead, or this process would not have the lock.
 		old := lakeio.Lake{Store: lake.Store, Job: lake.Job, Run: last.ID}
@@ -236,12 +258,12 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 
 // execute runs the pipeline and watches the stop file. Only a stop that was
 // asked for is ErrStopped; whatever else ended the run is its error.
-func execute(ctx context.Context, req Request, lake lakeio.Lake, p Plan) error {
+func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.JobLock, p Plan) error {
 	pipeline, root := beam.NewPipelineWithRoot()
 	Harvest(root, p)
 	run, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
-	go func() { defer close(watched); watchStop(run, lake, cancel) }()
+	go func() { defer close(watched); watchStop(run, lake, lock, cancel) }()
 	err := runners.Execute(run, req.Runner, pipeline)
 	cause := context.Cause(run)
 	cancel(nil)
@@ -273,16 +295,20 @@ func publish(ctx context.Context, p Plan) error {
 	return err
 }
 
-// watchStop ends the context when the run is asked to stop, or when that can't
-// be known any more.
-func watchStop(ctx context.Context, lake lakeio.Lake, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(500 * time.Millisecond)
+// watchStop ends the context when the run is asked to stop, when that can't be
+// known any more, or when the job is somebody else's.
+func watchStop(ctx context.Context, lake lakeio.Lake, lock *lakeio.JobLock, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(lake.LookEvery())
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if err := lock.Err(); err != nil {
+				cancel(err)
+				return
+			}
 			switch stopped, err := lake.Stopped(ctx); {
 			case err != nil && ctx.Err() == nil:
 				cancel(err)

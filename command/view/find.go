@@ -74,12 +74,12 @@ func FindJob(ctx context.Context, store lakeio.Store, which string) (string, err
 	if which != "" {
 		name, err := JobName(which)
 		if err == nil && !slices.Contains(jobs, name) {
-			err = Usagef("no job %s in workspace %s; %s", name, store.Local(), known(jobs))
+			err = Usagef("no job %s in workspace %s; %s", name, lakeio.Name(store), known(jobs))
 		}
 		return name, err
 	}
 	if len(jobs) != 1 {
-		return "", Usagef("say which job with --job; workspace %s: %s", store.Local(), known(jobs))
+		return "", Usagef("say which job with --job; workspace %s: %s", lakeio.Name(store), known(jobs))
 	}
 	return jobs[0], nil
 }

@@ -3,7 +3,6 @@ package view
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -89,7 +88,7 @@ func List(ctx context.Context, store lakeio.Store, only string, last int) ([]Job
 func listJob(ctx context.Context, store lakeio.Store, job string, last int) (JobState, error) {
 	st := JobState{Job: job, Runs: []RunState{}}
 	var err error
-	if st.Holder, err = Held(store, job); err != nil {
+	if st.Holder, err = Held(ctx, store, job); err != nil {
 		return st, err
 	}
 	ids, err := lakeio.Runs(ctx, store, job)
@@ -245,11 +244,8 @@ func rowsOf(tables map[string]TableState) string {
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // Held reports who holds a job now, nil for nobody.
-func Held(store lakeio.Store, job string) (*Holder, error) {
-	if store.Local() == "" {
-		return nil, errors.New("the job lock needs a local workspace")
-	}
-	h, held, err := lakeio.ReadHolder(lakeio.Lake{Store: store, Job: job})
+func Held(ctx context.Context, store lakeio.Store, job string) (*Holder, error) {
+	h, held, err := lakeio.ReadHolder(ctx, lakeio.Lake{Store: store, Job: job})
 	if err != nil || !held {
 		return nil, err
 	}

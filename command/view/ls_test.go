@@ -53,16 +53,16 @@ func TestListTellsARunningRunFromOneThatDied(t *testing.T) {
 	if got := state(); got != "interrupted" {
 		t.Error(got)
 	}
-	lock, err := lakeio.LockJob(t.Context(), l, begun)
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: begun})
 	check(t, err)
 	if got := state(); got != "running" {
 		t.Error(got)
 	}
-	if h, err := view.Held(l.Store, "shop"); err != nil || h == nil || h.Run != runID || h.PID != os.Getpid() {
+	if h, err := view.Held(t.Context(), l.Store, "shop"); err != nil || h == nil || h.Run != runID || h.PID != os.Getpid() {
 		t.Errorf("%+v, %v", h, err)
 	}
 	check(t, lock.Release(begun))
-	if h, err := view.Held(l.Store, "shop"); err != nil || h != nil {
+	if h, err := view.Held(t.Context(), l.Store, "shop"); err != nil || h != nil {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

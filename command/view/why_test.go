@@ -17,7 +17,7 @@ func running(t *testing.T, l lakeio.Lake) {
 	t.Helper()
 	_, err := lakeio.ChangeRun(t.Context(), l.Store, l.Job, runID, func(r *lakeio.Run) error { r.State = lakeio.Active; return nil })
 	check(t, err)
-	lock, err := lakeio.LockJob(t.Context(), l, begun)
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: begun})
 	check(t, err)
 	t.Cleanup(func() { check(t, lock.Release(begun)) })
 }

@@ -50,6 +50,9 @@ func (s *store) handle(uri string) (*storage.ObjectHandle, error) {
 
 func (s *store) Local() string { return "" }
 
+// String is the workspace's URI.
+func (s *store) String() string { return s.uri("") }
+
 // Create implements lakeio.Store: an upload on the condition that there is no
 // such object.
 func (s *store) Create(ctx context.Context, uri string, data []byte) error {

@@ -14,7 +14,7 @@ import (
 
 func lock(t *testing.T, l Lake) *JobLock {
 	t.Helper()
-	j, err := LockJob(t.Context(), l, someTime)
+	j, err := LockJob(t.Context(), l, LockConfig{Now: someTime})
 	check(t, err)
 	return j
 }
@@ -30,10 +30,10 @@ func TestAnotherProcessHoldsTheJob(t *testing.T) {
 	host, err := os.Hostname()
 	check(t, err)
 	for range 2 {
-		_, err = LockJob(t.Context(), l, someTime)
+		_, err = LockJob(t.Context(), l, LockConfig{Now: someTime})
 		wants(t, err, ErrLocked, "job shop", "run "+theirs, fmt.Sprintf("process %d", p.cmd.Process.Pid), "on "+host)
 	}
-	h, held, err := ReadHolder(l)
+	h, held, err := ReadHolder(t.Context(), l)
 	check(t, err)
 	if !held || h.Run != theirs || h.PID != p.cmd.Process.Pid || h.Host != host || h.Since.IsZero() || !h.Ended.IsZero() {
 		t.Errorf("held: %t, by %+v", held, h)
@@ -43,7 +43,7 @@ func TestAnotherProcessHoldsTheJob(t *testing.T) {
 	check(t, lock(t, other).Release(someTime))
 
 	p.kill()
-	h, held, err = ReadHolder(l)
+	h, held, err = ReadHolder(t.Context(), l)
 	check(t, err)
 	if held || h.Run != theirs || !h.Ended.IsZero() {
 		t.Errorf("after its death held: %t, by %+v", held, h)
@@ -85,25 +85,25 @@ func TestARunSharesItsLockWithinTheProcess(t *testing.T) {
 	first, second := lock(t, l), lock(t, l)
 	other := l
 	other.Run = "0190a0b0-0000-7000-8000-000000000002"
-	_, err := LockJob(t.Context(), other, someTime)
+	_, err := LockJob(t.Context(), other, LockConfig{Now: someTime})
 	wants(t, err, ErrLocked, l.Run, "in this process")
 	check(t, first.Release(someTime))
-	if _, held, err := ReadHolder(l); !held || err != nil {
+	if _, held, err := ReadHolder(t.Context(), l); !held || err != nil {
 		t.Errorf("one share was released, held: %t, %v", held, err)
 	}
-	_, err = LockJob(t.Context(), other, someTime)
+	_, err = LockJob(t.Context(), other, LockConfig{Now: someTime})
 	wants(t, err, ErrLocked, l.Run)
 	ended := someTime.Add(time.Hour)
 	check(t, second.Release(ended))
 	check(t, second.Release(ended)) // no harm
-	h, held, err := ReadHolder(l)
+	h, held, err := ReadHolder(t.Context(), l)
 	check(t, err)
 	if held || h.Run != l.Run || h.PID != os.Getpid() || !h.Since.Equal(someTime) || !h.Ended.Equal(ended) {
 		t.Errorf("released; held: %t, by %+v", held, h)
 	}
 	next := lock(t, other)
 	check(t, second.Release(ended)) // not the next one's
-	if _, held, _ := ReadHolder(l); !held {
+	if _, held, _ := ReadHolder(t.Context(), l); !held {
 		t.Error("an old share released the next holder's lock")
 	}
 	if prior := next.Prior(); prior.Run != l.Run || !prior.Ended.Equal(ended) {
@@ -114,7 +114,7 @@ func TestARunSharesItsLockWithinTheProcess(t *testing.T) {
 
 func TestNobodyHoldsAJobAtFirst(t *testing.T) {
 	l := testLake(t)
-	if h, held, err := ReadHolder(l); held || err != nil || h != (Holder{}) {
+	if h, held, err := ReadHolder(t.Context(), l); held || err != nil || h != (Holder{}) {
 		t.Errorf("%+v, %t, %v", h, held, err)
 	}
 	if _, err := os.Stat(filepath.Join(l.Store.Local(), "shop")); !errors.Is(err, os.ErrNotExist) {
@@ -133,7 +133,7 @@ func TestDamagedLockFilesAreTakenOver(t *testing.T) {
 		l := testLake(t)
 		check(t, l.Store.Put(t.Context(), "shop/lock", []byte(text)))
 		j := lock(t, l)
-		if h, held, err := ReadHolder(l); !held || err != nil || h.Run != l.Run {
+		if h, held, err := ReadHolder(t.Context(), l); !held || err != nil || h.Run != l.Run {
 			t.Errorf("over %.20q: %+v, %t, %v", text, h, held, err)
 		}
 		check(t, j.Release(someTime))
@@ -149,7 +149,7 @@ func TestLookersDontDisturb(t *testing.T) {
 	for range 3 {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if h, _, err := ReadHolder(l); err != nil || h.Run == "" {
+				if h, _, err := ReadHolder(t.Context(), l); err != nil || h.Run == "" {
 					t.Errorf("saw %+v, %v", h, err)
 					return
 				}
@@ -159,7 +159,7 @@ func TestLookersDontDisturb(t *testing.T) {
 	for i := range 50 {
 		other := l
 		other.Run = fmt.Sprint("run-", strings.Repeat("x", i%7))
-		j, err := LockJob(t.Context(), other, someTime.Add(time.Duration(i)))
+		j, err := LockJob(t.Context(), other, LockConfig{Now: someTime.Add(time.Duration(i))})
 		if err != nil {
 			t.Error(err)
 			break
@@ -170,31 +170,20 @@ func TestLookersDontDisturb(t *testing.T) {
 	all.Wait()
 }
 
-func TestLocksNeedAPlaceInALocalWorkspace(t *testing.T) {
+func TestLocksNeedAPlaceInTheWorkspace(t *testing.T) {
 	l := testLake(t)
 	for _, job := range []string{"../x", "/x", ""} {
 		bad := l
 		bad.Job = job
-		_, err := LockJob(t.Context(), bad, someTime)
+		_, err := LockJob(t.Context(), bad, LockConfig{Now: someTime})
 		wants(t, err, nil, fmt.Sprintf("%q", job))
-		_, _, err = ReadHolder(bad)
+		_, _, err = ReadHolder(t.Context(), bad)
 		wants(t, err, nil, fmt.Sprintf("%q", job))
 	}
-	far := l
-	far.Store = farStore{l.Store}
-	_, err := LockJob(t.Context(), far, someTime)
-	wants(t, err, nil, "local workspace")
-	_, _, err = ReadHolder(far)
-	wants(t, err, nil, "local workspace")
 	check(t, os.WriteFile(filepath.Join(l.Store.Local(), "shop"), nil, 0o666)) // in the folder's place
-	_, err = LockJob(t.Context(), l, someTime)
+	_, err := LockJob(t.Context(), l, LockConfig{Now: someTime})
 	wants(t, err, nil, filepath.Join(l.Store.Local(), "shop"))
 }
-
-// farStore is not on a local disk.
-type farStore struct{ Store }
-
-func (farStore) Local() string { return "" }
 
 func TestLockingEndsWithItsContext(t *testing.T) {
 	l := testLake(t)
@@ -203,7 +192,7 @@ func TestLockingEndsWithItsContext(t *testing.T) {
 	p.line()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := LockJob(ctx, l, someTime)
+	_, err := LockJob(ctx, l, LockConfig{Now: someTime})
 	wants(t, err, context.Canceled)
 	p.kill()
 	check(t, lock(t, l).Release(someTime)) // nothing is kept

@@ -54,7 +54,7 @@ func help(ctx context.Context, args []string) error {
 			}
 		}
 	case "lock":
-		if _, err = LockJob(ctx, Lake{Store: s, Job: "shop", Run: args[2]}, time.Now()); err == nil {
+		if _, err = LockJob(ctx, Lake{Store: s, Job: "shop", Run: args[2]}, LockConfig{Now: time.Now()}); err == nil {
 			fmt.Println("done")
 			_, err = io.Copy(io.Discard, os.Stdin) // holds it until killed, or told to end without releasing
 		}

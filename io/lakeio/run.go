@@ -45,8 +45,9 @@ type Run struct {
 	Inputs      []Input           `json:"inputs,omitempty"`
 	CreatedAt   time.Time         `json:"created_at"`
 	State       State             `json:"state"`
-	Exit        int               `json:"exit"`            // exit code of the last process
-	Error       string            `json:"error,omitempty"` // of the last process
+	Process     string            `json:"process,omitempty"` // a nonce of the process that runs it, or did last: only that one says how it ended
+	Exit        int               `json:"exit"`              // exit code of the last process
+	Error       string            `json:"error,omitempty"`   // of the last process
 	EndedAt     time.Time         `json:"ended_at,omitzero"`
 	Elapsed     map[string]int64  `json:"elapsed_ms,omitempty"` // per stage, ms
 }
@@ -195,6 +196,15 @@ func (l Lake) Stopped(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// LookEvery is how often the stop file may be looked at: what is a system call
+// on a disk is a request elsewhere.
+func (l Lake) LookEvery() time.Duration {
+	if l.Store.Local() == "" {
+		return 4 * time.Second
+	}
+	return 500 * time.Millisecond
 }
 
 // ClearStop lets the run start again; only the holder of the job lock may.

@@ -63,6 +63,15 @@ type Store interface {
 	Local() string
 }
 
+// Name is what people know a store's workspace by: a path, or a URI where the
+// store has a String method.
+func Name(s Store) string {
+	if named, ok := s.(fmt.Stringer); ok && s.Local() == "" {
+		return named.String()
+	}
+	return s.Local()
+}
+
 // ValidURI reports whether a URI names an object within a workspace, in its
 // shortest form: see [Store].
 func ValidURI(uri string) bool {

@@ -60,6 +60,23 @@ func Start(t testing.TB) *Server {
 	return &Server{Proxy: proxy, URL: front.URL}
 }
 
+// Way is another proxy to the same server: faults of one way are not seen on
+// the others.
+type Way struct {
+	*Proxy
+	URL string
+}
+
+// Another opens another way to the server until the test ends. Uploads in
+// chunks leave it after their first request.
+func (s *Server) Another(t testing.TB) *Way {
+	t.Helper()
+	proxy := &Proxy{behind: s.Proxy.behind, counts: map[string]int{}}
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	return &Way{proxy, front.URL}
+}
+
 // Workspace is the URI of a workspace of that name.
 func (s *Server) Workspace(name string) string { return "gs://" + Bucket + "/" + name }
 

@@ -102,10 +102,16 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 	if p.stopping {
 		return nil, nil, 0, nil
 	}
-	if p.permit.Until().Before(now.Add(time.Duration(p.cfg.Fetch.Timeout))) {
+	switch until := p.permit.Until(); {
+	case until.Before(now):
 		p.stopping = true
+		if p.fault == nil {
+			p.fault = p.permit.Err()
+		}
 		p.endStarts()
 		return nil, nil, 0, nil
+	case until.Before(now.Add(time.Duration(p.cfg.Fetch.Timeout))):
+		return nil, nil, renewEvery, nil // an exchange could outlive it, unless it is renewed
 	}
 	if code, left := p.over(now); code != "" {
 		p.drainAll(code)

@@ -16,23 +16,28 @@ type Permit interface {
 	Until() time.Time
 	// Renew is called every second.
 	Renew(ctx context.Context) error
+	// Err is why the right ended without anybody asking for it; nil: it has
+	// not, or the run was asked to stop.
+	Err() error
 	// Release gives it up.
 	Release() error
 }
 
-// lockPermit is the permit of an in-process runner on a local disk: the job
-// lock, freed by death, and the stop file. Epochs of shard records guard the
-// rest.
+// lockPermit is the permit of an in-process runner: the job lock (on a local
+// disk freed by death, elsewhere a lease) and the stop file. Epochs of shard
+// records guard the rest.
 type lockPermit struct {
 	lake    lakeio.Lake
 	lock    *lakeio.JobLock
+	looked  time.Time // at the stop file
 	stopped atomic.Bool
+	lapsed  atomic.Bool
 }
 
 // newLockPermit takes the job lock, or a share of it. With an error there is no
 // permit, and nothing is held.
-func newLockPermit(ctx context.Context, l lakeio.Lake) (Permit, error) {
-	lock, err := lakeio.LockJob(ctx, l, time.Now())
+func newLockPermit(ctx context.Context, l lakeio.Lake, timeout time.Duration) (Permit, error) {
+	lock, err := lakeio.LockJob(ctx, l, lakeio.LockConfig{Now: time.Now(), TTL: lakeio.TTL(timeout)})
 	if err != nil {
 		return nil, err
 	}
@@ -43,18 +48,37 @@ func newLockPermit(ctx context.Context, l lakeio.Lake) (Permit, error) {
 	return p, nil
 }
 
-// heldFor is how far into the future a held flock reaches: it ends only with
-// its process, and so do the process's exchanges.
-const heldFor = 1000 * time.Hour
-
 func (p *lockPermit) Until() time.Time {
-	if p.stopped.Load() {
+	if p.stopped.Load() || p.Err() != nil {
 		return time.Time{}
 	}
-	return time.Now().Add(heldFor)
+	return time.Now().Add(p.lock.Left())
 }
 
+// errLapsed ends starts for good: what is left to do is for a resume.
+var errLapsed = errors.New("the job lock could not be renewed in time: the right to start exchanges is over")
+
+func (p *lockPermit) Err() error {
+	if err := p.lock.Err(); err != nil {
+		return err
+	}
+	if p.lapsed.Load() || p.lock.Left() == 0 {
+		p.lapsed.Store(true)
+		return errLapsed
+	}
+	return nil
+}
+
+// Renew looks whether the run was asked to stop; the lock renews itself.
 func (p *lockPermit) Renew(ctx context.Context) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	now := time.Now()
+	if now.Sub(p.looked) < p.lake.LookEvery() {
+		return nil
+	}
+	p.looked = now
 	stopped, err := p.lake.Stopped(ctx)
 	if stopped || err != nil {
 		p.stopped.Store(true)

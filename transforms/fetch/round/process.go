@@ -149,7 +149,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	if p.client, err = newClient(cfg, p.budget); err != nil {
 		return nil, errors.Join(err, p.free())
 	}
-	if p.permit, err = newLockPermit(ctx, p.lake); err != nil {
+	if p.permit, err = newLockPermit(ctx, p.lake, time.Duration(cfg.Fetch.Timeout)); err != nil {
 		return nil, errors.Join(err, p.free())
 	}
 	// The process outlives the bundle that joined first, so its context is its

@@ -412,7 +412,7 @@ func TestAJobThatAnotherRunHoldsIsNotJoined(t *testing.T) {
 	if other.Run, err = lakeio.NewRunID(); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := lakeio.LockJob(t.Context(), other, time.Now())
+	lock, err := lakeio.LockJob(t.Context(), other, lakeio.LockConfig{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (p *Process) report(stop <-chan struct{}) {
 			p.stop(err)
 		}
 		if p.permit.Until().Before(now) {
-			p.stop(nil)
+			p.stop(p.permit.Err())
 		}
 		if now.Sub(written) >= every {
 			written = now

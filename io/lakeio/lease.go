@@ -1,0 +1,263 @@
+package lakeio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// MinTTL is the least that a lease may last without being renewed.
+const MinTTL = 30 * time.Second
+
+// TTL is how long a lease lasts where an exchange may take timeout: of two
+// timeouts one is left when half of its renewals fail.
+func TTL(timeout time.Duration) time.Duration { return max(MinTTL, 2*timeout) }
+
+// A lease is an object that its owner rewrites again and again, each time by a
+// swap of the generation that it wrote last: a lock for stores that have none
+// which dies with its holder. It lasts, by the owner's clock, until TTL after
+// the beginning of the last renewal that succeeded. Who wants it compares no
+// clocks: it must see the same generation for TTL on its own clock, and takes
+// it by a swap of that one, so that a renewal that comes late fails. Between
+// the owner's last renewal and the taker's first look time has passed, so the
+// owner's lease has ended before the taker's begins.
+type lease struct {
+	store Store
+	uri   string
+	job   string
+	ttl   time.Duration
+	clock func() time.Duration
+	stop  context.CancelFunc
+	ended chan struct{} // closed when nothing renews it any more
+
+	mu     sync.Mutex
+	holder Holder
+	gen    Generation
+	until  time.Duration // by clock
+	lost   error         // why it is somebody else's
+}
+
+// renewals is how often a lease is renewed in its TTL.
+const renewals = 4
+
+// takeLease takes the lease when nobody has it, and begins to renew it. One
+// that is held is ErrLocked as soon as it is seen to be renewed.
+func takeLease(ctx context.Context, store Store, uri string, h Holder, c LockConfig) (_ *lease, prior Holder, err error) {
+	l := &lease{store: store, uri: uri, job: c.job, ttl: c.TTL, clock: c.clock, ended: make(chan struct{}), holder: h}
+	for {
+		prior, l.gen, err = free(ctx, store, uri, c)
+		if err != nil {
+			return nil, prior, err
+		}
+		began := l.clock()
+		err = l.write(ctx)
+		if err == nil {
+			l.until = began + l.ttl
+			break
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, prior, fmt.Errorf("job lock: %w", err)
+		}
+	}
+	forget(store, uri)
+	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	go func() { defer close(l.ended); l.keep(keep) }()
+	return l, prior, nil
+}
+
+// write swaps the holder in; under mu, or before anybody else knows the lease.
+func (l *lease) write(ctx context.Context) error {
+	data, err := json.Marshal(l.holder)
+	if err != nil {
+		return err
+	}
+	gen, err := l.store.Swap(ctx, l.uri, l.gen, data, false)
+	if err == nil {
+		l.gen = gen
+	}
+	return err
+}
+
+// keep renews until it is told to stop or the lease is somebody else's.
+func (l *lease) keep(ctx context.Context) {
+	tick := time.NewTicker(l.ttl / renewals)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if l.renew(ctx) != nil {
+			return
+		}
+	}
+}
+
+// renew makes the lease last longer. One that could not be renewed, even if it
+// has ended meanwhile, may be renewed later, as long as nobody took it: only
+// that is an error.
+func (l *lease) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.ttl/renewals)
+	defer cancel()
+	l.mu.Lock()
+	h, gen := l.holder, l.gen
+	l.mu.Unlock()
+	began := l.clock()
+	next := &lease{store: l.store, uri: l.uri, holder: h, gen: gen} // nobody waits for a store under mu
+	next.holder.Renewals++
+	next.holder.Renewed = time.Now().UTC()
+	err := next.write(ctx)
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		err = next.reread(ctx, l.job)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrLocked):
+		l.lost = err
+		return err
+	case err == nil && next.gen != l.gen:
+		l.holder, l.gen, l.until = next.holder, next.gen, began+l.ttl
+	}
+	return nil
+}
+
+// reread looks at whose a lease is that has another generation: it is still
+// ours where an earlier renewal arrived after it was given up.
+func (l *lease) reread(ctx context.Context, job string) error {
+	data, gen, err := l.store.Read(ctx, l.uri)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	there := decodeHolder(data)
+	if err != nil || there.Nonce != l.holder.Nonce || !there.Ended.IsZero() {
+		return fmt.Errorf("%w: it was not renewed in time", lockedBy(job, there))
+	}
+	l.gen = gen
+	return l.write(ctx)
+}
+
+// left is how long the lease lasts yet; 0: it has ended.
+func (l *lease) left() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost != nil {
+		return 0
+	}
+	return max(0, l.until-l.clock())
+}
+
+func (l *lease) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+// releaseTimeout bounds the last word to a lease.
+const releaseTimeout = 15 * time.Second
+
+// release gives the lease back: who wants it next need not wait. One that is
+// lost is not given back.
+func (l *lease) release(ended time.Time) error {
+	l.stop()
+	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	l.holder.Ended = ended.UTC()
+	err := l.write(ctx)
+	if errors.Is(err, ErrConflict) {
+		err = l.reread(ctx, l.job)
+	}
+	if errors.Is(err, ErrLocked) || errors.Is(err, ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("job lock: %w", err)
+	}
+	return nil
+}
+
+// sighting is a generation of a lease and since when it is there.
+type sighting struct {
+	gen   Generation
+	since time.Duration
+}
+
+type place struct {
+	store Store
+	uri   string
+}
+
+// sightings are of this process: who looked before it takes, waits once.
+var (
+	sightingsMu sync.Mutex
+	sightings   = map[place]sighting{}
+)
+
+func forget(s Store, uri string) {
+	sightingsMu.Lock()
+	defer sightingsMu.Unlock()
+	delete(sightings, place{s, uri})
+}
+
+// seen notes a look at a generation and says for how long it is there.
+func seen(s Store, uri string, gen Generation, now time.Duration) time.Duration {
+	sightingsMu.Lock()
+	defer sightingsMu.Unlock()
+	at, ok := sightings[place{s, uri}]
+	if !ok || at.gen != gen {
+		at = sighting{gen, now}
+		sightings[place{s, uri}] = at
+	}
+	return now - at.since
+}
+
+// free waits until it is known whether a lease can be taken: the generation
+// to be swapped and who had it before, or ErrLocked.
+func free(ctx context.Context, store Store, uri string, c LockConfig) (prior Holder, gen Generation, err error) {
+	first, told := Generation(""), false
+	for {
+		data, gen, err := store.Read(ctx, uri)
+		if errors.Is(err, ErrNotFound) {
+			return Holder{}, "", nil
+		}
+		if err != nil {
+			return Holder{}, "", fmt.Errorf("job lock: %w", err)
+		}
+		h := decodeHolder(data)
+		if h.Nonce == "" || !h.Ended.IsZero() {
+			return h, gen, nil
+		}
+		ttl := h.TTL
+		if ttl <= 0 {
+			ttl = c.TTL
+		}
+		if first != "" && gen != first {
+			return h, gen, lockedBy(c.job, h)
+		}
+		first = gen
+		wait := ttl - seen(store, uri, gen, c.clock())
+		if wait <= 0 {
+			return h, gen, nil
+		}
+		if c.Waiting != nil && !told {
+			c.Waiting(h, wait)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return h, gen, ctx.Err()
+		case <-time.After(min(wait, ttl/(4*renewals))):
+		}
+	}
+}

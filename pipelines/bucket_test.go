@@ -1,0 +1,340 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/harrowdata/harrow/internal/demosite"
+	_ "github.com/harrowdata/harrow/io/gcsio"
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
+)
+
+// leaseTTL is short, since a dead process is waited for; exchanges of the
+// demo's job take at most a second then.
+const leaseTTL = 4 * time.Second
+
+// inBucket is what the shop's job needs in a bucket.
+func inBucket(t *testing.T) []string {
+	return append(slices.Clone(exact), "timeout: 5s", "timeout: 1s\n  roll: {every: 200ms, bytes: 64KiB}",
+		"job: shop\n", "job: shop\nlimits: {fetch_shards: 2, shards: 3}\n", "sqlite: {}", "parquet: {path: out/}")
+}
+
+// bucketShop is a shop whose workspace is in a bucket of its own, the nth of
+// the server.
+func bucketShop(t *testing.T, server *fakegcs.Server, n int, o demosite.Options, replace ...string) *bench {
+	t.Helper()
+	b := newShop(t, o, append(inBucket(t), replace...)...)
+	b.dir, b.ttl, b.loose = server.Workspace(fmt.Sprintf("lake/%d", n)), leaseTTL, true
+	b.request.Workspace = b.dir
+	old := lockTTL
+	lockTTL = func(time.Duration) time.Duration { return leaseTTL }
+	t.Cleanup(func() { lockTTL = old })
+	return b
+}
+
+// undisturbedShop is what the same job comes to on a disk.
+func undisturbedShop(t *testing.T, o demosite.Options) map[string][]string {
+	t.Helper()
+	b := newShop(t, o, inBucket(t)...)
+	return b.tables(b.must())
+}
+
+func TestABucketIsAWorkspaceAsADiskIs(t *testing.T) {
+	server := fakegcs.Start(t)
+	want := undisturbedShop(t, demosite.Options{Products: 40})
+	for i, runner := range []string{"direct", "prism"} {
+		b := bucketShop(t, server, i, demosite.Options{Products: 40})
+		b.request.Runner = runner
+		server.Proxy.Counts(true)
+		res, err := b.run(until("parse"))
+		if err != nil || res.Run.State != lakeio.Paused {
+			t.Fatalf("--until parse: %s, %v", res.Run.State, err)
+		}
+		waited := false
+		res, err = b.run(func(r *Request) { r.Waiting = func(lakeio.Holder, time.Duration) { waited = true } })
+		if err != nil || res.Run.State != lakeio.Done || !res.Resumed {
+			t.Fatalf("resumed %v: %s, %v", res.Resumed, res.Run.State, err)
+		}
+		if waited {
+			t.Error("a lock that was released was waited for")
+		}
+		t.Logf("%s: requests %v", runner, server.Proxy.Counts(false))
+		same(t, runner, want, b.tables(res.Run))
+		if rows := b.published(); len(rows["parquet book"]) == 0 {
+			t.Error("nothing was published")
+		}
+		checkHits(b, b.site.Hits())
+	}
+}
+
+// Faults that pass are not seen from above: neither in the end, nor in what it
+// comes to.
+func TestFaultsOfABucketThatPassAreNotSeen(t *testing.T) {
+	server := fakegcs.Start(t)
+	want := undisturbedShop(t, demosite.Options{Products: 40})
+	b := bucketShop(t, server, 0, demosite.Options{Products: 40})
+	server.Proxy.Random(random(t).Uint64(), 15, fakegcs.Faults...)
+	run := b.must()
+	server.Proxy.Inject(nil)
+	t.Logf("%v", server.Proxy.Counts(false))
+	same(t, "with faults", want, b.tables(run))
+}
+
+// Wherever a bucket refuses, the run fails and says where, and goes on to the
+// same end once it does not.
+func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
+	server := fakegcs.Start(t)
+	o := demosite.Options{Products: 12}
+	want := undisturbedShop(t, o)
+	first := bucketShop(t, server, 0, o)
+	writes := 0
+	isWrite := func(op string) bool { return op == "write" || op == "chunk" || op == "delete" }
+	server.Proxy.Inject(func(op string, _ *http.Request) fakegcs.Fault {
+		if isWrite(op) {
+			writes++
+		}
+		return fakegcs.None
+	})
+	same(t, "undisturbed", want, first.tables(first.must()))
+	t.Logf("a run has %d writes", writes)
+	cases := []int{1, 2, 3, writes}
+	r := random(t)
+	for range 8 {
+		cases = append(cases, 1+r.IntN(writes))
+	}
+	if os.Getenv("HARROW_SOAK") == "1" {
+		cases = nil
+		for n := range writes {
+			cases = append(cases, n+1)
+		}
+	}
+	slices.Sort(cases)
+	for i, n := range slices.Compact(cases) {
+		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
+			b := bucketShop(t, server, i+1, o)
+			seen := 0
+			server.Proxy.Inject(func(op string, _ *http.Request) fakegcs.Fault {
+				if isWrite(op) {
+					seen++
+				}
+				if seen >= n {
+					return "403"
+				}
+				return fakegcs.None
+			})
+			res, err := b.run()
+			server.Proxy.Inject(nil)
+			if seen < n && err == nil { // their number varies a little
+				same(t, "undisturbed", want, b.tables(res.Run))
+				return
+			}
+			if err == nil || errors.Is(err, ErrUsage) || errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "gs://"+fakegcs.Bucket) {
+				t.Fatalf("ended with %v, want a failure that names an object", err)
+			}
+			same(t, "after refusals", want, b.tables(b.must()))
+		})
+	}
+}
+
+// A process dies anywhere; the next waits until it is sure, and goes on.
+func TestARunInABucketSurvivesKills(t *testing.T) {
+	server := fakegcs.Start(t)
+	o := demosite.Options{Products: 60, Latency: 10 * time.Millisecond}
+	want := undisturbedShop(t, o)
+	kills := 3
+	if os.Getenv("HARROW_SOAK") == "1" {
+		kills = 25
+	}
+	r := random(t)
+	for i := range kills {
+		t.Run(fmt.Sprintf("kill %d", i), func(t *testing.T) {
+			b := bucketShop(t, server, i, o)
+			other, id := b.elsewhere()
+			// Anywhere from the first request to the last stages.
+			b.await(1 + r.IntN(len(b.site.Hits())))
+			time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
+			_ = other.Process.Kill()
+			_ = other.Wait() // killed, or done before
+			var waited lakeio.Holder
+			res, err := b.run(func(r *Request) { r.Waiting = func(h lakeio.Holder, _ time.Duration) { waited = h } })
+			if err != nil || res.Run.State != lakeio.Done {
+				t.Fatalf("after its death: %v", err)
+			}
+			if res.Resumed && (waited.Run != id || res.Run.ID != id) {
+				t.Errorf("run %s went on with %s, after waiting for %q", id, res.Run.ID, waited.Run)
+			}
+			same(t, "after a kill", want, b.tables(res.Run))
+		})
+	}
+}
+
+// An old process that was only asleep finds that its run is another's: it
+// asks for nothing more, and what it holds does not count.
+func TestAProcessThatLostItsPermitStartsNothing(t *testing.T) {
+	server := fakegcs.Start(t)
+	o := demosite.Options{Products: 60, Latency: 20 * time.Millisecond}
+	want := undisturbedShop(t, o)
+	for i, how := range []string{"asleep", "cut off"} {
+		t.Run(how, func(t *testing.T) {
+			b := bucketShop(t, server, i, o)
+			old := os.Getenv("STORAGE_EMULATOR_HOST")
+			theirs := server.Another(t) // a way of its own to the bucket
+			t.Setenv("STORAGE_EMULATOR_HOST", theirs.URL)
+			other, id := b.elsewhere()
+			t.Setenv("STORAGE_EMULATOR_HOST", old)
+			b.await(20)
+			if how == "asleep" {
+				signal(t, other.Process.Pid, unix.SIGSTOP)
+			} else {
+				theirs.Inject(func(string, *http.Request) fakegcs.Fault { return fakegcs.Lost })
+			}
+			// The taker sees no renewal for a TTL, and takes the run.
+			b.log.Reset()
+			run := b.must()
+			if run.ID != id || run.State != lakeio.Done {
+				t.Fatalf("run %s is %s, want %s done", run.ID, run.State, id)
+			}
+			b.log.Reset()
+			theirs.Inject(nil)
+			if how == "asleep" {
+				signal(t, other.Process.Pid, unix.SIGCONT)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- other.Wait() }()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the old process ended well")
+				}
+			case <-time.After(time.Minute):
+				t.Fatal("the old process goes on")
+			}
+			if n := len(b.log.Requests()); n > 0 {
+				t.Errorf("the old process sent %d requests after its permit's end", n)
+			}
+			after, err := lakeio.ReadRun(t.Context(), b.lake(id).Store, run.Job, id)
+			if err != nil || after.State != lakeio.Done || after.Exit != 0 {
+				t.Errorf("after it ended the run is %s, exit %d, %v", after.State, after.Exit, err)
+			}
+			same(t, "after it ended", want, b.tables(after))
+		})
+	}
+}
+
+func signal(t *testing.T, pid int, s unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A job in a bucket has one run at a time: who holds it is seen to be alive.
+func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
+	server := fakegcs.Start(t)
+	b := bucketShop(t, server, 0, demosite.Options{Products: 150, Latency: 40 * time.Millisecond})
+	other, id := b.elsewhere()
+	b.await(5)
+	for _, run := range []string{"", "new"} {
+		_, err := b.run(which(run))
+		if !errors.Is(err, lakeio.ErrLocked) || errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), fmt.Sprint(other.Process.Pid)) {
+			t.Errorf("--run %q beside another process: %v", run, err)
+		}
+	}
+	// A pause from any machine: it drains and lets go.
+	if err := b.lake(id).Stop(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Wait() // ends as stopped
+	res, err := b.run(func(r *Request) { r.Waiting = func(lakeio.Holder, time.Duration) { t.Error("it was waited for") } })
+	if err != nil || res.Run.ID != id {
+		t.Fatalf("after the pause: run %s, %v", res.Run.ID, err)
+	}
+}
+
+func TestSQLiteRefusesABucket(t *testing.T) {
+	server := fakegcs.Start(t)
+	b := newShop(t, demosite.Options{Products: 4}, exact...)
+	b.request.Workspace = server.Workspace("x")
+	_, err := b.run()
+	wantUsage(t, "sqlite in a bucket", err, "load.sqlite", "postgres", "parquet")
+	for uri, want := range map[string]string{"gs://no-such-bucket/x": "no bucket no-such-bucket", "gs://x": "want gs://BUCKET"} {
+		b.request.Workspace = uri
+		_, err := b.run()
+		wantUsage(t, uri, err, want)
+	}
+	server.Proxy.Inject(func(string, *http.Request) fakegcs.Fault { return "403" })
+	b.request.Workspace = server.Workspace("forbidden")
+	if _, err := b.run(); errors.Is(err, ErrUsage) || !errors.Is(err, lakeio.ErrUnavailable) {
+		t.Errorf("a bucket that refuses: %v", err)
+	}
+}
+
+// Parquet in the bucket too: published once, the same rows.
+func TestParquetIsPublishedInABucket(t *testing.T) {
+	server := fakegcs.Start(t)
+	b := bucketShop(t, server, 0, demosite.Options{Products: 40}, "parquet: {path: out/}", "parquet: {path: "+server.Workspace("out")+"}")
+	run := b.must()
+	store, err := lakeio.Open(server.Workspace("out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copyDown(t, store, "./", dir)
+	b.request.JobFile = filepath.Join(dir, "job.yaml") // for published: beside out/
+	got := b.published()
+	counters := b.manifest(run, "load").Counters
+	for _, record := range []string{"book", "offer"} {
+		if n := int64(len(got["parquet "+record])); n == 0 || n != counters["load.parquet."+record+".added"] {
+			t.Errorf("%s: %d rows, counted %v", record, n, maps.Collect(maps.All(counters)))
+		}
+	}
+}
+
+// copyDown copies a folder of a store to DIR/out.
+func copyDown(t *testing.T, store lakeio.Store, folder, dir string) {
+	t.Helper()
+	names, err := store.List(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		uri := strings.TrimPrefix(folder+name, "./")
+		if strings.HasSuffix(name, "/") {
+			copyDown(t, store, uri, dir)
+			continue
+		}
+		to := filepath.Join(dir, "out", uri)
+		data, err := readAll(t.Context(), store, uri)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(to), 0o777)
+		}
+		if err == nil {
+			err = os.WriteFile(to, data, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func readAll(ctx context.Context, store lakeio.Store, uri string) ([]byte, error) {
+	r, err := store.Open(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
