@@ -30,6 +30,7 @@ logic < root logic
 	internal/canon internal/carry internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/sitemap internal/xpath
+	internal/expr internal/refine
 
 # What tests share: where the public suites lie.
 suites < NOTHING

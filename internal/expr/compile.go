@@ -80,7 +80,7 @@ func operation(n *syntax, args []typed) (typed, error) {
 
 func (c *compiler) column(n *syntax) (typed, error) {
 	for i, col := range c.columns {
-		if col.Name == n.text {
+		if col.Name == n.text && n.text != "" {
 			c.used[i] = true
 			return typed{kind: KindOf(col.Type), loose: col.Loose, at: n.at, eval: func(e *env) *Vector { return e.column(i) }}, nil
 		}

@@ -32,6 +32,16 @@ func (p *Program) To(t harrow.Type) (*Program, error) {
 	return &Program{root: root, columns: p.columns}, nil
 }
 
+// As makes the program's results values of a kind, as an operand beside one of
+// it would be.
+func (p *Program) As(kind Kind) (*Program, error) {
+	root, err := p.root.as(kind, "this")
+	if err != nil {
+		return nil, &Error{1, fmt.Sprintf("%s can't be compared with %s", p.root.kind, kind)}
+	}
+	return &Program{root: root, columns: p.columns}, nil
+}
+
 // stored brings numbers to a column's form: for decimals Ints with its scale,
 // or Decs.
 func (t typed) stored(to harrow.Type) typed {

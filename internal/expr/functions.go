@@ -277,7 +277,7 @@ func chosen(kind Kind, args []typed, choose func(ins []*Vector, i int) int) type
 			case in.IsNull(i):
 				out.setNull(i)
 			default:
-				out.take(i, in)
+				out.take(i, i, in)
 			}
 		}
 		out.compact()
@@ -286,23 +286,23 @@ func chosen(kind Kind, args []typed, choose func(ins []*Vector, i int) int) type
 	return t
 }
 
-// take copies a row's value of a vector of the same kind.
-func (v *Vector) take(i int, in *Vector) {
+// take copies the value of a row of a vector of the same kind.
+func (v *Vector) take(i, from int, in *Vector) {
 	switch v.Kind {
 	case Bool:
-		v.Bools[i] = in.Bool(i)
+		v.Bools[i] = in.Bool(from)
 	case Number:
 		if v.Decs != nil {
-			v.Decs[i] = in.Decimal(i)
+			v.Decs[i] = in.Decimal(from)
 			return
 		}
-		v.Ints[i] = in.Int(i)
+		v.Ints[i] = in.Int(from)
 	case Float:
-		v.Floats[i] = in.Float(i)
+		v.Floats[i] = in.Float(from)
 	case Text:
-		v.Texts[i] = in.Text(i)
+		v.Texts[i] = in.Text(from)
 	case Date, Timestamp, List:
-		v.Ints[i] = in.Int(i)
+		v.Ints[i] = in.Int(from)
 	}
 }
 

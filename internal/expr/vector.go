@@ -277,3 +277,48 @@ func bounded(d decimal.Decimal, s string) (decimal.Decimal, error) {
 	}
 	return d, nil
 }
+
+// Append adds the rows of v to all, which is nil at first and may be changed,
+// and returns the result. Both are of one kind.
+func (v *Vector) Append(all *Vector) *Vector {
+	if all == nil {
+		all = &Vector{Kind: v.Kind, Scale: v.Scale}
+	}
+	before := all.Rows
+	all.Rows += v.Rows
+	if v.Nulls != nil || all.Nulls != nil {
+		all.Nulls = append(all.Nulls, make([]bool, before-len(all.Nulls))...)
+		all.Nulls = append(all.Nulls, v.Nulls...)
+		all.Nulls = append(all.Nulls, make([]bool, all.Rows-len(all.Nulls))...)
+	}
+	if v.Kind == Number && (all.Decs != nil || v.Decs != nil || v.Scale != all.Scale) {
+		if all.Decs == nil {
+			all.Decs = decimals(all)
+			all.Ints, all.Scale = nil, 0
+		}
+		all.Decs = append(all.Decs, decimals(v)...)
+		return all
+	}
+	all.Bools, all.Ints = append(all.Bools, v.Bools...), append(all.Ints, v.Ints...)
+	all.Floats, all.Texts = append(all.Floats, v.Floats...), append(all.Texts, v.Texts...)
+	return all
+}
+
+// Gather makes a vector of the rows at those places of v; a negative one gives
+// null.
+func (v *Vector) Gather(at []int32) *Vector {
+	kind := v.Kind
+	out := newVector(kind, len(at), false)
+	out.Scale = v.Scale
+	if v.Decs != nil {
+		out.decs()
+	}
+	for i, from := range at {
+		if from < 0 || v.IsNull(int(from)) {
+			out.setNull(i)
+			continue
+		}
+		out.take(i, int(from), v)
+	}
+	return out
+}

@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/expr"
 )
 
 // Options are what reading asks others. A nil hook is not asked.
@@ -41,6 +42,12 @@ type Options struct {
 	CheckURL func(url string) error
 	// ExtractorRecords lists the record types of a registered extractor.
 	ExtractorRecords ExtractorRecords
+	// LookupColumns reads which columns a lookup file has; its name is as the
+	// job file has it.
+	LookupColumns func(file string) ([]expr.Column, error)
+	// OperatorType says what a registered operator with this config makes of
+	// rows of a record.
+	OperatorType func(use string, with json.RawMessage, in harrow.RecordType) (harrow.RecordType, error)
 	// KnownSink says what is wrong with a sink's name.
 	KnownSink func(name string) error
 }

@@ -218,18 +218,12 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"key twice", valid + "refine: {book: {key: [title, title]}}\n", `11:30: refine.book.key[1]: title comes twice; expected once`},
 		{"bad keep", valid + "refine: {book: {keep: newest}}\n", `11:23: refine.book.keep: got "newest"; expected latest, {latest: COLUMN}, first or most_complete`},
 		{"dangling keep", valid + "refine: {book: {keep: {latest: day}}}\n", `11:23: refine.book.keep: book has no column day; expected title, price_amount, price_currency or tags`},
-		{"dangling check", valid + "refine: {book: {check: [{field: year, min: 1}]}}\n", `11:17: refine.book.check is not supported yet
-11:33: refine.book.check[0].field: book has no column year; expected title, price_amount, price_currency or tags`},
-		{"check of another type", valid + "refine: {book: {check: [{field: price_amount, min: cheap}]}}\n", `11:17: refine.book.check is not supported yet
-11:52: refine.book.check[0].min: got "cheap"; expected a number, since price_amount is decimal(38,9)`},
-		{"check of nothing", valid + "refine: {book: {check: [{field: title}]}}\n", `11:17: refine.book.check is not supported yet
-11:25: refine.book.check[0] demands nothing; expected min, max, in, required, pattern or length`},
-		{"dangling threshold", valid + "refine: {book: {thresholds: {coverage: {price: 0.5}}}}\n", `11:17: refine.book.thresholds is not supported yet
-11:41: refine.book.thresholds.coverage.price: book has no column price; money has two columns, did you mean price_amount? expected title, price_amount, price_currency or tags`},
-		{"threshold out of range", valid + "refine: {book: {thresholds: {max_reject_rate: 5}}}\n", `11:17: refine.book.thresholds is not supported yet
-11:47: refine.book.thresholds.max_reject_rate: got the number 5; expected 0 to 1`},
-		{"dangling join", valid + "refine: {book: {enrich: [{lookup: {file: r.csv, join: {currency: code}}, add: {title: {expr: t}}}]}}\n", `11:17: refine.book.enrich is not supported yet
-11:56: refine.book.enrich[0].lookup.join.currency: book has no column currency; expected title, price_amount, price_currency or tags
+		{"dangling check", valid + "refine: {book: {check: [{field: year, min: 1}]}}\n", `11:33: refine.book.check[0].field: book has no column year; expected title, price_amount, price_currency or tags`},
+		{"check of another type", valid + "refine: {book: {check: [{field: price_amount, min: cheap}]}}\n", `11:52: refine.book.check[0].min: got "cheap"; expected a number, since price_amount is decimal(38,9)`},
+		{"check of nothing", valid + "refine: {book: {check: [{field: title}]}}\n", `11:25: refine.book.check[0] demands nothing; expected min, max, in, required, pattern or length`},
+		{"dangling threshold", valid + "refine: {book: {thresholds: {coverage: {price: 0.5}}}}\n", `11:41: refine.book.thresholds.coverage.price: book has no column price; money has two columns, did you mean price_amount? expected title, price_amount, price_currency or tags`},
+		{"threshold out of range", valid + "refine: {book: {thresholds: {max_reject_rate: 5}}}\n", `11:47: refine.book.thresholds.max_reject_rate: got the number 5; expected 0 to 1`},
+		{"dangling join", valid + "refine: {book: {enrich: [{lookup: {file: r.csv, join: {currency: code}}, add: {title: {expr: t}}}]}}\n", `11:56: refine.book.enrich[0].lookup.join.currency: book has no column currency; expected title, price_amount, price_currency or tags
 11:80: refine.book.enrich[0].add.title: book has a column title already; expected a new name`},
 		{"unknown sink", valid + "load:\n  sqlite: {}\n  mysql: {}\n", `13:3: load.mysql: no sink is called "mysql"; known: sqlite`},
 		{"several at once", strings.Replace(valid, "job: shop", "job: SHOP", 1) + "fetch: {timeout: x}\nload: {mysql: {}}\n", `2:6: job: got "SHOP"; expected [a-z][a-z0-9-]{0,62}
@@ -266,7 +260,6 @@ func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
 		{"fetch: {proxies: [\"http://p.example\"]}", `11:9: fetch.proxies is not supported yet`},
 		{"load: {postgres: }", `11:8: load.postgres is not supported yet`},
-		{"refine: {book: {operators: [{use: x}]}}", `11:17: refine.book.operators is not supported yet`},
 	} {
 		if got := problems(t, valid+test.text+"\n", nil); got != test.want {
 			t.Errorf("%s\n got %s\nwant %s", test.text, got, test.want)

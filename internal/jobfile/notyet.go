@@ -24,10 +24,6 @@ var notYet = map[string]gap{
 	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
 
-	"refine.*.check":      key,
-	"refine.*.enrich":     key,
-	"refine.*.operators":  key,
-	"refine.*.thresholds": key,
 
 	"load.postgres": presence,
 }

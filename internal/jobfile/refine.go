@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/expr"
+	rows "github.com/harrowdata/harrow/internal/refine"
 )
 
 // made is what the rules make, as far as they can be read.
@@ -81,7 +83,8 @@ func didYouMean(name string, known []string) string {
 type refineChecker struct {
 	*checker
 	path   string
-	record harrow.RecordType // its columns, and later those that enrich adds
+	record harrow.RecordType // its columns, and later those that enrich and operators make
+	open   bool              // what an operator makes isn't known
 }
 
 func (r *refineChecker) check(refine harrow.Refine) {
@@ -95,21 +98,68 @@ func (r *refineChecker) check(refine harrow.Refine) {
 	if refine.Keep.Column != "" {
 		r.ordered(r.path+".keep", refine.Keep.Column, "latest")
 	}
+	before := r.record
+	r.checkChecks(refine.Check, func(c harrow.Check) bool { return !rows.Late(c, before) })
 	for i, e := range refine.Enrich {
 		r.checkEnrich(fmt.Sprintf("%s.enrich[%d]", r.path, i), e)
 	}
-	for i, check := range refine.Check { // also of what enrich added
-		r.checkCheck(fmt.Sprintf("%s.check[%d]", r.path, i), check)
-	}
 	for i, o := range refine.Operators {
-		at := fmt.Sprintf("%s.operators[%d]", r.path, i)
-		r.require(at+".use", o.Use == "", "the name of a registered operator")
+		r.checkOperator(fmt.Sprintf("%s.operators[%d]", r.path, i), o)
 	}
+	if r.open {
+		return
+	}
+	r.checkKept(refine, before)
+	r.checkChecks(refine.Check, func(c harrow.Check) bool { return rows.Late(c, before) })
 	if refine.Thresholds == nil {
 		return
 	}
 	for _, column := range slices.Sorted(maps.Keys(refine.Thresholds.Coverage)) {
 		r.column(join(r.path+".thresholds.coverage", column), column)
+	}
+}
+
+// checkChecks looks at the checks that are made at one time, by the record's
+// columns then.
+func (r *refineChecker) checkChecks(checks []harrow.Check, now func(harrow.Check) bool) {
+	for i, check := range checks {
+		if now(check) {
+			r.checkCheck(fmt.Sprintf("%s.check[%d]", r.path, i), check)
+		}
+	}
+}
+
+// checkOperator asks an operator what it makes of the record.
+func (r *refineChecker) checkOperator(path string, o harrow.OperatorUse) {
+	r.require(path+".use", o.Use == "", "the name of a registered operator")
+	if o.Use == "" || r.open {
+		return
+	}
+	if r.opts.OperatorType == nil {
+		r.open = true
+		return
+	}
+	after, err := r.opts.OperatorType(o.Use, o.With, r.record)
+	if err != nil {
+		r.report(path+".use", "%s.use: %v", path, err)
+		r.open = true
+		return
+	}
+	r.record = after
+}
+
+// checkKept verifies that operators left the columns that rows are told apart
+// by.
+func (r *refineChecker) checkKept(refine harrow.Refine, before harrow.RecordType) {
+	for i, column := range append(slices.Clone(refine.Key), refine.Keep.Column) {
+		path := fmt.Sprintf("%s.key[%d]", r.path, i)
+		if i == len(refine.Key) {
+			path = r.path + ".keep"
+		}
+		was, ok := before.Column(column)
+		if is, still := r.record.Column(column); ok && (!still || is.Type != was.Type) {
+			r.report(path, "%s: the operators drop or change the column %s; expected it as it was, since rows are loaded by it", path, column)
+		}
 	}
 }
 
@@ -163,10 +213,47 @@ func (r *refineChecker) checkEnrich(path string, e harrow.Enrich) {
 		r.column(join(path+".lookup.join", column), column)
 	}
 	for _, add := range e.Add {
-		at := join(path+".add", add.Name)
-		r.require(at+".expr", add.Expr == "", "an expression")
+		r.checkAddition(join(path+".add", add.Name), add)
+	}
+	if r.opts.LookupColumns == nil || r.errs.under(path) {
+		r.declare(e)
+		return
+	}
+	file, err := r.opts.LookupColumns(e.Lookup.File)
+	if err != nil {
+		r.report(path+".lookup.file", "%s.lookup.file: %v", path, err)
+		r.declare(e)
+		return
+	}
+	_, problems := rows.Enrich(e, r.record, file)
+	for _, p := range problems {
+		at := path + "." + p.Path
+		if p.Key {
+			r.reportKey(at, "%s: %s", at, p.Msg)
+		} else {
+			r.report(at, "%s: %s", at, p.Msg)
+		}
+	}
+	r.declare(e)
+}
+
+// checkAddition looks at what can be known of an added column without its file.
+func (r *refineChecker) checkAddition(at string, add harrow.Addition) {
+	r.require(at+".expr", add.Expr == "", "an expression")
+	for _, c := range r.record.Columns {
+		if strings.EqualFold(c.Name, add.Name) {
+			r.reportKey(at, "%s: %s has a column %s already; expected a new name", at, r.record.Name, c.Name)
+		}
+	}
+	if _, err := expr.Names(add.Expr); err != nil && add.Expr != "" {
+		r.report(at+".expr", "%s.expr: %v", at, err)
+	}
+}
+
+// declare adds the columns of an entry, as far as their types can be read.
+func (r *refineChecker) declare(e harrow.Enrich) {
+	for _, add := range e.Add {
 		if _, there := r.record.Column(add.Name); there {
-			r.reportKey(at, "%s: %s has a column %s already; expected a new name", at, r.record.Name, add.Name)
 			continue
 		}
 		t, err := harrow.ParseType(add.Type)
@@ -181,6 +268,7 @@ func (r *refineChecker) checkEnrich(path string, e harrow.Enrich) {
 func (r *refineChecker) checkCheck(path string, check harrow.Check) {
 	if check.Expr != "" {
 		r.exclude(path, "expr", "field", "required", "min", "max", "in", "pattern", "length")
+		r.checkDemands(path, check, harrow.Type{})
 		return
 	}
 	r.require(path+".field", check.Field == "", "the name of a column, or expr")
@@ -203,14 +291,33 @@ func (r *refineChecker) checkCheck(path string, check harrow.Check) {
 	if column.Type.List {
 		kind = listType
 	}
+	for _, key := range []string{"min", "max", "in"} {
+		r.onlyFor(path, key, kind, string(harrow.Text), string(harrow.Int), string(harrow.Float), string(harrow.Bool),
+			string(harrow.Decimal), string(harrow.Date), string(harrow.Timestamp))
+	}
 	r.onlyFor(path, "pattern", kind, string(harrow.Text))
 	r.onlyFor(path, "length", kind, string(harrow.Text), listType)
+	r.checkDemands(path, check, column.Type)
+}
+
+// checkDemands compiles what the check asks for, where nothing simpler is
+// wrong.
+func (r *refineChecker) checkDemands(path string, check harrow.Check, t harrow.Type) {
+	if r.errs.under(path) {
+		return
+	}
+	for _, d := range rows.Demands(check, t) {
+		if _, err := d.Compile(rows.Columns(r.record)); err != nil {
+			at := path + "." + d.Path
+			r.report(at, "%s: %v", at, err)
+		}
+	}
 }
 
 var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
 
-// scalar wants a value that the column could hold. Dates stay texts here:
-// they are read where the check is made.
+// scalar wants a value that the column could hold. What a text says, a date
+// for example, is read where the check is compiled.
 func (r *refineChecker) scalar(path string, s harrow.Scalar, column harrow.Column) {
 	if !s.IsSet() || s.IsNull() || column.Type.List {
 		return

@@ -22,6 +22,9 @@ type Env struct {
 	Memory    int64  `json:"memory"` // limits.memory of the process, bytes
 	Spill     string `json:"spill"`  // limits.spill: local folder
 	Shards    int    `json:"shards"` // limits.shards: shards of a shuffle
+	// Held is what the stage's operators keep in memory as long as it runs, in
+	// bytes: shuffles of the stage leave as much of their share alone.
+	Held int64 `json:"held,omitempty"`
 }
 
 // Open opens the lake.
@@ -67,4 +70,21 @@ type BesideOperator interface {
 type Source interface {
 	harrow.Operator
 	ReadSource(ctx context.Context, lake lakeio.Lake, part harrow.Part, out harrow.Output) error
+}
+
+// Opener is an operator that needs more of the lake than its input: Open is
+// called once, before the first batch; Close in the end, whatever happened.
+type Opener interface {
+	harrow.Operator
+	Open(ctx context.Context, lake lakeio.Lake) error
+	Close()
+}
+
+// open opens an operator that wants it. The caller calls close in the end.
+func open(ctx context.Context, lake lakeio.Lake, op harrow.Operator) (close func(), err error) {
+	o, ok := op.(Opener)
+	if !ok {
+		return func() {}, nil
+	}
+	return o.Close, o.Open(ctx, lake)
 }

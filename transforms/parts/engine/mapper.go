@@ -36,6 +36,11 @@ func (w *Worker) mapPart(ctx context.Context, step Step, part harrow.Part) (part
 	if err != nil {
 		return nil, err
 	}
+	closeOp, err := open(ctx, w.lake, op)
+	defer closeOp()
+	if err != nil {
+		return nil, fmt.Errorf("operator %s: %w", step.Operator, err)
+	}
 	piece := w.done.Begin()
 	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, part.Shard)

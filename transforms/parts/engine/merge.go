@@ -74,6 +74,11 @@ func (w *Worker) merge(ctx context.Context, step Step, shard int, shardSlices []
 	if err := m.reduce(memory - 2*batch); err != nil {
 		return nil, err
 	}
+	closeOp, err := open(ctx, w.lake, op)
+	defer closeOp()
+	if err != nil {
+		return nil, fmt.Errorf("operator %s: %w", step.Operator, err)
+	}
 	piece := w.done.Begin()
 	defer func() { piece.End(ctx, err) }()
 	out := w.newOutput(ctx, shard)

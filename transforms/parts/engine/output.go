@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -22,6 +23,7 @@ type output struct {
 	open    map[string]*openPart
 	rejects *lakeio.Builder[harrow.Reject]
 	done    []harrow.Part
+	counts  map[string]int64
 	err     error // the first error of a write; what an operator makes of it doesn't matter
 }
 
@@ -80,6 +82,14 @@ func (o *output) Reject(r harrow.Reject) error {
 	return o.err
 }
 
+// Count implements Counter.
+func (o *output) Count(name string, n int64) {
+	if o.counts == nil {
+		o.counts = map[string]int64{}
+	}
+	o.counts[name] += n
+}
+
 func (o *output) flushRejects() error {
 	b := o.rejects.Batch()
 	defer b.Release()
@@ -114,6 +124,13 @@ func (o *output) close() ([]harrow.Part, error) {
 	}
 	parts := o.done
 	o.done = nil
+	if o.counts != nil {
+		tag, err := json.Marshal(o.counts)
+		if err != nil {
+			return nil, fmt.Errorf("counters: %w", err)
+		}
+		parts = append(parts, harrow.Part{Tag: string(tag)})
+	}
 	return parts, nil
 }
 

@@ -99,7 +99,7 @@ func (w *Worker) takeShuffle(ctx context.Context, tasks int) (bytes int64, relea
 	if err != nil {
 		return 0, nil, err
 	}
-	bytes = w.shuffle.Size() / int64(tasks)
+	bytes = w.forShuffles() / int64(tasks)
 	shuffle, err := take(ctx, w.shuffle, bytes)
 	if err != nil {
 		batches()
@@ -108,10 +108,16 @@ func (w *Worker) takeShuffle(ctx context.Context, tasks int) (bytes int64, relea
 	return bytes, func() { shuffle(); batches() }, nil
 }
 
+// forShuffles is the share of the shuffle without what the stage's operators
+// hold of it.
+func (w *Worker) forShuffles() int64 {
+	return max(w.shuffle.Size()-w.env.Held, w.shuffle.Size()/4)
+}
+
 // shuffleTasks is how many tasks share the memory of the shuffle when there
 // are n to do.
 func (w *Worker) shuffleTasks(n int) int {
-	return max(1, min(n, runtime.GOMAXPROCS(0), int(w.shuffle.Size()/laneBytes)))
+	return max(1, min(n, runtime.GOMAXPROCS(0), int(w.forShuffles()/laneBytes)))
 }
 
 // Match reports whether a table is one of tables; nil is all, and "records/*"
