@@ -44,7 +44,9 @@ type Output interface {
 
 // Operator is one step over batches of a table: a plain object, made on the
 // worker from its registered name and JSON config, used by one goroutine at a
-// time.
+// time. In a job's refine it gets the batches of a record and emits those that
+// go on to the same table, records/NAME; see [Typer] for other columns, and
+// [RegisterRows] for one over plain structs.
 type Operator interface {
 	// Process handles one batch of the input.
 	Process(ctx context.Context, in Batch, out Output) error
@@ -174,6 +176,13 @@ func (r *registry[F]) names() []string {
 	return names
 }
 
+// list is the names, under lock.
+func (r *registry[F]) list() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.names()
+}
+
 // NewExtractor makes an extractor from its JSON config (`with:` in a job
 // file; null when absent). An error names the field and what was expected.
 type NewExtractor func(config json.RawMessage) (Extractor, error)
@@ -196,7 +205,12 @@ func RegisterExtractor(name string, f NewExtractor) { extractors.add(name, f) }
 
 // RegisterOperator makes an operator known by its name. Call it from an init
 // function; a duplicate name panics.
-func RegisterOperator(name string, f NewOperator) { operators.add(name, f) }
+func RegisterOperator(name string, f NewOperator) {
+	if _, err := LookupRows(name); err == nil {
+		panic(fmt.Sprintf("harrow: operator %q registered twice", name))
+	}
+	operators.add(name, f)
+}
 
 // RegisterSink makes a sink known to job files by its name (a key of `load`).
 // Call it from an init function; a duplicate name panics.

@@ -3,6 +3,7 @@ package lakeio
 import (
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -151,3 +152,73 @@ func appendItems[T any](b *array.ListBuilder, t harrow.Type, items []T) int64 {
 	}
 	return n
 }
+
+// Value is value i of a record's column as the Go type that [harrow.Type]
+// names; nil for null. Texts are copies.
+func Value(a arrow.Array, i int) any {
+	if a.IsNull(i) {
+		return nil
+	}
+	switch a := a.(type) {
+	case *array.String:
+		return strings.Clone(a.Value(i))
+	case *array.Int64:
+		return a.Value(i)
+	case *array.Float64:
+		return a.Value(i)
+	case *array.Boolean:
+		return a.Value(i)
+	case *array.Decimal128:
+		return decimalAt(a, i)
+	case *array.Timestamp:
+		return timeAt(a, i)
+	case *array.Date32:
+		return dateOf(a.Value(i))
+	case *array.List:
+		return listValue(a, i)
+	}
+	return nil
+}
+
+func decimalAt(a *array.Decimal128, i int) decimal.Decimal {
+	return decimal.NewFromBigInt(a.Value(i).BigInt(), -a.DataType().(*arrow.Decimal128Type).Scale)
+}
+
+func timeAt(a *array.Timestamp, i int) time.Time { return time.UnixMicro(int64(a.Value(i))).UTC() }
+
+func listValue(a *array.List, i int) any {
+	from, to := a.ValueOffsets(i)
+	switch v := a.ListValues().(type) {
+	case *array.String:
+		return listOf(from, to, func(j int) string { return strings.Clone(v.Value(j)) })
+	case *array.Int64:
+		return listOf(from, to, v.Value)
+	case *array.Float64:
+		return listOf(from, to, v.Value)
+	case *array.Boolean:
+		return listOf(from, to, v.Value)
+	case *array.Decimal128:
+		return listOf(from, to, func(j int) decimal.Decimal { return decimalAt(v, j) })
+	case *array.Timestamp:
+		return listOf(from, to, func(j int) time.Time { return timeAt(v, j) })
+	case *array.Date32:
+		return listOf(from, to, func(j int) time.Time { return dateOf(v.Value(j)) })
+	}
+	return nil
+}
+
+func listOf[T any](from, to int64, value func(int) T) []T {
+	list := make([]T, 0, to-from)
+	for j := from; j < to; j++ {
+		list = append(list, value(int(j)))
+	}
+	return list
+}
+
+// CheckValue says why a column of type t can't hold a value of Go; nil is
+// null.
+func CheckValue(t harrow.Type, v any) error { return checkValue(t, v) }
+
+// AppendValue appends a value that [CheckValue] has found right to the builder
+// of its column.
+func AppendValue(b array.Builder, t harrow.Type, v any) { appendValue(b, t, v) }

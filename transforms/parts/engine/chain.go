@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,8 @@ func init() { harrow.RegisterOperator(ChainOperator, newChain) }
 // Link is a step of a chain.
 type Link struct {
 	Step
+	// Name is what errors call it; empty: the operator's.
+	Name string `json:"name,omitempty"`
 	// Makes is the record type its rows have; a batch it emits with other
 	// columns is an error that names the operator.
 	Makes harrow.RecordType `json:"makes"`
@@ -91,7 +94,7 @@ func newChain(config json.RawMessage) (harrow.Operator, error) {
 		if err != nil {
 			return nil, err
 		}
-		link := &chainLink{name: l.Operator, op: op, schema: lakeio.RecordSchema(l.Makes), table: lakeio.RecordsPrefix + l.Makes.Name, chain: c}
+		link := &chainLink{name: cmp.Or(l.Name, l.Operator), op: op, schema: lakeio.RecordSchema(l.Makes), table: lakeio.RecordsPrefix + l.Makes.Name, chain: c}
 		c.links = append(c.links, link)
 		if i > 0 {
 			c.links[i-1].next = link
