@@ -66,7 +66,8 @@ parts < root logic lake engine
 
 # The verbs. None knows another: pipelines puts them in order.
 verbs < root logic lake engine round parts
-	transforms/dedup transforms/discover transforms/fetch transforms/parse transforms/upsert
+	transforms/check transforms/dedup transforms/discover transforms/enrich transforms/fetch transforms/operate
+	transforms/parse transforms/upsert
 
 # Whole jobs.
 pipelines < root logic lake engine round parts verbs runners
@@ -108,6 +109,7 @@ github.com/apache/beam/sdks
 	transforms/parts         maps, shuffles and commits
 	transforms/dedup         composes parts
 	transforms/discover      composes parts
+	transforms/enrich        composes parts
 	transforms/fetch         composes parts; one DoFn
 	transforms/parse         composes parts
 	transforms/upsert        composes parts; two DoFns
@@ -135,6 +137,8 @@ github.com/apache/arrow
 	transforms/parts/engine  sorts, spills and merges rows by their columns
 	transforms/dedup         compares columns of two rows
 	transforms/parse         reads the columns of captures and bodies
+	transforms/enrich        reads Arrow and Parquet files, adds columns
+	transforms/operate       turns columns into structs and back
 	command/view             shows, sorts and filters values of any column
 	bench/...                measures
 	soak/...                 measures

@@ -39,7 +39,7 @@ func shopPlan(t *testing.T, from string) Plan {
 			}
 		}
 	}
-	p, err := plan(b.dir, d, job.Types, "")
+	p, err := plan(b.dir, d, job, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
-	"github.com/harrowdata/harrow/transforms/dedup"
 	"github.com/harrowdata/harrow/transforms/discover"
 	"github.com/harrowdata/harrow/transforms/fetch"
 	"github.com/harrowdata/harrow/transforms/parse"
@@ -25,7 +24,8 @@ type Plan struct {
 	Workspace string
 	Run       lakeio.Run
 	Job       harrow.Job
-	Types     []harrow.RecordType
+	Types     []harrow.RecordType // of what parse makes
+	Lookups   Lookups
 	LastEnd   time.Time // when the job's run before this process ended
 	Until     string    // last stage to run; empty: all
 }
@@ -76,6 +76,9 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 	cfg := discover.Config{URLs: seeds.URLs, Sitemaps: seeds.Sitemaps.URLs, Previous: p.Run.Previous, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key}
 	lake := lakeio.Lake{Job: p.Run.Job, Run: p.Run.ID}
 	for _, in := range p.Run.Inputs {
+		if in.Use != "" {
+			continue
+		}
 		cfg.Files = append(cfg.Files, discover.File{Name: in.Path, URI: lake.InputURI(in.Digest)})
 	}
 	return discover.Requests(s, p.env("discover"), cfg)
@@ -92,29 +95,6 @@ func (p Plan) parse(s beam.Scope, captures parts.Collection) parts.Collection {
 	cfg.Limits.Document = int64(p.Job.Limits.Document)
 	cfg.Confirmed = p.Run.PagesRun != "" // without a memory nothing was asked conditionally
 	return parts.Commit(s, p.env("parse"), parse.Records(s, p.env("parse"), cfg, captures))
-}
-
-// refine takes each record through the steps its entry names; a record
-// without an entry goes on as it is.
-func (p Plan) refine(s beam.Scope, parsed parts.Collection) parts.Collection {
-	s, env := s.Scope("refine"), p.env("refine")
-	var outs []parts.Collection
-	for _, t := range p.Types {
-		rows := parsed.Of(lakeio.RecordsPrefix + t.Name)
-		if r, ok := p.Job.Refine[t.Name]; ok && len(r.Key) > 0 {
-			rows = dedup.ByKey(s.Scope(t.Name), env, dedup.Config{Record: t.Name, Key: r.Key, Keep: r.Keep, Columns: columnNames(t)}, rows)
-		}
-		outs = append(outs, rows)
-	}
-	return parts.Commit(s, env, outs...)
-}
-
-func columnNames(t harrow.RecordType) []string {
-	names := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
-		names[i] = c.Name
-	}
-	return names
 }
 
 func (p Plan) load(s beam.Scope, refined parts.Collection) parts.Collection {

@@ -11,9 +11,12 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/rules"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/enrich"
+	"github.com/harrowdata/harrow/transforms/operate"
 )
 
 // ErrUsage: the command or the job file is wrong; nothing was started.
@@ -31,16 +34,27 @@ func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, 
 // Job is a job file that was read and checked.
 type Job struct {
 	harrow.Job
-	Types  []harrow.RecordType // of what its rules make
-	Source *jobfile.Source
-	Path   string
+	Types   []harrow.RecordType // of what its rules make
+	Refined []harrow.RecordType // of what refine makes of them: what is loaded
+	Lookups Lookups
+	Source  *jobfile.Source
+	Path    string
 }
 
 // ReadJob reads a job file and checks everything that can be checked without
 // network and stores: keys, types, globs, selectors, names of sinks and
 // extractors, secrets. All problems are reported, each as FILE:LINE:COL.
 func ReadJob(path string, params map[string]string) (*Job, error) {
+	lookups := Lookups{}
 	job, source, err := jobfile.Read(path, params, jobfile.Options{
+		LookupColumns: func(file string) (columns []expr.Column, err error) {
+			lookups[file], err = enrich.Columns(context.Background(), beside(path, file), file)
+			return lookups[file], err
+		},
+		OperatorType: func(use string, with json.RawMessage, in harrow.RecordType) (harrow.RecordType, error) {
+			link, err := operate.Link(harrow.OperatorUse{Use: use, With: with}, in, true)
+			return link.Makes, err
+		},
 		CheckSelector:    rules.CheckSelector,
 		CheckGlob:        func(p string) error { _, err := canon.CompileGlob(p); return err },
 		CheckHost:        func(p string) error { _, err := canon.CompileHostGlob(p); return err },
@@ -61,7 +75,23 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 	if err := source.CheckSecrets(os.LookupEnv); err != nil {
 		return nil, usage{err}
 	}
-	return &Job{Job: *job, Types: types, Source: source, Path: path}, nil
+	j := &Job{Job: *job, Types: types, Lookups: lookups, Source: source, Path: path}
+	for _, t := range types {
+		chain, err := newRefining(t, job.Refine[t.Name], lookups, nil)
+		if err != nil {
+			return nil, usage{fmt.Errorf("%s: refine.%s: %w", path, t.Name, err)}
+		}
+		j.Refined = append(j.Refined, chain.after)
+	}
+	return j, nil
+}
+
+// beside is where a file that the job file names is.
+func beside(jobFile, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(jobFile), filepath.FromSlash(name))
 }
 
 func checkURL(url string) error {
@@ -104,7 +134,7 @@ func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
 		if err != nil {
 			return usage{sinkError(job, name, err)}
 		}
-		err = sink.Check(ctx, job.Types)
+		err = sink.Check(ctx, job.Refined)
 		if err = errors.Join(err, sink.Close()); err != nil {
 			if wrong := (*harrow.ConfigError)(nil); errors.As(err, &wrong) {
 				return usage{sinkError(job, name, err)}

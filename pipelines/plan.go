@@ -26,11 +26,16 @@ const (
 type decision struct {
 	run     lakeio.Run
 	resumed bool
-	inputs  []seedFile // to be copied into a new run
+	inputs  []inputFile // to be copied into a new run
 	lastEnd time.Time
 }
 
-type seedFile struct{ path, name string }
+// inputFile is a file that a run copies.
+type inputFile struct {
+	path, name string
+	use        string // as lakeio.Input has it
+	memory     int64
+}
 
 // decide finds the run to go on with, or designs a new one.
 func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (decision, error) {
@@ -154,14 +159,14 @@ func orAuto(n harrow.Auto, auto int) int {
 	return int(n)
 }
 
-// inputs lists the seed files and the digest of all that makes two runs the
+// inputs lists the seed and lookup files and the digest of all that makes two runs the
 // same.
-func inputs(job *Job, req Request) ([]seedFile, string, error) {
+func inputs(job *Job, req Request) ([]inputFile, string, error) {
 	paths, err := job.Source.SeedFiles()
 	if err != nil {
 		return nil, "", usage{err}
 	}
-	var files []seedFile
+	var files []inputFile
 	extra := []string{"limit " + strconv.FormatInt(req.Limit, 10)}
 	for _, p := range paths {
 		name := p
@@ -172,8 +177,16 @@ func inputs(job *Job, req Request) ([]seedFile, string, error) {
 		if err != nil {
 			return nil, "", usage{err}
 		}
-		files = append(files, seedFile{p, name})
+		files = append(files, inputFile{path: p, name: name})
 		extra = append(extra, name+" "+in.Digest)
+	}
+	for _, name := range job.lookupFiles() {
+		in, err := lakeio.DigestFile(beside(job.Path, name), name)
+		if err != nil {
+			return nil, "", usage{err}
+		}
+		files = append(files, inputFile{path: beside(job.Path, name), name: name, use: lakeio.InputLookup})
+		extra = append(extra, "lookup "+name+" "+in.Digest)
 	}
 	return files, job.Source.Digest(extra...), nil
 }
@@ -204,8 +217,8 @@ func workspaceURI(given string, store lakeio.Store) string {
 }
 
 // plan reads back what is to be composed.
-func plan(workspace string, d decision, types []harrow.RecordType, until string) (Plan, error) {
-	p := Plan{Workspace: workspace, Run: d.run, Types: types, LastEnd: d.lastEnd, Until: until}
+func plan(workspace string, d decision, job *Job, until string) (Plan, error) {
+	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Until: until}
 	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
 		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
 	}

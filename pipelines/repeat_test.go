@@ -26,7 +26,7 @@ func TestAWholeGraphRunTwiceDoesNothingTheSecondTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := plan(b.dir, decision{run: run}, job.Types, "")
+		p, err := plan(b.dir, decision{run: run}, job, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
@@ -71,6 +70,9 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := d.checkLookups(ctx, job); err != nil {
+		return Result{}, err
+	}
 	if err := CheckStores(ctx, job, store); err != nil {
 		return Result{}, err
 	}
@@ -83,7 +85,7 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, stoppedBy(ctx, err)
 	}
-	res, err := locked(ctx, req, job.Types, lake, d, lock)
+	res, err := locked(ctx, req, job, lake, d, lock)
 	return res, errors.Join(err, lock.Release(time.Now()))
 }
 
@@ -130,7 +132,7 @@ func openWorkspace(uri string) (lakeio.Store, error) {
 
 // locked does what needs the job lock: it prepares the run, runs it and
 // writes down how it ended.
-func locked(ctx context.Context, req Request, types []harrow.RecordType, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
+func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
 	if d.lastEnd.IsZero() {
 		d.lastEnd = lock.Prior().Ended
 	}
@@ -141,7 +143,7 @@ func locked(ctx context.Context, req Request, types []harrow.RecordType, lake la
 	if req.Started != nil {
 		req.Started(lake, d.run)
 	}
-	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, types, req.Until)
+	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, job, req.Until)
 	if err != nil {
 		return res, err
 	}
@@ -248,6 +250,7 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 		if err != nil {
 			return err
 		}
+		in.Use, in.Memory = f.use, f.memory
 		d.run.Inputs = append(d.run.Inputs, in)
 	}
 	if err := lakeio.CreateRun(ctx, lake.Store, d.run); err != nil {
@@ -319,28 +322,6 @@ func watchStop(ctx context.Context, lake lakeio.Lake, lock *lakeio.JobLock, canc
 			}
 		}
 	}
-}
-
-// verdict says how a run that came through is to be judged.
-func verdict(ctx context.Context, lake lakeio.Lake, p Plan) (exit int, why string, err error) {
-	deferred := int64(0)
-	for n := range p.Run.Rounds {
-		if p.Run.Source("fetch") != p.Run.ID {
-			break
-		}
-		m, err := lake.Manifest(ctx, lakeio.FetchStage(n))
-		if errors.Is(err, lakeio.ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return 0, "", err
-		}
-		deferred += m.Tables[lakeio.DeferredRequests.Name()].Rows
-	}
-	if deferred > 0 {
-		return 3, fmt.Sprintf("%d requests were deferred: the next run asks them first", deferred), nil
-	}
-	return 0, "", nil
 }
 
 // stageTimes reckons from the manifests what each stage took since before.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -321,4 +322,12 @@ func (v *Vector) Gather(at []int32) *Vector {
 		out.take(i, int(from), v)
 	}
 	return out
+}
+
+// Owned makes the texts of the vector copies of their own and returns it.
+func (v *Vector) Owned() *Vector {
+	for i, s := range v.Texts {
+		v.Texts[i] = strings.Clone(s)
+	}
+	return v
 }

@@ -21,7 +21,12 @@ type Input struct {
 	Path   string `json:"path"`   // as found, relative to the job file where it can be
 	Digest string `json:"digest"` // SHA-256: the copy's name below inputs/
 	Bytes  int64  `json:"bytes"`
+	Use    string `json:"use,omitempty"`    // InputLookup; empty: seeds
+	Memory int64  `json:"memory,omitempty"` // of a lookup file: about what its table takes, bytes
 }
+
+// InputLookup is the use of files that refine joins with.
+const InputLookup = "lookup"
 
 // Run is run.json: what a run is and how it stands.
 type Run struct {

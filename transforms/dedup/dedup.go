@@ -41,10 +41,20 @@ func ByKey(s beam.Scope, env engine.Env, cfg Config, in parts.Collection) parts.
 	if len(cfg.Key) == 0 {
 		return rows
 	}
+	return parts.Shuffle(s, "dedup", env, Key(cfg, env.Shards), Step(cfg), rows)
+}
+
+// Key is how rows come to the step.
+func Key(cfg Config, shards int) parts.Key {
+	return parts.Key{Columns: cfg.Key, Order: []string{"_url", "_ordinal"}, Shards: shards}
+}
+
+// Step is the operator alone, for rows that a shuffle by [Key] brings: they
+// may go through other steps before, as long as these keep their order.
+func Step(cfg Config) engine.Step {
 	config, err := json.Marshal(cfg)
 	if err != nil {
 		panic(fmt.Errorf("dedup %s: %w", cfg.Record, err))
 	}
-	key := parts.Key{Columns: cfg.Key, Order: []string{"_url", "_ordinal"}, Shards: env.Shards}
-	return parts.Shuffle(s, "dedup", env, key, engine.Step{Operator: "dedup", Config: config}, rows)
+	return engine.Step{Operator: "dedup", Config: config}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/google/uuid"
@@ -12,6 +13,10 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
+
+// BetweenSuffix ends the names of tables that are read within their stage only:
+// they lie with the shuffle's files and go with them when the stage commits.
+const BetweenSuffix = ".between"
 
 // output writes what an operator emits into parts: one file per table at a
 // time, rolled at lakeio.PartBytes. A batch that is emitted becomes a batch of
@@ -59,7 +64,11 @@ func (o *output) emit(table string, b harrow.Batch) error {
 		} else if name != table {
 			return finalError{fmt.Errorf("emit to %s: the batch is of table %s", table, name)}
 		}
-		part, err := lakeio.NewPart(o.ctx, o.w.lake.Store, o.w.uri(table, uuid.NewString()), schema, lakeio.Zstd)
+		folder, codec := table, lakeio.Zstd
+		if strings.HasSuffix(table, BetweenSuffix) {
+			folder, codec = shuffleFolder, lakeio.LZ4
+		}
+		part, err := lakeio.NewPart(o.ctx, o.w.lake.Store, o.w.uri(folder, uuid.NewString()), schema, codec)
 		if err != nil {
 			return err
 		}
