@@ -88,14 +88,16 @@ func storedQuickly(in *Vector, rows int, to harrow.Type) (*Vector, bool) {
 		if out.null(i) {
 			continue
 		}
-		ok := true
 		if down > 0 {
 			if n%powers[down] != 0 {
 				return nil, false
 			}
 			n /= powers[down]
-		} else if n, ok = scaled(n, -down); !ok {
-			return nil, false
+		} else {
+			var ok bool
+			if n, ok = scaled(n, -down); !ok {
+				return nil, false
+			}
 		}
 		if limit > 0 && magnitude(n) >= uint64(limit) {
 			return nil, false

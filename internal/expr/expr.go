@@ -44,6 +44,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -77,6 +78,7 @@ const (
 	List
 )
 
+// String is the kind as errors call it, with an article.
 func (k Kind) String() string {
 	return [...]string{"null", "a truth value", "a number", "a float", "text", "a date", "a timestamp", "a list"}[k]
 }
@@ -183,8 +185,8 @@ func wrongf(at int, format string, args ...any) *wrong {
 
 // locate turns byte offsets into characters.
 func locate(source string, err error) error {
-	w, ok := err.(*wrong)
-	if !ok {
+	var w *wrong
+	if !errors.As(err, &w) {
 		return err
 	}
 	return &Error{utf8.RuneCountInString(source[:min(w.at, len(source))]) + 1, w.msg}

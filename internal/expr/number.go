@@ -180,7 +180,8 @@ func quick(sign byte, x, y, out *Vector) bool {
 	if x.Decs != nil || y.Decs != nil {
 		return false
 	}
-	a, b, ok := x.Ints, y.Ints, true
+	a, b := x.Ints, y.Ints
+	var ok bool
 	if sign == '*' {
 		if out.Scale = x.Scale + y.Scale; out.Scale > maxScale {
 			return false

@@ -72,11 +72,12 @@ type Source interface {
 	ReadSource(ctx context.Context, lake lakeio.Lake, part harrow.Part, out harrow.Output) error
 }
 
-// Opener is an operator that needs more of the lake than its input: Open is
-// called once, before the first batch; Close in the end, whatever happened.
+// Opener is an operator that needs more of the lake than its input.
 type Opener interface {
 	harrow.Operator
+	// Open is called once, before the first batch.
 	Open(ctx context.Context, lake lakeio.Lake) error
+	// Close is called in the end, whatever happened, after a failed Open too.
 	Close()
 }
 
