@@ -24,7 +24,6 @@ var notYet = map[string]gap{
 	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
 
-
 	"load.postgres": presence,
 }
 
