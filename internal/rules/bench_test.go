@@ -48,6 +48,45 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkSelectors is one field by each kind of selector, the page's pieces
+// made once.
+func BenchmarkSelectors(b *testing.B) {
+	page := NewDocument(shopPage(string(benchPage())), canonical, Limits{})
+	data := strings.Repeat(`{"upc":"1","brand":{"name":"x"},"tags":["a","b"]},`, 300)
+	value := pageOf("application/json", "/", `{"items":[`+data+`{"upc":"2","brand":{"name":"Seedbed"},"tags":["z"]}]}`)
+	for _, bm := range []struct {
+		name, field string
+		d           *Document
+	}{
+		{"css", `{"css":"article table th + td"}`, page},
+		{"xpath", `{"xpath":"//article//table//th/following-sibling::td"}`, page},
+		{"xpath by class", `{"xpath":"//p[contains(concat(' ', @class, ' '), ' price_color ')]"}`, page},
+		{"css by class", `{"css":"p.price_color"}`, page},
+		{"any", `{"any":[{"css":"h6"},{"xpath":"//h5"},{"css":"p.price_color"}]}`, page},
+		{"regex", `{"regex":"price_color\\">(.*?)<"}`, page},
+		{"jsonpath by name", `{"jsonpath":"$.items[300].brand.name"}`, value},
+		{"jsonpath by filter", `{"jsonpath":"$.items[?@.upc == '2'].brand.name"}`, value},
+		{"jsonpath, all below", `{"jsonpath":"$..name","type":"list"}`, value},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			p := mustCompile(b, harrow.Rule{Record: "r", Fields: fields(b, `{"f":`+bm.field+`}`)})
+			b.ReportAllocs()
+			for b.Loop() {
+				bm.d.budget.Left = maxVisits
+				err := p.Apply(context.Background(), bm.d, func(r Row) error {
+					if r.Values[0] == nil {
+						return fmt.Errorf("nothing selected")
+					}
+					return nil
+				}, func(r harrow.Reject) error { return fmt.Errorf("%+v", r) })
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkGoquery is the plain loop that somebody would write by hand.
 func BenchmarkGoquery(b *testing.B) {
 	body := benchPage()

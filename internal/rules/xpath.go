@@ -7,7 +7,7 @@ import (
 )
 
 // maxVisits is the budget of all XPath and JSONPath evaluations of a page.
-const maxVisits = 50_000_000
+const maxVisits = 200_000_000
 
 // spent is the fault of a page whose selectors' budget is.
 func (d *Document) spent() *Fault { return faultf(CodeCost, "%w: over %d", xpath.ErrBudget, maxVisits) }

@@ -40,8 +40,8 @@ var functions = map[string]function{
 	"string-length":    {0, 1, numberKind, false, true, func(c context, a []value) value { return float64(utf8.RuneCountInString(c.run.stringOf(a[0]))) }},
 	"normalize-space":  {0, 1, stringKind, false, true, func(c context, a []value) value { return normalizeSpace(c.run.stringOf(a[0])) }},
 	"translate":        {3, 3, stringKind, false, false, translate},
-	"boolean":          {1, 1, boolKind, false, false, func(_ context, a []value) value { return boolOf(a[0]) }},
-	"not":              {1, 1, boolKind, false, false, func(_ context, a []value) value { return !boolOf(a[0]) }},
+	"boolean":          {1, 1, boolKind, false, false, nil}, // see call.eval
+	"not":              {1, 1, boolKind, false, false, nil},
 	"true":             {0, 0, boolKind, false, false, func(context, []value) value { return true }},
 	"false":            {0, 0, boolKind, false, false, func(context, []value) value { return false }},
 	"lang":             {1, 1, boolKind, false, false, lang},
@@ -88,6 +88,10 @@ func (f *call) positional() bool {
 }
 
 func (f *call) eval(c context) value {
+	if f.name == "not" || f.name == "boolean" {
+		c.run.spend(1)
+		return truth(f.args[0], c) == (f.name == "boolean")
+	}
 	var room [3]value
 	args := room[:0]
 	for _, a := range f.args {

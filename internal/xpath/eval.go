@@ -31,7 +31,11 @@ func (e *Expr) Texts(dst []string, n Node, all bool, b *Budget) ([]string, error
 	_, err := e.evaluate(n, b, func(c context) value {
 		var v value
 		if p, ok := e.root.(*path); ok {
-			v = p.nodes(c, !all)
+			w := wantFirst
+			if all {
+				w = wantAll
+			}
+			v = p.nodes(c, w)
 		} else {
 			v = e.root.eval(c)
 		}
@@ -174,9 +178,9 @@ func (o *operation) positional() bool { return o.left.positional() || o.right.po
 func (o *operation) eval(c context) value {
 	switch o.op {
 	case "or":
-		return boolOf(o.left.eval(c)) || boolOf(o.right.eval(c))
+		return truth(o.left, c) || truth(o.right, c)
 	case "and":
-		return boolOf(o.left.eval(c)) && boolOf(o.right.eval(c))
+		return truth(o.left, c) && truth(o.right, c)
 	case "=", "!=", "<", "<=", ">", ">=":
 		return c.run.compareValues(o.op, o.left.eval(c), o.right.eval(c))
 	}
@@ -192,6 +196,14 @@ func (o *operation) eval(c context) value {
 		return a / b
 	}
 	return math.Mod(a, b)
+}
+
+// truth is an expression as a boolean; of a path it needs no more than a node.
+func truth(e expr, c context) bool {
+	if p, ok := e.(*path); ok {
+		return len(p.nodes(c, wantAny)) > 0
+	}
+	return boolOf(e.eval(c))
 }
 
 // boolOf is the function boolean (4.3).

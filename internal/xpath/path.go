@@ -144,11 +144,19 @@ func (p *path) kind() kind { return nodesKind }
 // positional: only what it starts from may look at the outer position.
 func (p *path) positional() bool { return p.start != nil && p.start.positional() }
 
-func (p *path) eval(c context) value { return p.nodes(c, false) }
+func (p *path) eval(c context) value { return p.nodes(c, wantAll) }
 
-// nodes returns what the path selects in document order; first: at least the
-// first of them.
-func (p *path) nodes(c context, first bool) []Node {
+// want is which of a path's nodes are of use.
+type want int
+
+const (
+	wantAll   want = iota
+	wantFirst      // the first in document order, at least
+	wantAny        // any one, at least: whether there is one
+)
+
+// nodes returns what the path selects in document order, as far as it is wanted.
+func (p *path) nodes(c context, w want) []Node {
 	nodes := []Node{c.node}
 	flat := true
 	switch {
@@ -164,7 +172,11 @@ func (p *path) nodes(c context, first bool) []Node {
 		nodes[0] = Node{Node: root}
 	}
 	for i := range p.steps {
-		nodes, flat = c.run.step(&p.steps[i], nodes, flat, first && i == len(p.steps)-1)
+		of := wantAll
+		if i == len(p.steps)-1 {
+			of = w
+		}
+		nodes, flat = c.run.step(&p.steps[i], nodes, flat, of)
 		if len(nodes) == 0 {
 			return nil
 		}
@@ -174,18 +186,19 @@ func (p *path) nodes(c context, first bool) []Node {
 
 // step takes a step from nodes in document order. flat: none of them is inside
 // another.
-func (r *run) step(s *step, from []Node, flat, first bool) ([]Node, bool) {
+func (r *run) step(s *step, from []Node, flat bool, w want) ([]Node, bool) {
 	var out []Node
 	if len(from) == 1 {
-		out = r.from(s, from[0], out, first && !s.axis.reverse())
+		out = r.from(s, from[0], out, w == wantAny || w == wantFirst && !s.axis.reverse())
 		if s.axis.reverse() {
 			slices.Reverse(out)
 		}
 		return out, s.axis.flat() || len(out) < 2
 	}
 	inOrder := s.axis == self || s.axis == attribute || flat && (s.axis == child || s.axis == descendant || s.axis == descendantOrSelf)
+	one := w == wantAny || w == wantFirst && inOrder
 	for _, n := range from {
-		if out = r.from(s, n, out, first && inOrder); first && inOrder && len(out) > 0 {
+		if out = r.from(s, n, out, one); one && len(out) > 0 {
 			return out, true
 		}
 	}
@@ -225,7 +238,7 @@ func (r *run) from(s *step, n Node, out []Node, first bool) []Node {
 // all reports whether a node passes predicates that count no positions.
 func (r *run) all(preds []predicate, n Node) bool {
 	for i := range preds {
-		if !boolOf(preds[i].e.eval(context{r, n, 1, 1})) {
+		if !truth(preds[i].e, context{r, n, 1, 1}) {
 			return false
 		}
 	}
