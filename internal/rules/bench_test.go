@@ -63,7 +63,7 @@ func BenchmarkSelectors(b *testing.B) {
 		{"xpath by class", `{"xpath":"//p[contains(concat(' ', @class, ' '), ' price_color ')]"}`, page},
 		{"css by class", `{"css":"p.price_color"}`, page},
 		{"any", `{"any":[{"css":"h6"},{"xpath":"//h5"},{"css":"p.price_color"}]}`, page},
-		{"regex", `{"regex":"price_color\\">(.*?)<"}`, page},
+		{"regex", `{"regex":"price_color.>(.*?)<"}`, page},
 		{"jsonpath by name", `{"jsonpath":"$.items[300].brand.name"}`, value},
 		{"jsonpath by filter", `{"jsonpath":"$.items[?@.upc == '2'].brand.name"}`, value},
 		{"jsonpath, all below", `{"jsonpath":"$..name","type":"list"}`, value},
