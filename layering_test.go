@@ -93,6 +93,11 @@ command < root logic lake stores sinks runners engine round parts verbs pipeline
 cmd < command
 	cmd/harrow
 
+# What the tests of a plug-in call: conformance suites. They see what a plug-in
+# sees, and the tables.
+conformance < root lake conformance
+	harrowtest/...
+
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
 workshop < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial command workshop
@@ -132,6 +137,7 @@ github.com/apache/beam/sdks/v2/go/pkg/beam/register
 github.com/apache/arrow
 	.                        Batch is our view of an Arrow record; Arrow() leaves it
 	io/lakeio                reads and writes the files
+	harrowtest/...           makes and reads batches
 	io/parquetio             writes columns to Parquet
 	io/sqlio                 turns columns into SQL values
 	transforms/parts/engine  sorts, spills and merges rows by their columns
@@ -176,6 +182,7 @@ flag
 
 # Products don't test.
 testing
+	harrowtest/...           suites for the tests of others
 	internal/suites          only tests import it
 	io/lakeio/storetest      is called by tests
 	bench/...                measures
