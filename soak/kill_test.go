@@ -33,7 +33,7 @@ func (m moment) String() string {
 
 // firstLegs are where the first cases begin, so that few cases meet every
 // stage.
-var firstLegs = []string{"fetch-0", "load", "fetch-1", "refine", "discover", "parse"}
+var firstLegs = []string{"fetch-0", "load", publishing, "fetch-1", "refine", "discover", "parse"}
 
 // moments decides when a case's processes are killed, in the order of the
 // run's stages. Half of them are anywhere in the run's time, which is mostly

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -78,7 +79,8 @@ func newSite(t *testing.T) *site {
 type harvest struct {
 	t     *testing.T
 	site  *site
-	dir   string
+	dir   string // the workspace's
+	out   string // where Parquet files go
 	store lakeio.Store
 	past  []*process // in their order
 }
@@ -94,13 +96,13 @@ func (s *site) harvest(t *testing.T) *harvest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &harvest{t: t, site: s, dir: dir, store: store}
+	return &harvest{t: t, site: s, dir: dir, out: t.TempDir(), store: store}
 }
 
 // run starts the command, always the same one.
 func (h *harvest) run() *process {
 	h.t.Helper()
-	p := start(h.t, "run", filepath.Join("testdata", "soak.yaml"), "--workspace", h.dir, "--param", "site="+h.site.addr)
+	p := start(h.t, "run", filepath.Join("testdata", "soak.yaml"), "--workspace", h.dir, "--param", "site="+h.site.addr, "--param", "out="+h.out)
 	h.past = append(h.past, p)
 	return p
 }
@@ -122,9 +124,12 @@ func (h *harvest) tables() map[string][]string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for name, rows := range stored {
-		tables[name] = rows
+	published, err := stable.Parquet(h.t.Context(), h.out)
+	if err != nil {
+		h.t.Fatal(err)
 	}
+	maps.Copy(tables, stored)
+	maps.Copy(tables, published)
 	return tables
 }
 
@@ -175,6 +180,8 @@ func (s *site) calm(t *testing.T) *calm {
 		fmt.Fprintf(&text, " %s %v", stage, m.At.Sub(at).Round(time.Millisecond))
 		at, before = m.At, stage
 	}
+	// What sinks hold back until load has committed is shown after it.
+	c.legs = append(c.legs, leg{publishing, before, max(p.ended.Sub(at), time.Millisecond)})
 	h.judge()
 	t.Logf("undisturbed: %v in all:%s; %d URLs asked, %d rows to compare", c.took.Round(time.Millisecond), text.String(), len(c.asked), count(c.tables))
 	if t.Failed() {
@@ -183,6 +190,9 @@ func (s *site) calm(t *testing.T) *calm {
 	undisturbed.calm = c
 	return c
 }
+
+// publishing is the leg after the last stage.
+const publishing = "publish"
 
 func stagesOf(run lakeio.Run) []string {
 	var names []string
