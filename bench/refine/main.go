@@ -10,6 +10,9 @@
 // one. -small is for continuous integration: few rows at the least limit, and
 // four times the rows must not take 64 MiB more.
 //
+// Then the most rows go through check, dedup and enrich, and DuckDB does the
+// same from Parquet: both must make the same, and what each took is printed.
+//
 // It ends with exit code 1 when a bound does not hold.
 package main
 
@@ -59,12 +62,13 @@ func main() {
 type plan struct {
 	rows, limits []int64
 	shards       []int
+	compare      bool  // the most rows with DuckDB, too
 	growth       int64 // between the least and the most rows; 0: any
 }
 
 var (
-	full = plan{rows: []int64{3_000_000, 12_000_000}, limits: []int64{256 * mib, 512 * mib}, shards: []int{16, 1}}
-	few  = plan{rows: []int64{200_000, 800_000}, limits: []int64{64 * mib}, shards: []int{16, 1}, growth: growth}
+	full = plan{rows: []int64{3_000_000, 12_000_000}, limits: []int64{256 * mib, 512 * mib}, shards: []int{16, 1}, compare: true}
+	few  = plan{rows: []int64{200_000, 800_000}, limits: []int64{64 * mib}, shards: []int{16, 1}, compare: true, growth: growth}
 )
 
 // figures are what one case took.
@@ -115,6 +119,12 @@ func bench(ctx context.Context, p plan, dir string, out io.Writer) (ok bool, err
 				if err := f.print(out); err != nil {
 					return false, err
 				}
+			}
+		}
+		if rows == p.rows[len(p.rows)-1] && p.compare {
+			c.Limit, c.Shards = p.limits[len(p.limits)-1], p.shards[0]
+			if err := c.compare(ctx, dir, out); err != nil {
+				return false, err
 			}
 		}
 		if err := c.drop(); err != nil {

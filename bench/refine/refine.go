@@ -31,6 +31,15 @@ var roles = measure.Roles{
 		}
 		return generate(ctx, c)
 	},
+	"full": func(ctx context.Context, config []byte) (any, error) {
+		var c refineCase
+		if err := json.Unmarshal(config, &c); err != nil {
+			return nil, err
+		}
+		begun := time.Now()
+		err := refineAll(ctx, c)
+		return time.Since(begun), err
+	},
 	"refine": func(ctx context.Context, config []byte) (any, error) {
 		var c refineCase
 		if err := json.Unmarshal(config, &c); err != nil {
@@ -45,6 +54,7 @@ var roles = measure.Roles{
 // refineCase is what its processes are told.
 type refineCase struct {
 	Workspace, Job, Run, Spill string
+	Lookup                     string // file that rows are joined with
 	Rows, Limit                int64
 	Shards                     int
 
