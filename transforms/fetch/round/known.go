@@ -18,8 +18,10 @@ import (
 // known is what earlier runs know of requests, as far as they can be asked
 // conditionally by it. Pages are sorted by id and asked for in any order, so a
 // process reads the version once, when it takes its first shard of a round,
-// into a local file that answers at random: 1 M pages take 9 s of CPU, 120 MB
-// of disk and 1 MB of memory, a lookup then 0.1 ms of CPU, whatever the store.
+// into a local file that answers at random. Measured by BenchmarkKnown on 2 busy
+// cores, 1 M pages (296 MB as a table): 18 s to read, 197 MB of local disk, 2 MB
+// of memory; a lookup is 80 µs where the page is known, 39 µs where not,
+// whatever the store.
 type known struct {
 	once sync.Once
 	err  error
@@ -94,22 +96,28 @@ func (p *Process) recallPage(it *item) error {
 		preconditioned(r.Headers) || p.site.follower.LooksInto(it.at) {
 		return nil
 	}
-	data, ok, err := k.file.Get(r.ID)
-	if !ok || err != nil {
+	s, err := k.get(r.ID)
+	if s == nil || err != nil || s.FinalURL != it.url() {
 		return err
-	}
-	var s harrow.PageState
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("pages: %s: %w", r.ID, err)
-	}
-	if s.FinalURL != it.url() {
-		return nil
 	}
 	if there, err := p.bodyThere(s.BodyPart); !there || err != nil {
 		return err
 	}
-	it.known = &s
+	it.known = s
 	return nil
+}
+
+// get is what is known of a request; nil: nothing.
+func (k *known) get(id harrow.ID) (*harrow.PageState, error) {
+	data, ok, err := k.file.Get(id)
+	if !ok || err != nil {
+		return nil, err
+	}
+	var s harrow.PageState
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("pages: %s: %w", id, err)
+	}
+	return &s, nil
 }
 
 // preconditioned reports whether a request asks conditionally by itself.
