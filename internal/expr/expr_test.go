@@ -433,6 +433,22 @@ func TestDigitsAreBounded(t *testing.T) {
 	}
 }
 
+// TestNestedListsCostWhatTheySay: each level doubles the work if what is looked
+// for is evaluated for every item.
+func TestNestedListsCostWhatTheySay(t *testing.T) {
+	source := "ok"
+	for range 150 {
+		source = "(" + source + " in (true, false))"
+	}
+	p, err := Compile(source, columns())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(t, p); got != "true true ∅" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestParsedNumbersAreWhatTheySay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := decimal.New(rapid.Int64().Draw(t, "n"), rapid.Int32Range(-30, 30).Draw(t, "exponent"))

@@ -104,22 +104,18 @@ func in(args []typed) (typed, error) {
 	if kind == List {
 		return typed{}, wrongf(args[0].at, "in compares no list; expected numbers, texts, dates or timestamps")
 	}
-	any := typed{kind: Bool, eval: func(e *env) *Vector { return newVector(Bool, e.rows, true) }}
-	for _, item := range args[1:] {
-		x, y := args[0], item
-		equal := typed{kind: Bool, eval: func(e *env) *Vector {
-			a, b := x.eval(e), y.eval(e)
-			out := result(Bool, e.rows, a, b)
-			if a.Kind != Null && b.Kind != Null {
-				each(kind, a, b, out, tests["="])
+	return typed{kind: Bool, eval: func(e *env) *Vector {
+		x, found := args[0].eval(e), newVector(Bool, e.rows, true) // x once: lists may be nested
+		for _, item := range args[1:] {
+			y := item.eval(e)
+			equal := result(Bool, e.rows, x, y)
+			if x.Kind != Null && y.Kind != Null {
+				each(kind, x, y, equal, tests["="])
 			}
-			return out
-		}}
-		if any, err = logic("or", any, equal); err != nil {
-			return typed{}, err
+			found = combine(true, e.rows, found, equal)
 		}
-	}
-	return any, nil
+		return found
+	}}, nil
 }
 
 func not(a typed) (typed, error) {
@@ -145,28 +141,30 @@ func logic(word string, a, b typed) (typed, error) {
 		return typed{}, err
 	}
 	decides := word == "or"
-	return typed{kind: Bool, eval: func(e *env) *Vector {
-		x, y := a.eval(e), b.eval(e)
-		out := newVector(Bool, e.rows, (x.constant || x.Kind == Null) && (y.constant || y.Kind == Null))
-		for i := range out.len() {
-			xn, yn := x.IsNull(i), y.IsNull(i)
-			switch {
-			case !xn && x.Bool(i) == decides:
-				out.Bools[i] = decides
-			case x.Err(i) != nil:
-				out.fail(i, x.Err(i))
-			case !yn && y.Bool(i) == decides:
-				out.Bools[i] = decides
-			case y.Err(i) != nil:
-				out.fail(i, y.Err(i))
-			case xn || yn:
-				out.setNull(i)
-			default:
-				out.Bools[i] = !decides
-			}
+	return typed{kind: Bool, eval: func(e *env) *Vector { return combine(decides, e.rows, a.eval(e), b.eval(e)) }}, nil
+}
+
+// combine is or where decides is true, else and.
+func combine(decides bool, rows int, x, y *Vector) *Vector {
+	out := newVector(Bool, rows, (x.constant || x.Kind == Null) && (y.constant || y.Kind == Null))
+	for i := range out.len() {
+		xn, yn := x.IsNull(i), y.IsNull(i)
+		switch {
+		case !xn && x.Bool(i) == decides:
+			out.Bools[i] = decides
+		case x.Err(i) != nil:
+			out.fail(i, x.Err(i))
+		case !yn && y.Bool(i) == decides:
+			out.Bools[i] = decides
+		case y.Err(i) != nil:
+			out.fail(i, y.Err(i))
+		case xn || yn:
+			out.setNull(i)
+		default:
+			out.Bools[i] = !decides
 		}
-		return out
-	}}, nil
+	}
+	return out
 }
 
 func isNull(a typed, want bool) typed {
