@@ -10,9 +10,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/io/lakeio/storetest"
 	"github.com/harrowdata/harrow/soak/fakegcs"
@@ -263,5 +265,77 @@ func TestReadingOnCostsFewRequests(t *testing.T) {
 	// The end, then windows of 256 KiB, 512 KiB, 1, 2, 4 and 8 MiB.
 	if n := server.Proxy.Counts(false)["read"]; n > 7 {
 		t.Errorf("8 MiB in steps of 4 KiB took %d requests", n)
+	}
+}
+
+// What a part's bytes cost: written and read in batches, here and on a disk.
+func BenchmarkParts(b *testing.B) {
+	server := fakegcs.Start(b)
+	for name, uri := range map[string]string{"bucket": server.Workspace("bench"), "disk": b.TempDir()} {
+		s := openStore(b, uri)
+		batch := []byte(strings.Repeat("0123456789abcdef", 1<<16)) // 1 MiB
+		const batches = 32
+		b.Run("write/"+name, func(b *testing.B) {
+			b.SetBytes(batches * int64(len(batch)))
+			for b.Loop() {
+				w, err := s.Writer(b.Context(), "p")
+				for range batches {
+					if err == nil {
+						_, err = w.Write(batch)
+					}
+				}
+				if err == nil {
+					err = w.Close()
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("read/"+name, func(b *testing.B) {
+			b.SetBytes(batches * int64(len(batch)))
+			for b.Loop() {
+				r, err := s.Open(b.Context(), "p")
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := range batches {
+					if _, err := r.ReadAt(batch, int64(i*len(batch))); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := r.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Two attempts at a stage commit at once, while answers are lost: one wins,
+// and both see the winner's parts.
+func TestOneOfTwoAttemptsCommits(t *testing.T) {
+	server := fakegcs.Start(t)
+	server.Proxy.Random(7, 4, fakegcs.Unanswered, fakegcs.Lost)
+	for round := range 5 {
+		var got [2]lakeio.Manifest
+		var errs [2]error
+		var all sync.WaitGroup
+		for i := range got {
+			all.Go(func() {
+				l := lakeio.Lake{Store: openStore(t, server.Workspace("w")), Job: "shop", Run: fmt.Sprintf("run%d", round)}
+				part := harrow.Part{Table: lakeio.Links.Name(), URI: fmt.Sprintf("%s/links/%d.arrow", l.Stage("parse"), i), Rows: 1}
+				if errs[i] = l.Store.Put(t.Context(), part.URI, []byte("x")); errs[i] == nil {
+					got[i], errs[i] = l.Commit(t.Context(), "parse", []harrow.Part{part}, nil, time.Now())
+				}
+			})
+		}
+		all.Wait()
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Digest != got[1].Digest || len(got[0].Parts) != 1 || got[0].Parts[0].URI != got[1].Parts[0].URI {
+			t.Errorf("two manifests: %v and %v", got[0].Parts, got[1].Parts)
+		}
 	}
 }

@@ -327,3 +327,43 @@ func TestALeaseLastsTwoTimeouts(t *testing.T) {
 		}
 	}
 }
+
+// Where a look is a request, it is not made for every part.
+func TestWhetherAStageIsCommittedIsRemembered(t *testing.T) {
+	l, f := farLake(t)
+	reads := 0
+	l.Store = &counted{far: f, reads: &reads}
+	ask := func(want bool) {
+		t.Helper()
+		if got, err := l.Committed(t.Context(), "parse"); err != nil || got != want {
+			t.Errorf("committed %t, %v, want %t", got, err, want)
+		}
+	}
+	ask(false)
+	ask(false)
+	if reads != 1 {
+		t.Errorf("%d looks for two answers no", reads)
+	}
+	at := place{l.Store, l.Stage("parse") + "/manifest.json"}
+	if _, ok := committed.recall(at, sinceBoot()+noLasts+time.Second); ok {
+		t.Error("no is believed for ever")
+	}
+	_, err := l.Commit(t.Context(), "parse", nil, nil, someTime)
+	check(t, err)
+	reads = 0
+	ask(true) // at once
+	ask(true)
+	if reads != 0 {
+		t.Errorf("%d looks at one's own manifest", reads)
+	}
+}
+
+type counted struct {
+	*far
+	reads *int
+}
+
+func (c *counted) Read(ctx context.Context, uri string) ([]byte, Generation, error) {
+	*c.reads++
+	return c.far.Read(ctx, uri)
+}

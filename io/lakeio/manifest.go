@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -101,6 +102,9 @@ func (l Lake) Commit(ctx context.Context, stage string, parts []harrow.Part, cou
 	if err := l.Store.Create(ctx, path.Join(dir, "manifest.json"), data); err != nil && !errors.Is(err, ErrExists) {
 		return Manifest{}, err
 	}
+	if l.Store.Local() == "" {
+		committed.note(place{l.Store, path.Join(dir, "manifest.json")}, true, 0)
+	}
 	return l.Manifest(ctx, stage)
 }
 
@@ -124,13 +128,58 @@ func (l Lake) syncParts(ctx context.Context, parts []harrow.Part) error {
 	return nil
 }
 
-// Committed reports whether the stage has a manifest.
+// Committed reports whether the stage has a manifest. Every part that a stage
+// handles asks this first, so where a look is a request the answer is
+// remembered: yes for ever, since manifests never change, no for a moment. Who
+// is told no too late does work that is not taken.
 func (l Lake) Committed(ctx context.Context, stage string) (bool, error) {
-	_, _, err := l.Store.Read(ctx, path.Join(l.Stage(stage), "manifest.json"))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
+	at := place{l.Store, path.Join(l.Stage(stage), "manifest.json")}
+	remote := l.Store.Local() == ""
+	if remote {
+		if answer, ok := committed.recall(at, sinceBoot()); ok {
+			return answer, nil
+		}
 	}
-	return err == nil, err
+	_, _, err := l.Store.Read(ctx, at.uri)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	if remote {
+		committed.note(at, err == nil, sinceBoot())
+	}
+	return err == nil, nil
+}
+
+// answers remembers which manifests are there, of stores that are not local.
+type answers struct {
+	mu  sync.Mutex
+	yes map[place]bool
+	no  map[place]time.Duration // until when
+}
+
+var committed answers
+
+// noLasts is how long "not committed" is believed.
+const noLasts = 2 * time.Second
+
+func (a *answers) recall(at place, now time.Duration) (answer, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.yes[at], a.yes[at] || now < a.no[at]
+}
+
+func (a *answers) note(at place, answer bool, now time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.yes == nil {
+		a.yes, a.no = map[place]bool{}, map[place]time.Duration{}
+	}
+	if delete(a.no, at); answer {
+		a.yes[at] = true
+		return
+	}
+	maps.DeleteFunc(a.no, func(_ place, until time.Duration) bool { return until <= now })
+	a.no[at] = now + noLasts
 }
 
 // Manifest reads a stage's manifest and its parts; ErrNotFound while the stage

@@ -34,10 +34,13 @@ type lockPermit struct {
 	lapsed  atomic.Bool
 }
 
+// lockTTL is lakeio.TTL, but in tests.
+var lockTTL = lakeio.TTL
+
 // newLockPermit takes the job lock, or a share of it. With an error there is no
 // permit, and nothing is held.
 func newLockPermit(ctx context.Context, l lakeio.Lake, timeout time.Duration) (Permit, error) {
-	lock, err := lakeio.LockJob(ctx, l, lakeio.LockConfig{Now: time.Now(), TTL: lakeio.TTL(timeout)})
+	lock, err := lakeio.LockJob(ctx, l, lakeio.LockConfig{Now: time.Now(), TTL: lockTTL(timeout)})
 	if err != nil {
 		return nil, err
 	}
