@@ -102,7 +102,12 @@ func (s *site) harvest(t *testing.T) *harvest {
 // run starts the command, always the same one.
 func (h *harvest) run() *process {
 	h.t.Helper()
-	p := start(h.t, "run", filepath.Join("testdata", "soak.yaml"), "--workspace", h.dir, "--param", "site="+h.site.addr, "--param", "out="+h.out)
+	return h.runJob(filepath.Join("testdata", "soak.yaml"))
+}
+
+func (h *harvest) runJob(file string) *process {
+	h.t.Helper()
+	p := start(h.t, "run", file, "--workspace", h.dir, "--param", "site="+h.site.addr, "--param", "out="+h.out)
 	h.past = append(h.past, p)
 	return p
 }
