@@ -144,7 +144,10 @@ func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
 			if err == nil || errors.Is(err, ErrUsage) || errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "gs://"+fakegcs.Bucket) {
 				t.Fatalf("ended with %v, want a failure that names an object", err)
 			}
-			same(t, "after refusals", want, b.tables(b.must()))
+			if res.Run.State != lakeio.Done { // else only the lock was not released
+				res.Run = b.must()
+			}
+			same(t, "after refusals", want, b.tables(res.Run))
 		})
 	}
 }
