@@ -21,6 +21,17 @@ func (b Batch) Rows() int {
 	return int(b.record.NumRows())
 }
 
+// Table is the name of the batch's table, "records/book" for example, as its
+// schema's metadata has it (io/lakeio writes it); empty when that doesn't say.
+func (b Batch) Table() string {
+	if b.record == nil {
+		return ""
+	}
+	meta := b.record.Schema().Metadata()
+	table, _ := meta.GetValue("harrow.table")
+	return table
+}
+
 // Column returns the column of that name, or nil when there is none.
 func (b Batch) Column(name string) arrow.Array {
 	i := b.record.Schema().FieldIndices(name)

@@ -95,7 +95,7 @@ cmd < command
 
 # What the tests of a plug-in call: conformance suites. They see what a plug-in
 # sees, and the tables.
-conformance < root lake conformance
+conformance < root lake verbs conformance
 	harrowtest/...
 
 # Measurements and long tests: nobody imports them, so they import what they

@@ -123,19 +123,6 @@ type SinkEnv struct {
 	Dir       string // the absolute path of the job file's folder: what relative paths of a config are relative to
 }
 
-// ConfigError is an error of a plug-in's config that is about one of its keys:
-// messages then name the place in the job file.
-type ConfigError struct {
-	Key string // "path", "partition_by[0]"
-	Err error
-}
-
-// Error returns the key and what is wrong with it.
-func (e *ConfigError) Error() string { return e.Key + ": " + e.Err.Error() }
-
-// Unwrap returns Err.
-func (e *ConfigError) Unwrap() error { return e.Err }
-
 // Clock is handed to what must not read the time by itself.
 type Clock func() time.Time
 
@@ -187,10 +174,10 @@ func (r *registry[F]) list() []string {
 // file; null when absent). An error names the field and what was expected.
 type NewExtractor func(config json.RawMessage) (Extractor, error)
 
-// NewOperator makes an operator from its JSON config.
+// NewOperator makes an operator from its JSON config, as NewExtractor does.
 type NewOperator func(config json.RawMessage) (Operator, error)
 
-// NewSink makes a sink from its JSON config.
+// NewSink makes a sink from its JSON config, as NewExtractor does.
 type NewSink func(config json.RawMessage, env SinkEnv) (Sink, error)
 
 var (

@@ -18,11 +18,12 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/harrowtest/internal/rows"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/operate"
 )
 
 // Case is an operator and the rows it is tried on.
 type Case struct {
-	Operator string             // its registered name
+	Operator string             // its registered name, by RegisterOperator or RegisterRows
 	Config   json.RawMessage    // `with:` of a job file; null when absent
 	Record   harrow.RecordType  // of the rows
 	Rows     []map[string]any   // the data columns' values, as in a harrow.Record; at least 4, in the order the operator expects
@@ -87,14 +88,21 @@ func (c Case) make(tb testing.TB, config json.RawMessage) harrow.Operator {
 }
 
 func (c Case) try(config json.RawMessage) (harrow.Operator, error) {
-	f := c.Make
+	name, config, f := c.Operator, slices.Clone(config), c.Make
+	if _, err := harrow.LookupRows(name); err == nil && f == nil { // an operator over batches runs it
+		link, err := operate.Link(harrow.OperatorUse{Use: name, With: config}, c.Record, true)
+		if err != nil {
+			return nil, err
+		}
+		name, config = link.Operator, link.Config
+	}
 	if f == nil {
 		var err error
-		if f, err = harrow.LookupOperator(c.Operator); err != nil {
+		if f, err = harrow.LookupOperator(name); err != nil {
 			return nil, err
 		}
 	}
-	return f(slices.Clone(config))
+	return f(config)
 }
 
 const run = "0190e000-0000-7000-8000-000000000001"

@@ -219,3 +219,31 @@ func TestAnErrorOfTheOperatorIsAFailure(t *testing.T) {
 	c.Make = func(json.RawMessage) (harrow.Operator, error) { return nil, errors.New("no") }
 	catches(t, "is deterministic", c, true)
 }
+
+// An operator over structs is tried through the one over batches that runs it.
+func TestAnOperatorOverRowsIsOne(t *testing.T) {
+	type in struct {
+		Stock *int64 `harrow:"stock"`
+	}
+	type out struct {
+		Twice *int64 `harrow:"twice"`
+	}
+	harrow.RegisterRows("twice", func(config json.RawMessage) (harrow.RowFunc[in, out], error) {
+		c := struct {
+			Times int64 `json:"times"`
+		}{2}
+		return func(_ context.Context, row in, emit func(out)) error {
+			if row.Stock == nil {
+				return errors.New("no stock")
+			}
+			n := *row.Stock * c.Times
+			emit(out{&n})
+			return nil
+		}, harrow.ReadConfig(config, &c)
+	})
+	c := caseOf()
+	c.Make, c.Operator, c.Config, c.Out = nil, "twice", json.RawMessage(`{"times": 3}`), 10
+	Run(t, c)
+	c.Record.Columns = c.Record.Columns[:1]
+	catches(t, "makes something of its rows", c, true)
+}

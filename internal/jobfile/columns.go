@@ -2,6 +2,7 @@ package jobfile
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,9 +29,9 @@ func Columns(rule harrow.Rule) []harrow.Column {
 // with `use` when extractors is nil or fails.
 func RecordTypes(job *harrow.Job, extractors ExtractorRecords) ([]harrow.RecordType, error) {
 	var first error
-	types := collect(job, extractors, func(rule int, field, msg string) {
+	types := collect(job, extractors, func(rule int, field string, err error) {
 		if first == nil {
-			first = fmt.Errorf("%s: %s", rulePath(rule, field), msg)
+			first = fmt.Errorf("%s: %w", rulePath(rule, field), err)
 		}
 	})
 	return types, first
@@ -47,7 +48,7 @@ func rulePath(rule int, field string) string {
 
 // collect gathers record types and reports what is wrong with a rule or its
 // field; what was reported is left out.
-func collect(job *harrow.Job, extractors ExtractorRecords, report func(rule int, field, msg string)) []harrow.RecordType {
+func collect(job *harrow.Job, extractors ExtractorRecords, report func(rule int, field string, err error)) []harrow.RecordType {
 	c := &collector{at: map[string]int{}, report: report}
 	for i, rule := range job.Parse {
 		if rule.Use == "" {
@@ -55,19 +56,19 @@ func collect(job *harrow.Job, extractors ExtractorRecords, report func(rule int,
 			continue
 		}
 		if extractors == nil {
-			report(i, "", fmt.Sprintf("the record types of extractor %q are not known", rule.Use))
+			report(i, "", fmt.Errorf("the record types of extractor %q are not known", rule.Use))
 			continue
 		}
 		types, err := extractors(rule.Use, rule.With)
 		if err != nil {
-			report(i, "", err.Error())
+			report(i, "", err)
 			continue
 		}
 		for _, t := range types {
 			c.record(t.Name)
 			for _, column := range t.Columns {
 				if msg := c.add(t.Name, column); msg != "" {
-					report(i, "", fmt.Sprintf("extractor %s, %s.%s: %s", rule.Use, t.Name, column.Name, msg))
+					report(i, "", fmt.Errorf("extractor %s, %s.%s: %s", rule.Use, t.Name, column.Name, msg))
 				}
 			}
 		}
@@ -78,7 +79,7 @@ func collect(job *harrow.Job, extractors ExtractorRecords, report func(rule int,
 type collector struct {
 	types  []harrow.RecordType
 	at     map[string]int // index in types, by name
-	report func(rule int, field, msg string)
+	report func(rule int, field string, err error)
 }
 
 func (c *collector) rule(i int, rule harrow.Rule) {
@@ -87,12 +88,12 @@ func (c *collector) rule(i int, rule harrow.Rule) {
 		for _, column := range f.Columns(f.Name) {
 			folded := strings.ToLower(column.Name)
 			if other, twice := own[folded]; twice {
-				c.report(i, f.Name, fmt.Sprintf("column %s is made by the field %s already; expected names that differ in more than case", column.Name, other))
+				c.report(i, f.Name, fmt.Errorf("column %s is made by the field %s already; expected names that differ in more than case", column.Name, other))
 				continue
 			}
 			own[folded] = f.Name
 			if msg := c.add(rule.Record, column); msg != "" {
-				c.report(i, f.Name, msg)
+				c.report(i, f.Name, errors.New(msg))
 			}
 		}
 	}

@@ -50,6 +50,15 @@ var strict = Options{
 		return nil
 	},
 	ExtractorRecords: func(use string, with json.RawMessage) ([]harrow.RecordType, error) {
+		if use == "boxes" {
+			var c struct {
+				Size int `json:"size"`
+			}
+			if err := harrow.ReadConfig(with, &c); err != nil {
+				return nil, fmt.Errorf("wrapped: %w", err)
+			}
+			return nil, &harrow.ConfigError{Key: "lid", Err: errors.New("is missing; expected a lid")}
+		}
 		if use != "shelves" {
 			return nil, fmt.Errorf("no extractor is called %q; known: shelves", use)
 		}
@@ -207,6 +216,9 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"use and fields", valid + "    use: shelves\n", `5:5: parse[0].record does not go with use; expected one of them
 7:5: parse[0].fields does not go with use; expected one of them`},
 		{"rule without a record", valid + "  - fields: {x: {css: a}}\n", `11:5: parse[1].record is missing; expected the record's name, or use: EXTRACTOR`},
+		{"an unknown key of a plug-in", valid + "  - use: boxes\n    with:\n      siez: 1\n", `13:13: parse[1].with.siez: unknown key; expected size`},
+		{"a key of a plug-in of another type", valid + "  - use: boxes\n    with: {size: big}\n", `12:18: parse[1].with.size: got string; expected a whole number`},
+		{"a key that a plug-in misses", valid + "  - use: boxes\n", `11:10: parse[1].with.lid: is missing; expected a lid`},
 		{"unknown extractor", valid + "  - use: drawers\n", `11:10: parse[1].use: no extractor is called "drawers"; known: shelves`},
 		{"other column type", valid + "  - record: book\n    fields: {title: {css: a, type: int}}\n", `12:14: parse[1].fields.title: column title of book is int here; expected text as in an earlier rule`},
 		{"records like each other", valid + "  - record: Book\n    fields: {title: {css: a}}\n", `5:3: parse: the records book and Book differ in case only; expected names that differ in more`},

@@ -1,6 +1,7 @@
 package jobfile
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -49,16 +50,16 @@ func (c *checker) made() made {
 			m.open[rule.Record] = true
 		}
 	}
-	types := collect(c.job, c.opts.ExtractorRecords, func(rule int, field, msg string) {
+	types := collect(c.job, c.opts.ExtractorRecords, func(rule int, field string, err error) {
 		path := rulePath(rule, field)
 		if field != "" {
 			m.open[c.job.Parse[rule].Record] = true
-			c.reportKey(path, "%s: %s", path, msg)
+			c.reportKey(path, "%s: %v", path, err)
 			return
 		}
 		m.all = false
 		if c.opts.ExtractorRecords != nil { // else nobody here knows the extractors
-			c.report(path+".use", "%s.use: %s", path, msg)
+			c.reportPlugIn(path, err)
 		}
 	})
 	for _, t := range types {
@@ -70,6 +71,22 @@ func (c *checker) made() made {
 		m.types[t.Name], m.names = t, append(m.names, t.Name)
 	}
 	return m
+}
+
+// reportPlugIn places what a plug-in finds wrong: at the key of its config, if
+// it says which, else where it is used.
+func (c *checker) reportPlugIn(path string, err error) {
+	wrong := (*harrow.ConfigError)(nil)
+	if !errors.As(err, &wrong) {
+		c.report(path+".use", "%s.use: %v", path, err)
+		return
+	}
+	at := path + ".with." + wrong.Key
+	if _, there := c.at[at]; !there { // a key that is missing
+		c.report(path+".use", "%s: %v", at, wrong.Err)
+		return
+	}
+	c.report(at, "%s: %v", at, wrong.Err)
 }
 
 func didYouMean(name string, known []string) string {
@@ -141,7 +158,7 @@ func (r *refineChecker) checkOperator(path string, o harrow.OperatorUse) {
 	}
 	after, err := r.opts.OperatorType(o.Use, o.With, r.record)
 	if err != nil {
-		r.report(path+".use", "%s.use: %v", path, err)
+		r.reportPlugIn(path, err)
 		r.open = true
 		return
 	}

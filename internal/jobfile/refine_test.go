@@ -33,8 +33,13 @@ var refineHooks = Options{
 		text := harrow.Type{Kind: harrow.Text}
 		return []expr.Column{{Name: "code", Type: text, Loose: true}, {Name: "rate", Type: text, Loose: true}, {Name: "title", Type: text, Loose: true}}, nil
 	},
-	OperatorType: func(use string, _ json.RawMessage, in harrow.RecordType) (harrow.RecordType, error) {
+	OperatorType: func(use string, with json.RawMessage, in harrow.RecordType) (harrow.RecordType, error) {
 		switch use {
+		case "cut":
+			var c struct {
+				At int `json:"at"`
+			}
+			return in, harrow.ReadConfig(with, &c)
 		case "grade":
 			in.Columns = append(in.Columns[:len(in.Columns):len(in.Columns)], harrow.Column{Name: "grade", Type: harrow.Type{Kind: harrow.Int}})
 			return in, nil
@@ -66,6 +71,7 @@ func TestRefineIsCheckedAtItsPlace(t *testing.T) {
 		{"a list to join by", "    enrich: [{lookup: {file: rates.csv, join: {tags: title}}, add: {x: {expr: rate}}}]\n", `13:48: refine.book.enrich[0].lookup.join.tags: tags is a list; expected a column of one value to join by`},
 		{"a key that comes too late", fmt.Sprintf(rates, "rate") + "    key: [eur]\n", `14:11: refine.book.key[0]: book has no column eur; expected title, price_amount, price_currency, stock or tags`},
 		{"an unknown operator", "    operators: [{use: grades}]\n", `13:23: refine.book.operators[0].use: no operator is called "grades"`},
+		{"an operator's config", "    operators: [{use: cut, with: {at: [1]}}]\n", `13:39: refine.book.operators[0].with.at: got array; expected a whole number`},
 		{"an operator that drops the key", "    key: [title]\n    operators: [{use: strip}]\n", `13:11: refine.book.key[0]: the operators drop or change the column title; expected it as it was, since rows are loaded by it`},
 		{"a threshold of nothing", "    operators: [{use: strip}]\n    thresholds: {coverage: {title: 1}}\n", `14:29: refine.book.thresholds.coverage.title: book has no column title; expected price_amount, price_currency, stock or tags`},
 	} {
