@@ -59,7 +59,7 @@ func (c *checkCmd) Run(e *env) error {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s is right: job %s\n", view.Printable(c.JobFile), job.Name)
-	for _, t := range job.Types {
+	for _, t := range job.Refined {
 		columns := make([]string, len(t.Columns))
 		for i, col := range t.Columns {
 			columns[i] = col.Name + " " + col.Type.String()

@@ -78,7 +78,7 @@ func (f *feed) Extract(ctx context.Context, page harrow.Page, emit func(harrow.R
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("feed: byte %d: %w", d.InputOffset(), err)
+			return fmt.Errorf("byte %d: %w", d.InputOffset(), err)
 		}
 		start, ok := token.(xml.StartElement)
 		if !ok || start.Name.Local != "item" && start.Name.Local != "entry" {
@@ -86,7 +86,7 @@ func (f *feed) Extract(ctx context.Context, page harrow.Page, emit func(harrow.R
 		}
 		var it item
 		if err := d.DecodeElement(&it, &start); err != nil {
-			return fmt.Errorf("feed: the %s that ends at byte %d: %w", start.Name.Local, d.InputOffset(), err)
+			return fmt.Errorf("the %s that ends at byte %d: %w", start.Name.Local, d.InputOffset(), err)
 		}
 		if err := emit(f.record(it)); err != nil {
 			return err

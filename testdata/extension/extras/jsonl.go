@@ -33,7 +33,7 @@ func newJSONL(config json.RawMessage, env harrow.SinkEnv) (harrow.Sink, error) {
 		return nil, &harrow.ConfigError{Key: "path", Err: errors.New("is missing; expected a folder")}
 	}
 	if env.Workspace == "" { // each worker of a cluster would write to its own disk
-		return nil, errors.New("jsonl needs a local workspace and a runner in this process")
+		return nil, errors.New("it needs a local workspace and a runner in this process")
 	}
 	if !filepath.IsAbs(s.Path) {
 		s.Path = filepath.Join(env.Dir, s.Path)
@@ -55,7 +55,7 @@ func (s *jsonl) Check(_ context.Context, types []harrow.RecordType) error {
 // columns are those that files of the record have, and then the new ones.
 func (s *jsonl) columns(t harrow.RecordType) ([]harrow.Column, error) {
 	if t.Name != filepath.Base(t.Name) || !filepath.IsLocal(t.Name) {
-		return nil, fmt.Errorf("jsonl: record %q: expected a name that a folder can have", t.Name)
+		return nil, fmt.Errorf("record %q: expected a name that a folder can have", t.Name)
 	}
 	stored := harrow.RecordType{Name: t.Name}
 	if err := readJSON(filepath.Join(s.Path, t.Name, ".columns"), &stored.Columns); err != nil {
@@ -66,7 +66,7 @@ func (s *jsonl) columns(t harrow.RecordType) ([]harrow.Column, error) {
 		if !ok {
 			stored.Columns = append(stored.Columns, c)
 		} else if was.Type != c.Type {
-			return nil, fmt.Errorf("jsonl: %s.%s is %s in %s; the job has %s", t.Name, c.Name, was.Type, s.Path, c.Type)
+			return nil, fmt.Errorf("%s.%s is %s in %s; the job has %s", t.Name, c.Name, was.Type, s.Path, c.Type)
 		}
 	}
 	return stored.Columns, nil
@@ -85,7 +85,7 @@ type mark struct {
 func (s *jsonl) Load(ctx context.Context, shard harrow.Shard) (counts harrow.Counts, err error) {
 	defer func() {
 		if err != nil {
-			counts, err = harrow.Counts{}, fmt.Errorf("jsonl: record %s, shard %d: %w", shard.Record.Name, shard.Shard, err)
+			counts, err = harrow.Counts{}, fmt.Errorf("record %s, shard %d: %w", shard.Record.Name, shard.Shard, err)
 		}
 	}()
 	columns, err := s.columns(shard.Record)
