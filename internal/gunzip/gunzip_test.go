@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func zip(t testing.TB, text string) []byte {
@@ -42,7 +44,7 @@ func TestBrokenAndLargeBodiesAreErrors(t *testing.T) {
 	if got, err := Bytes(whole, 10); err != nil || len(got) != 10 {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, body := range [][]byte{nil, []byte("<html>"), whole[:5], whole[:len(whole)-1], append(append([]byte{}, whole...), whole[:12]...)} {
+	for _, body := range [][]byte{nil, []byte("<html>"), whole[:5], whole[:len(whole)-1], append(bytes.Clone(whole), whole[:12]...), append(bytes.Clone(whole), whole[:5]...)} {
 		if got, err := Bytes(body, 100); err == nil || errors.Is(err, ErrTooLarge) {
 			t.Errorf("%q: %q, %v", body, got, err)
 		}
@@ -51,6 +53,38 @@ func TestBrokenAndLargeBodiesAreErrors(t *testing.T) {
 	flipped[len(flipped)-8] ^= 1
 	if _, err := Bytes(flipped, 100); err == nil {
 		t.Error("a wrong checksum is read")
+	}
+}
+
+// zeros are endless.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestACompressionBombIsAnError(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.CopyN(z, zeros{}, 256<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	read, err := io.Copy(io.Discard, NewReader(&b, 16<<20))
+	var broken *Error
+	if !errors.Is(err, ErrBomb) || !errors.As(err, &broken) || broken.After != read || read < 16<<20 || read > 17<<20 {
+		t.Errorf("%d bytes, %v", read, err)
+	}
+}
+
+func TestErrorsOfTheSourceAreItsOwn(t *testing.T) {
+	disk := errors.New("disk")
+	whole := zip(t, strings.Repeat("0123456789", 100_000))
+	for _, head := range [][]byte{nil, whole[:2], whole[:len(whole)/2], whole, append(bytes.Clone(whole), whole[:5]...)} {
+		_, err := io.Copy(io.Discard, NewReader(io.MultiReader(bytes.NewReader(head), iotest.ErrReader(disk)), 1<<20))
+		if err != disk {
+			t.Errorf("after %d bytes: %v", len(head), err)
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func TestCSVOverTheLimitsCostsItsRow(t *testing.T) {
 // line closes, so each would be searched to the limit.
 func TestQuotesNeverClosedAreNotScannedForEver(t *testing.T) {
 	text := "a,b\n" + strings.Repeat("\"x\n", 100_000)
-	source := &counter{src: strings.NewReader(text)}
+	source := strings.NewReader(text)
 	c := NewCSV(source, nil, false, Limits{Row: 10_000})
 	scanned, faults := int64(0), 0
 	for {
@@ -133,7 +133,7 @@ func TestQuotesNeverClosedAreNotScannedForEver(t *testing.T) {
 			break
 		}
 		faults++
-		scanned += source.n - before // what it had to look at, about
+		scanned += source.Size() - int64(source.Len()) - before // what it had to look at, about
 	}
 	if most := int64(4 * len(text)); scanned > most+2*10_000 {
 		t.Errorf("%d bytes were scanned of %d", scanned, len(text))

@@ -108,25 +108,6 @@ type zero struct{}
 
 func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestACompressionBombIsAFault(t *testing.T) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := io.Copy(z, zeros(256<<20)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	text, err := Open(&b, utf8Only)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := io.Copy(io.Discard, text)
-	if !errors.Is(err, errBomb) || read > bombFloor+(1<<20) {
-		t.Errorf("%d bytes, %v", read, err)
-	}
-}
-
 // TestHostileFilesStayWithinMemory reads what is made to take memory or time:
 // each ends in a fault or rows, and no reader holds more than a few times the
 // limit.

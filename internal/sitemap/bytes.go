@@ -7,7 +7,7 @@ import (
 	"io"
 	"regexp"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/harrowdata/harrow/internal/gunzip"
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/unicode"
@@ -18,20 +18,16 @@ import (
 const bufferBytes = 32 << 10
 
 // plain undoes gzip and ends at MaxBytes.
-func plain(r io.Reader) (*bufio.Reader, *limited, error) {
+func plain(r io.Reader) (*bufio.Reader, *limited) {
 	in := bufio.NewReaderSize(r, bufferBytes)
 	for range maxLayers {
-		if magic, _ := in.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		if head, _ := in.Peek(2); !gunzip.Is(head) {
 			break
 		}
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, nil, &Fault{Err: err}
-		}
-		in = bufio.NewReaderSize(faulty{z}, bufferBytes)
+		in = bufio.NewReaderSize(faulty{gunzip.NewReader(in, MaxBytes)}, bufferBytes)
 	}
 	limit := &limited{r: in, left: MaxBytes}
-	return bufio.NewReaderSize(limit, bufferBytes), limit, nil
+	return bufio.NewReaderSize(limit, bufferBytes), limit
 }
 
 // faulty makes an error of decompression a fault.
@@ -39,8 +35,9 @@ type faulty struct{ r io.Reader }
 
 func (f faulty) Read(p []byte) (int, error) {
 	n, err := f.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = &Fault{Err: errors.Join(errors.New("gzip"), err)}
+	var broken *gunzip.Error
+	if errors.As(err, &broken) {
+		err = &Fault{Err: err}
 	}
 	return n, err
 }

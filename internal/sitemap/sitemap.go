@@ -131,10 +131,7 @@ func (l *lister) add(url string, sitemap bool) error {
 }
 
 func (l *lister) read(src io.Reader) error {
-	in, limit, err := plain(src)
-	if err != nil {
-		return err
-	}
+	in, limit := plain(src)
 	text, err := decoded(in)
 	if err == nil {
 		var first byte
