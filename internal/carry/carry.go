@@ -11,8 +11,8 @@ import (
 
 // Encode writes columns in canonical form: keys sorted by their bytes, no white
 // space, characters as they are, numbers with the digits they came with. Values
-// are JSON literals. No columns are the empty text.
-func Encode(columns map[string]json.RawMessage) (string, error) {
+// are JSON, written or as package rowdata has it. No columns are the empty text.
+func Encode[V any](columns map[string]V) (string, error) {
 	if len(columns) == 0 {
 		return "", nil
 	}

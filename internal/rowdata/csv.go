@@ -159,7 +159,6 @@ func notUTF8(raw []byte) *Fault {
 // fault places a fault at the record.
 func (c *CSV) fault(f *Fault, raw []byte) *Fault {
 	f.Line, f.Offset, f.Raw = c.line, c.offset, raw[:min(len(raw), maxHead(c.limits.Row))]
-	f.Err = fmt.Errorf("line %d: %w", c.line, f.Err)
 	return f
 }
 

@@ -87,8 +87,13 @@ type Fault struct {
 	Err    error
 }
 
-// Error implements error.
-func (f *Fault) Error() string { return f.Err.Error() }
+// Error says in which line, where there are lines, and what.
+func (f *Fault) Error() string {
+	if f.Line > 0 {
+		return fmt.Sprintf("line %d: %v", f.Line, f.Err)
+	}
+	return f.Err.Error()
+}
 
 // Unwrap returns what is wrong.
 func (f *Fault) Unwrap() error { return f.Err }

@@ -300,7 +300,7 @@ func stop(err error) error {
 // rowFault rejects what could not be read as a row. A row keeps its ordinal.
 func (r *run) rowFault(rule *rule, f *rowdata.Fault) error {
 	record := r.program.types[rule.record].Name
-	reject := r.pageReject(record, f.Code, fmt.Errorf("record %s, rule %s: %w", record, rule.name, f.Err))
+	reject := r.pageReject(record, f.Code, fmt.Errorf("record %s, rule %s: %w", record, rule.name, f))
 	p := payload{Rule: rule.name, Ordinal: r.ordinals[rule.record], Line: f.Line, Offset: f.Offset, Row: rowText(f.Raw)}
 	reject.Payload = p.String()
 	if !f.End {
@@ -395,7 +395,7 @@ func (p *Program) explainData(r *rule, d *Document, about FieldTrace) (traces []
 			return note("only the first %d rows are explained", maxExplained)
 		}
 		return nil
-	}, func(f *rowdata.Fault) error { return note("%s: %v", f.Code, f.Err) })
+	}, func(f *rowdata.Fault) error { return note("%s: %v", f.Code, f) })
 	if err != nil {
 		_ = note("%v", err) // of reading the body, which Apply returns
 	} else if rows == 0 {

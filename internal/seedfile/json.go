@@ -5,119 +5,124 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/carry"
+	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
 // fromJSON reads one line.
-func fromJSON(line string) (s Seed, err error) {
-	var row map[string]json.RawMessage
-	d := json.NewDecoder(strings.NewReader(line))
-	if err := d.Decode(&row); err != nil || row == nil {
-		return s, fmt.Errorf("want a JSON object: %w", orNull(err))
+func fromJSON(row *rowdata.Row) (s *Seed, err error) {
+	object, ok := row.Value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("got %s; want a JSON object", shownJSON(row.Value))
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return s, errors.New("want one JSON object a line; something follows it")
+	s = &Seed{}
+	for _, name := range []string{"url", "method"} {
+		if _, ok := object[name].(string); !ok && object[name] != nil {
+			return nil, fmt.Errorf("field %s: got %s; want a text", name, shownJSON(object[name]))
+		}
 	}
-	if err := unmarshal(row, "url", &s.URL, "a text"); err != nil {
-		return s, err
+	s.URL, _ = object["url"].(string)
+	s.Method, _ = object["method"].(string)
+	if s.Headers, err = headersOf(object["headers"]); err != nil {
+		return nil, err
 	}
-	if err := unmarshal(row, "method", &s.Method, "a text"); err != nil {
-		return s, err
-	}
-	if s.Headers, err = headersOf(row["headers"]); err != nil {
-		return s, err
-	}
-	if err := s.setBody(row["body"]); err != nil {
-		return s, err
+	if err := s.setBody(object["body"], row.Raw); err != nil {
+		return nil, err
 	}
 	for _, name := range []string{"url", "method", "headers", "body"} {
-		delete(row, name)
+		delete(object, name)
 	}
-	if s.Carry, err = carried(row); err != nil {
-		return s, err
+	for name, v := range object {
+		if structured(v) {
+			return nil, fmt.Errorf("field %s: got %s; want a text, number, true, false or null", head(name), shownJSON(v))
+		}
+	}
+	if s.Carry, err = carry.Encode(object); err != nil {
+		return nil, err
 	}
 	return s, s.check()
 }
 
-func orNull(err error) error {
-	if err == nil {
-		return errors.New("got null")
+// shownJSON is a value as messages have it.
+func shownJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
 	}
-	return err
+	return head(string(text))
 }
 
-// unmarshal reads a field; none, or null, leaves the zero.
-func unmarshal(row map[string]json.RawMessage, name string, to any, want string) error {
-	raw, ok := row[name]
-	if !ok {
-		return nil
+func structured(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
 	}
-	if err := json.Unmarshal(raw, to); err != nil {
-		return fmt.Errorf("field %s: got %s; want %s", name, head(string(raw)), want)
-	}
-	return nil
+	return false
 }
 
 // headersOf reads headers from {"name": "value" or ["value", …]}, in the order
 // of names, or from [["name", "value"], …].
-func headersOf(raw json.RawMessage) ([]harrow.Header, error) {
-	if empty(raw) {
-		return nil, nil
-	}
-	var list []harrow.Header
-	var pairs [][]string
-	if err := json.Unmarshal(raw, &pairs); err == nil {
-		for _, p := range pairs {
-			if len(p) != 2 {
-				return nil, fmt.Errorf("headers: %q; want [name, value]", p)
+func headersOf(v any) (list []harrow.Header, err error) {
+	switch v := v.(type) {
+	case nil:
+	case []any:
+		for _, one := range v {
+			pair, ok := texts(one)
+			if !ok || len(pair) != 2 {
+				return nil, fmt.Errorf("headers: got %s; want [name, value]", shownJSON(one))
 			}
-			list = append(list, harrow.Header{Name: p[0], Value: p[1]})
+			list = append(list, harrow.Header{Name: pair[0], Value: pair[1]})
 		}
-		return list, nil
-	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("headers: got %s; want an object of texts, or a list of [name, value]", head(string(raw)))
-	}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		var one string
-		many := []string{}
-		if json.Unmarshal(object[name], &one) == nil && !empty(object[name]) {
-			many = append(many, one)
-		} else if json.Unmarshal(object[name], &many) != nil || empty(object[name]) {
-			return nil, fmt.Errorf("headers: %s is %s; want a text or a list of texts", head(name), head(string(object[name])))
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			values, ok := texts(v[name])
+			if one, single := v[name].(string); single {
+				values, ok = []string{one}, true
+			}
+			if !ok {
+				return nil, fmt.Errorf("headers: %s is %s; want a text or a list of texts", head(name), shownJSON(v[name]))
+			}
+			for _, value := range values {
+				list = append(list, harrow.Header{Name: name, Value: value})
+			}
 		}
-		for _, v := range many {
-			list = append(list, harrow.Header{Name: name, Value: v})
-		}
+	default:
+		return nil, fmt.Errorf("headers: got %s; want an object of texts, or a list of [name, value]", shownJSON(v))
 	}
 	return list, nil
 }
 
-// setBody takes a body over; JSON is said to be that.
-func (s *Seed) setBody(raw json.RawMessage) error {
-	if empty(raw) {
-		return nil
+// texts is a list of nothing else.
+func texts(v any) (list []string, ok bool) {
+	values, ok := v.([]any)
+	for _, v := range values {
+		text, is := v.(string)
+		list, ok = append(list, text), ok && is
 	}
-	if raw[0] == '"' {
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return fmt.Errorf("body: %w", err)
+	return list, ok
+}
+
+// setBody takes a body over; JSON is said to be that, and sent as it stands in
+// the line.
+func (s *Seed) setBody(v any, line []byte) error {
+	if text, ok := v.(string); ok || v == nil {
+		if ok {
+			s.Body = []byte(text)
 		}
-		s.Body = []byte(text)
 		return nil
 	}
-	if raw[0] != '{' && raw[0] != '[' {
-		return fmt.Errorf("field body: got %s; want a text, or a JSON object or list", head(string(raw)))
+	if !structured(v) {
+		return fmt.Errorf("field body: got %s; want a text, or a JSON object or list", shownJSON(v))
 	}
+	var fields map[string]json.RawMessage
+	err := json.Unmarshal(line, &fields)
 	var b bytes.Buffer
-	if err := json.Compact(&b, raw); err != nil {
+	if err = errors.Join(err, json.Compact(&b, fields["body"])); err != nil {
 		return fmt.Errorf("body: %w", err)
 	}
 	s.Body = b.Bytes()
@@ -126,31 +131,3 @@ func (s *Seed) setBody(raw json.RawMessage) error {
 	}
 	return nil
 }
-
-// carried is the other fields, texts written in one way.
-func carried(row map[string]json.RawMessage) (string, error) {
-	for name, raw := range row {
-		switch raw[0] {
-		case '{', '[':
-			return "", fmt.Errorf("field %s: got %s; want a text, number, true, false or null", head(name), head(string(raw)))
-		case '"':
-			var text string
-			if err := json.Unmarshal(raw, &text); err != nil {
-				return "", fmt.Errorf("field %s: %w", head(name), err)
-			}
-			row[name] = literal(text)
-		}
-	}
-	return carry.Encode(row)
-}
-
-// literal is a text as JSON, its characters as they are.
-func literal(text string) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a text always encodes
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-func empty(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

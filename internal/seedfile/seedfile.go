@@ -19,25 +19,29 @@
 //     its page. A text, number (it keeps its digits), true, false or null; in
 //     CSV a text, an empty cell is none.
 //
-// A CRLF in a quoted cell becomes LF (encoding/csv).
+// Package rowdata says what CSV and JSON Lines are. Here each column of CSV
+// needs a name of its own.
 //
 // Whatever the method, a seed is a question: it may be asked again after a
 // transient failure as every request is, unless fetch.retry.attempts is 1.
 package seedfile
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/carry"
 	"github.com/harrowdata/harrow/internal/httpheader"
+	"github.com/harrowdata/harrow/internal/normal"
+	"github.com/harrowdata/harrow/internal/rowdata"
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/text/transform"
 )
 
 // What a seed may take, in bytes: a request has to fit into the frontier.
@@ -67,28 +71,12 @@ type Taker struct {
 
 // Each reads a seed file; the ending of its name says which kind it is. An
 // error is the taker's, the reader's, the context's, or says that the file as
-// a whole can't be read (its header, a quote that is never closed); it names
-// the file.
+// a whole can't be read (its header, say); it names the file.
 func Each(ctx context.Context, name string, r io.Reader, to Taker) error {
-	var err error
-	switch strings.ToLower(path.Ext(name)) {
-	case ".csv":
-		err = eachRow(ctx, r, to)
-	case ".jsonl":
-		err = eachLine(ctx, r, to.Bad, func(n int, line string) error {
-			s, err := fromJSON(line)
-			if err != nil {
-				return to.Bad(n, line, err.Error())
-			}
-			return to.Seed(n, s)
-		})
-	default:
-		err = eachLine(ctx, r, to.Bad, func(n int, line string) error {
-			if strings.HasPrefix(line, "#") {
-				return nil
-			}
-			return to.Seed(n, Seed{URL: line, Method: "GET"})
-		})
+	text, err := rowdata.Open(r, func([]byte) transform.Transformer { return nil })
+	if err == nil {
+		in, seed := readerOf(name, text)
+		err = each(ctx, in, seed, to)
 	}
 	if err != nil {
 		return fmt.Errorf("seeds %s: %w", name, err)
@@ -96,59 +84,112 @@ func Each(ctx context.Context, name string, r io.Reader, to Taker) error {
 	return nil
 }
 
-// eachLine hands on the lines that aren't blank, without white space around
-// them.
-func eachLine(ctx context.Context, r io.Reader, bad func(int, string, string) error, do func(n int, line string) error) error {
-	in := bufio.NewReaderSize(r, MaxLine)
-	for n := 1; ; n++ {
+// readerOf goes by the ending of a file's name. A row that is passed over
+// becomes a nil seed.
+func readerOf(name string, text io.Reader) (in rowdata.Reader, seed func(*rowdata.Row) (*Seed, error)) {
+	limits := rowdata.Limits{Row: MaxLine}
+	switch strings.ToLower(path.Ext(name)) {
+	case ".csv":
+		t := &table{CSV: rowdata.NewCSV(text, []string{"url"}, false, limits)}
+		return t, t.seed
+	case ".jsonl":
+		return rowdata.NewJSONLines(text, limits), fromJSON
+	}
+	return rowdata.NewLines(text, limits), fromLine
+}
+
+func each(ctx context.Context, in rowdata.Reader, seed func(*rowdata.Row) (*Seed, error), to Taker) error {
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		raw, err := in.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			if berr := bad(n, head(string(raw[:2*headBytes])), fmt.Sprintf("the line is longer than %d bytes", MaxLine)); berr != nil {
-				return berr
-			}
-			for errors.Is(err, bufio.ErrBufferFull) {
-				_, err = in.ReadSlice('\n')
-			}
-			raw = nil
-		}
-		if err != nil && err != io.EOF {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if lerr := oneLine(n, raw, bad, do); lerr != nil {
-			return lerr
-		}
-		if err == io.EOF {
+		row, err := in.Next()
+		var fault *rowdata.Fault
+		switch {
+		case err == io.EOF:
 			return nil
+		case errors.As(err, &fault) && !fault.End:
+			err = to.Bad(int(fault.Line), normal.UTF8(string(fault.Raw)), fault.Err.Error())
+		case err == nil:
+			var s *Seed
+			if s, err = seed(&row); err != nil {
+				err = to.Bad(int(row.Line), string(row.Raw), err.Error())
+			} else if s != nil {
+				err = to.Seed(int(row.Line), *s)
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-func oneLine(n int, raw []byte, bad func(int, string, string) error, do func(n int, line string) error) error {
-	line := strings.TrimSpace(strings.TrimPrefix(string(raw), "\ufeff"))
-	switch {
-	case line == "":
-		return nil
-	case !utf8.ValidString(line):
-		return bad(n, strings.ToValidUTF8(line, "\ufffd"), notUTF8)
+// fromLine reads a line that is a URL.
+func fromLine(row *rowdata.Row) (*Seed, error) {
+	line := strings.TrimSpace(string(row.Raw))
+	if line == "" || line[0] == '#' {
+		return nil, nil
 	}
-	return do(n, line)
+	return &Seed{URL: line, Method: "GET"}, nil
 }
 
-const (
-	notUTF8   = "the line is not UTF-8"
-	headBytes = 200
-)
+// table is a CSV file. Its columns are carried, so each needs a name of its
+// own.
+type table struct {
+	*rowdata.CSV
+	columns []string
+}
+
+// Next implements [rowdata.Reader].
+func (t *table) Next() (rowdata.Row, error) {
+	row, err := t.CSV.Next()
+	if t.columns == nil {
+		t.columns = t.Columns()
+		for i, name := range t.columns {
+			switch {
+			case name == "":
+				return row, fmt.Errorf("line 1: column %d has no name", i+1)
+			case slices.Contains(t.columns[:i], name):
+				return row, fmt.Errorf("line 1: two columns are called %s", head(name))
+			}
+		}
+	}
+	return row, err
+}
+
+func (t *table) seed(row *rowdata.Row) (s *Seed, err error) {
+	others := map[string]any{}
+	s = &Seed{}
+	for i, name := range t.columns {
+		v := row.Cells[i]
+		switch {
+		case v == "":
+		case name == "url":
+			s.URL = v
+		case name == "method":
+			s.Method = v
+		case name == "body":
+			s.Body = []byte(v)
+		case name == "headers":
+			list, fault := rowdata.DecodeJSON([]byte(v), rowdata.Limits{})
+			if fault != nil {
+				return nil, fmt.Errorf("headers: %w", fault)
+			}
+			if s.Headers, err = headersOf(list); err != nil {
+				return nil, err
+			}
+		default:
+			others[name] = v
+		}
+	}
+	if s.Carry, err = carry.Encode(others); err != nil {
+		return nil, err
+	}
+	return s, s.check()
+}
 
 // head is the beginning of a text.
-func head(s string) string {
-	if len(s) > headBytes {
-		s = s[:headBytes]
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
-}
+func head(s string) string { return strings.ToValidUTF8(s[:min(len(s), 200)], "\ufffd") }
 
 // check completes a seed and says what is wrong with it. What its URL is worth
 // is for others to say.
