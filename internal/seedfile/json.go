@@ -18,7 +18,7 @@ import (
 func fromJSON(row *rowdata.Row) (s *Seed, err error) {
 	object, ok := row.Value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("got %s; want a JSON object", shownJSON(row.Value))
+		return nil, fmt.Errorf("want a JSON object; got %s", shownJSON(row.Value))
 	}
 	s = &Seed{}
 	for _, name := range []string{"url", "method"} {

@@ -79,7 +79,7 @@ func TestFilesByTheirEnding(t *testing.T) {
 
 		{"jsonl", "a.jsonl", "{\"url\": \"http://a.example/\"}\n\n{\"url\": 1}\nnot json\nnull\n{\"url\":\"x\"} {}\n{}\n", []string{"1 GET http://a.example/",
 			"3: field url: got 1; want a text", "4: no JSON: 'n' at byte 0; expected a value",
-			"5: got null; want a JSON object", "6: no JSON: '{' at byte 12; expected the end of the value", "7: no url"}, ""},
+			"5: want a JSON object; got null", "6: no JSON: '{' at byte 12; expected the end of the value", "7: no url"}, ""},
 		{"jsonl with a body as text", "a.jsonl", `{"url":"http://a.example/","method":"put","body":"a\u0000b","headers":{"B":["1","2"],"a":"x"}}`,
 			[]string{"1 PUT http://a.example/ B=1 B=2 a=x body a\x00b"}, ""},
 		{"jsonl with a body as JSON", "a.jsonl", `{"url":"http://a.example/","body":{"page": 1.0, "q": ["<"]}}`,
