@@ -130,6 +130,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
 		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run),
 		known: newKnown()}
+	p.minute.past = []snapshot{{at: p.begun}}
 	if p.lake, err = cfg.Env.Open(); err != nil {
 		return nil, err
 	}

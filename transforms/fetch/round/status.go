@@ -94,7 +94,7 @@ type snapshot struct {
 }
 
 // rates is what each counter gained in the last minute, or since the first
-// call; the counters are kept and must not change.
+// snapshot; the counters are kept and must not change.
 func (m *minute) rates(now time.Time, counters map[string]int64) map[string]int64 {
 	for len(m.past) > 1 && now.Sub(m.past[1].at) >= time.Minute {
 		m.past = m.past[1:]
