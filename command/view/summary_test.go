@@ -42,8 +42,8 @@ func TestSummaryAddsUp(t *testing.T) {
 	for _, want := range []string{
 		"state       done after 20.0 s, resumed, exit 3: 1 requests were deferred\n",
 		"requests    3: 1 fetched, 1 gone, 1 deferred\n",
-		"records     book 1 of 3 parsed\n",
-		"loaded      sqlite book: 1 added, 2 changed, 3 unchanged, 4 stale, 5 rejected\n",
+		"records     record  parsed  refined  sqlite: added  changed  unchanged  stale  rejected\n" +
+			"            book         3        1              1        2          3      4         5\n",
 		"rejects     1 fetch, permanent: http_403\nrejects     2 parse, data: type\n",
 		"not taken   links by reason: host 4\n",
 		"time        discover 12 ms, fetch 1m01s\n",
@@ -54,6 +54,50 @@ func TestSummaryAddsUp(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
+	}
+}
+
+func TestSummaryTellsARecordALine(t *testing.T) {
+	n := func(i int64) *int64 { return &i }
+	for _, c := range []struct {
+		name string
+		s    view.Summary
+		want string
+	}{
+		{"many records, two sinks", view.Summary{Requests: 12345, Outcomes: map[string]int64{"not_modified": 12000, "fetched": 344, "gone": 1},
+			Records: map[string]view.Rows{"book": {1234567, n(1234000)}, "author": {8, n(8)}, "empty": {0, n(0)}},
+			Load: map[string]map[string]*harrow.Counts{
+				"sqlite":  {"book": {Added: 1234000}, "author": {Added: 1, Unchanged: 6, Stale: 1}, "empty": {}},
+				"parquet": {"book": {Added: 1233998, Rejected: 2}, "author": {Added: 8}}}}, `
+requests    12,345: 344 fetched, 12,000 not_modified, 1 gone
+records     record     parsed    refined  parquet: added  changed  unchanged  rejected  sqlite: added  changed  unchanged  stale
+            author          8          8               8        0          0         0              1        0          6      1
+            book    1,234,567  1,234,000       1,233,998        0          0         2      1,234,000        0          0      0
+            empty           0          0               -        -          -         -              0        0          0      0
+`},
+		{"not refined", view.Summary{Records: map[string]view.Rows{"a": {Parsed: 1}}}, `
+requests    0
+records     record  parsed
+            a            1
+`},
+		{"one refined so far", view.Summary{Records: map[string]view.Rows{"a": {Parsed: 1}, "b": {2, n(1)}}}, `
+requests    0
+records     record  parsed  refined
+            a            1        -
+            b            2        1
+`},
+		{"no record", view.Summary{}, "\nrequests    0\n"},
+		{"hostile", view.Summary{Records: map[string]view.Rows{"a\x1b\n": {Parsed: 1}}}, "\nrequests    0\nrecords     record   parsed\n            a\\x1b\\n       1\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			check(t, c.s.WriteText(&b))
+			_, got, _ := strings.Cut(b.String(), "state       ")
+			got = strings.TrimSuffix(got, "see also    harrow cat records/ --job \n")
+			if got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
 	}
 }
 

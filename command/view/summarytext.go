@@ -32,12 +32,9 @@ func (s Summary) WriteText(w io.Writer) error {
 	if s.Taken["fetch"] == "" {
 		line("requests", "%s", s.outcomeText())
 	}
-	for _, name := range sortedKeys(s.Records) {
-		line("records", "%s", recordText(name, s.Records[name]))
-	}
-	for _, sink := range sortedKeys(s.Load) {
-		for _, record := range sortedKeys(s.Load[sink]) {
-			line("loaded", "%s %s: %s", sink, record, loadText(*s.Load[sink][record]))
+	if table := aligned(s.recordTable()); len(table) > 1 {
+		for i, text := range table {
+			line([]string{"records", ""}[min(i, 1)], "%s", text)
 		}
 	}
 	for _, r := range s.Rejects {
@@ -92,24 +89,6 @@ func (s Summary) outcomeText() string {
 	}
 	if s.Kept > 0 {
 		text += "; " + Count(s.Kept) + " more are kept, their round goes on when the run does"
-	}
-	return text
-}
-
-func recordText(name string, r Rows) string {
-	if r.Refined == nil {
-		return fmt.Sprintf("%s %s parsed", name, Count(r.Parsed))
-	}
-	return fmt.Sprintf("%s %s of %s parsed", name, Count(*r.Refined), Count(r.Parsed))
-}
-
-func loadText(c harrow.Counts) string {
-	text := fmt.Sprintf("%s added, %s changed, %s unchanged", Count(c.Added), Count(c.Changed), Count(c.Unchanged))
-	if c.Stale > 0 {
-		text += ", " + Count(c.Stale) + " stale"
-	}
-	if c.Rejected > 0 {
-		text += ", " + Count(c.Rejected) + " rejected"
 	}
 	return text
 }
