@@ -60,17 +60,22 @@ engine < root logic lake
 round < root logic lake engine
 	transforms/fetch/round
 
+# The files that rows are joined with, apart from the join so that trying a job
+# needs no Beam.
+lookup < root logic lake
+	transforms/enrich/lookup
+
 # What every verb is composed of.
 parts < root logic lake engine
 	transforms/parts
 
 # The verbs. None knows another: pipelines puts them in order.
-verbs < root logic lake engine round parts
+verbs < root logic lake engine round lookup parts
 	transforms/check transforms/dedup transforms/discover transforms/enrich transforms/fetch transforms/operate
 	transforms/parse transforms/upsert
 
 # Whole jobs.
-pipelines < root logic lake engine round parts verbs runners
+pipelines < root logic lake engine round lookup parts verbs runners
 	pipelines
 
 # The job file's schema, embedded.
@@ -85,7 +90,7 @@ demo < NOTHING
 # it (command). The only place that knows which sinks there are.
 view < root logic lake
 	command/view
-trial < root logic lake view
+trial < root logic lake lookup view
 	command/trial
 command < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial
 	command
@@ -143,7 +148,8 @@ github.com/apache/arrow
 	transforms/parts/engine  sorts, spills and merges rows by their columns
 	transforms/dedup         compares columns of two rows
 	transforms/parse         reads the columns of captures and bodies
-	transforms/enrich        reads Arrow and Parquet files, adds columns
+	transforms/enrich        adds columns
+	transforms/enrich/lookup reads Arrow and Parquet files
 	transforms/operate       turns columns into structs and back
 	command/view             shows, sorts and filters values of any column
 	bench/...                measures

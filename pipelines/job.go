@@ -15,7 +15,7 @@ import (
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/rules"
 	"github.com/harrowdata/harrow/io/lakeio"
-	"github.com/harrowdata/harrow/transforms/enrich"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/operate"
 )
 
@@ -48,7 +48,7 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 	lookups := Lookups{}
 	job, source, err := jobfile.Read(path, params, jobfile.Options{
 		LookupColumns: func(file string) (columns []expr.Column, err error) {
-			lookups[file], err = enrich.Columns(context.Background(), beside(path, file), file)
+			lookups[file], err = lookup.Columns(context.Background(), beside(path, file), file)
 			return lookups[file], err
 		},
 		OperatorType: func(use string, with json.RawMessage, in harrow.RecordType) (harrow.RecordType, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/harrowdata/harrow/transforms/check"
 	"github.com/harrowdata/harrow/transforms/dedup"
 	"github.com/harrowdata/harrow/transforms/enrich"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/operate"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
@@ -242,7 +243,7 @@ func (d *decision) checkLookups(ctx context.Context, job *Job) error {
 				return usage{problems[0]}
 			}
 			before = compiled.Type(before)
-			size, err := enrich.Check(ctx, beside(job.Path, e.Lookup.File), e.Lookup.File, compiled, share, job.Limits.Spill)
+			size, err := lookup.Check(ctx, beside(job.Path, e.Lookup.File), e.Lookup.File, compiled, share, job.Limits.Spill)
 			if err != nil {
 				return usage{err}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/refine"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 )
 
 // idle is how long a table stays in memory when nobody uses it: a process's
@@ -24,7 +25,7 @@ var tables = struct {
 
 type shared struct {
 	ready chan struct{} // closed when table or err is there
-	table *table
+	table *lookup.Table
 	err   error
 	users int
 	drop  *time.Timer
@@ -32,7 +33,7 @@ type shared struct {
 
 // borrow returns the table of a lookup file and a function that gives it back.
 // Who comes while it is being read waits for it.
-func borrow(ctx context.Context, lake lakeio.Lake, uri, name, key string, e *refine.Enrichment) (*table, func(), error) {
+func borrow(ctx context.Context, lake lakeio.Lake, uri, name, key string, e *refine.Enrichment) (*lookup.Table, func(), error) {
 	key = fmt.Sprintf("%T %s %s %s", lake.Store, lake.Store.Local(), uri, key)
 	tables.Lock()
 	s, there := tables.by[key]
@@ -91,11 +92,11 @@ func giveBack(key string, s *shared) {
 	})
 }
 
-func loadFrom(ctx context.Context, lake lakeio.Lake, uri, name string, e *refine.Enrichment) (t *table, err error) {
+func loadFrom(ctx context.Context, lake lakeio.Lake, uri, name string, e *refine.Enrichment) (t *lookup.Table, err error) {
 	in, err := lake.Store.Open(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	return load(ctx, in, name, e)
+	return lookup.Load(ctx, in, name, e, nil)
 }

@@ -26,6 +26,7 @@ import (
 	shares "github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/refine"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -83,14 +84,14 @@ func (w workbench) config(ctx context.Context, file string, entry harrow.Enrich)
 	}
 	entry.Lookup.File = filepath.Base(file)
 	cfg := Config{Record: item, Entry: entry, URI: w.lake.InputURI(in.Digest)}
-	if cfg.File, err = Columns(ctx, file, entry.Lookup.File); err != nil {
+	if cfg.File, err = lookup.Columns(ctx, file, entry.Lookup.File); err != nil {
 		return cfg, nil, err
 	}
 	e, err := cfg.compile()
 	if err != nil {
 		return cfg, nil, err
 	}
-	_, err = Check(ctx, file, entry.Lookup.File, e, shares.NewShare("seen", 1<<20), filepath.Dir(file))
+	_, err = lookup.Check(ctx, file, entry.Lookup.File, e, shares.NewShare("seen", 1<<20), filepath.Dir(file))
 	return cfg, e, err
 }
 
@@ -235,6 +236,25 @@ func TestJoinedValues(t *testing.T) {
 	}
 }
 
+func TestAFileWithoutRowsGivesNulls(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorkbench(t, dir, [][]any{{"a", int64(1), decimal.New(10, 0)}})
+	path := filepath.Join(dir, "f.csv")
+	if err := os.WriteFile(path, []byte("code,number,rate,word\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := w.config(t.Context(), path, itemEntry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shuffled := range []bool{false, true} {
+		got := strings.Join(w.rows(t, cfg, fmt.Sprint("refine", shuffled), shuffled), "\n")
+		if want := `"sku":"a","n":1,"price":"10","cost":null,"double":null,"note":"none"`; !strings.Contains(got, want) {
+			t.Errorf("shuffled %v: %s\nis not in\n%s", shuffled, want, got)
+		}
+	}
+}
+
 // arrowTable has a column of many a type.
 func arrowTable(t *testing.T) arrow.Record {
 	t.Helper()
@@ -318,7 +338,7 @@ func TestHostileFilesAreErrorsThatNameThem(t *testing.T) {
 			t.Errorf("%s: %.300v, want %s", c.name, err, c.want)
 		}
 	}
-	if _, err := Columns(t.Context(), filepath.Join(dir, "none.csv"), "none.csv"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := lookup.Columns(t.Context(), filepath.Join(dir, "none.csv"), "none.csv"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/refine"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
@@ -69,7 +70,7 @@ func Lookup(cfg Config) (step engine.Step, after harrow.RecordType, err error) {
 type operator struct {
 	adder
 	config Config
-	table  *table
+	table  *lookup.Table
 	back   func()
 	at     []int32
 	key    []byte
@@ -117,7 +118,7 @@ func (o *operator) Process(ctx context.Context, in harrow.Batch, out harrow.Outp
 	}
 	vectors := lakeio.NewVectors(in)
 	o.match(in.Rows(), vectors)
-	return o.add(in, vectors, func(column int) *expr.Vector { return o.table.columns[column].Gather(o.at) }, nil, out)
+	return o.add(in, vectors, func(column int) *expr.Vector { return o.table.Column(column, o.at) }, nil, out)
 }
 
 // match finds the row of the table for each row.
@@ -130,10 +131,8 @@ func (o *operator) match(rows int, vectors *lakeio.Vectors) {
 	for row := range rows {
 		at := int32(-1)
 		var ok bool
-		if o.key, ok = rowKey(o.key[:0], keys, row); ok {
-			if found, there := o.table.index[string(o.key)]; there {
-				at = found
-			}
+		if o.key, ok = lookup.RowKey(o.key[:0], keys, row); ok {
+			at = o.table.Find(o.key)
 		}
 		o.at = append(o.at, at)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/refine"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -140,7 +141,7 @@ func (u *union) keyArray(rows int, keys []*expr.Vector) arrow.Array {
 	defer b.Release()
 	for row := range rows {
 		var ok bool
-		if u.key, ok = rowKey(u.key[:0], keys, row); ok {
+		if u.key, ok = lookup.RowKey(u.key[:0], keys, row); ok {
 			b.Append(fmt.Sprintf("%x", u.key))
 		} else {
 			b.AppendNull()
@@ -183,14 +184,14 @@ func (o *fileRows) ReadSource(ctx context.Context, lake lakeio.Lake, part harrow
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	return each(ctx, in, o.config.Entry.Lookup.File, o.enrichment, func(c chunk, keys []*expr.Vector) error {
+	return lookup.Each(ctx, in, o.config.Entry.Lookup.File, o.enrichment, func(c lookup.Chunk, keys []*expr.Vector) error {
 		columns := make([]arrow.Array, o.schema.NumFields())
 		for i, column := range o.need {
 			at := o.record + i
-			columns[at] = o.array(c.columns[column], at)
+			columns[at] = o.array(c.Columns[column], at)
 			defer columns[at].Release()
 		}
-		return o.emit(c.rows, fileSide, keys, columns, out)
+		return o.emit(c.Rows, fileSide, keys, columns, out)
 	})
 }
 

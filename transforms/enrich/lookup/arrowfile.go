@@ -1,4 +1,4 @@
-package enrich
+package lookup
 
 import (
 	"context"
@@ -136,7 +136,7 @@ func stamps(v *expr.Vector, a *array.Timestamp) error {
 
 // records hands on what a reader of records has. at are the positions in a
 // record of the columns needed.
-func records(ctx context.Context, columns []expr.Column, need, at []int, next func() (arrow.Record, error), do func(chunk) error) error {
+func records(ctx context.Context, columns []expr.Column, need, at []int, next func() (arrow.Record, error), do func(Chunk) error) error {
 	for first := int64(1); ; {
 		rec, err := next()
 		if errors.Is(err, io.EOF) {
@@ -146,9 +146,9 @@ func records(ctx context.Context, columns []expr.Column, need, at []int, next fu
 			return err
 		}
 		begin := first
-		c := chunk{rows: int(rec.NumRows()), columns: make([]*expr.Vector, len(columns)), where: func(row int) int64 { return begin + int64(row) }}
+		c := Chunk{Rows: int(rec.NumRows()), Columns: make([]*expr.Vector, len(columns)), where: func(row int) int64 { return begin + int64(row) }}
 		for i, column := range need {
-			if c.columns[column], err = vector(columns[column].Name, rec.Column(at[i])); err != nil {
+			if c.Columns[column], err = vector(columns[column].Name, rec.Column(at[i])); err != nil {
 				return err
 			}
 		}
@@ -159,7 +159,7 @@ func records(ctx context.Context, columns []expr.Column, need, at []int, next fu
 	}
 }
 
-func openArrow(in input) (*ipc.FileReader, error) {
+func openArrow(in Input) (*ipc.FileReader, error) {
 	r, err := ipc.NewFileReader(io.NewSectionReader(in, 0, in.Size()), ipc.WithAllocator(memory.DefaultAllocator))
 	if err != nil {
 		return nil, fmt.Errorf("%w; expected an Arrow IPC file", err)
@@ -167,7 +167,7 @@ func openArrow(in input) (*ipc.FileReader, error) {
 	return r, nil
 }
 
-func arrowColumns(_ context.Context, in input) (columns []expr.Column, err error) {
+func arrowColumns(_ context.Context, in Input) (columns []expr.Column, err error) {
 	r, err := openArrow(in)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func arrowColumns(_ context.Context, in input) (columns []expr.Column, err error
 	return columnsOfSchema(r.Schema()), r.Close()
 }
 
-func readArrow(ctx context.Context, in input, columns []expr.Column, need []int, do func(chunk) error) (err error) {
+func readArrow(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) (err error) {
 	r, err := openArrow(in)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func readArrow(ctx context.Context, in input, columns []expr.Column, need []int,
 	}, do)
 }
 
-func openParquet(in input) (*pqarrow.FileReader, error) {
+func openParquet(in Input) (*pqarrow.FileReader, error) {
 	r, err := file.NewParquetReader(io.NewSectionReader(in, 0, in.Size()))
 	if err != nil {
 		return nil, fmt.Errorf("%w; expected a Parquet file", err)
@@ -209,7 +209,7 @@ func openParquet(in input) (*pqarrow.FileReader, error) {
 	return pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: chunkRows}, memory.DefaultAllocator)
 }
 
-func parquetColumns(_ context.Context, in input) ([]expr.Column, error) {
+func parquetColumns(_ context.Context, in Input) ([]expr.Column, error) {
 	r, err := openParquet(in)
 	if err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func parquetColumns(_ context.Context, in input) ([]expr.Column, error) {
 }
 
 // readParquet streams row groups.
-func readParquet(ctx context.Context, in input, columns []expr.Column, need []int, do func(chunk) error) error {
+func readParquet(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
 	r, err := openParquet(in)
 	if err != nil {
 		return err

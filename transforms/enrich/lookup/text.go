@@ -1,4 +1,4 @@
-package enrich
+package lookup
 
 import (
 	"bufio"
@@ -46,14 +46,14 @@ func (c *textChunk) add(line int64, value func(column int) (string, bool)) {
 func (c *textChunk) full() bool { return len(c.lines) >= chunkRows || c.bytes >= maxLine }
 
 // hand hands the rows on and begins anew.
-func (c *textChunk) hand(do func(chunk) error) error {
+func (c *textChunk) hand(do func(Chunk) error) error {
 	if len(c.lines) == 0 {
 		return nil
 	}
 	lines := c.lines
-	out := chunk{rows: len(lines), columns: make([]*expr.Vector, c.column), where: func(row int) int64 { return lines[row] }}
+	out := Chunk{Rows: len(lines), Columns: make([]*expr.Vector, c.column), where: func(row int) int64 { return lines[row] }}
 	for i, column := range c.need {
-		out.columns[column] = &expr.Vector{Kind: expr.Text, Rows: out.rows, Texts: c.texts[i], Nulls: c.nulls[i]}
+		out.Columns[column] = &expr.Vector{Kind: expr.Text, Rows: out.Rows, Texts: c.texts[i], Nulls: c.nulls[i]}
 	}
 	*c = *newTextChunk(c.column, c.need)
 	return do(out)
@@ -80,7 +80,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // section reads a file from its start, without a byte order mark.
-func section(in input) (io.Reader, error) {
+func section(in Input) (io.Reader, error) {
 	r := bufio.NewReader(io.NewSectionReader(in, 0, in.Size()))
 	if mark, err := r.Peek(3); err == nil && string(mark) == "\uFEFF" {
 		_, err = r.Discard(3)
@@ -89,7 +89,7 @@ func section(in input) (io.Reader, error) {
 	return r, nil
 }
 
-func csvReader(in input) (*csv.Reader, *bounded, error) {
+func csvReader(in Input) (*csv.Reader, *bounded, error) {
 	text, err := section(in)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +102,7 @@ func csvReader(in input) (*csv.Reader, *bounded, error) {
 }
 
 // csvColumns reads the first line.
-func csvColumns(_ context.Context, in input) ([]expr.Column, error) {
+func csvColumns(_ context.Context, in Input) ([]expr.Column, error) {
 	r, _, err := csvReader(in)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func csvColumns(_ context.Context, in input) ([]expr.Column, error) {
 }
 
 // readCSV reads the rows; an empty value is null.
-func readCSV(ctx context.Context, in input, columns []expr.Column, need []int, do func(chunk) error) error {
+func readCSV(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
 	r, limit, err := csvReader(in)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func readCSV(ctx context.Context, in input, columns []expr.Column, need []int, d
 
 // eachObject calls do with the line and the object of each line that is not
 // empty.
-func eachObject(ctx context.Context, in input, do func(line int64, object map[string]json.RawMessage) error) error {
+func eachObject(ctx context.Context, in Input, do func(line int64, object map[string]json.RawMessage) error) error {
 	text, err := section(in)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func eachObject(ctx context.Context, in input, do func(line int64, object map[st
 }
 
 // jsonColumns are the keys of all lines, in the order of their names.
-func jsonColumns(ctx context.Context, in input) ([]expr.Column, error) {
+func jsonColumns(ctx context.Context, in Input) ([]expr.Column, error) {
 	known := map[string]bool{}
 	err := eachObject(ctx, in, func(line int64, object map[string]json.RawMessage) error {
 		for name := range object {
@@ -210,7 +210,7 @@ func jsonColumns(ctx context.Context, in input) ([]expr.Column, error) {
 
 // readJSONL reads the rows: a text is itself, null and a key that isn't there
 // are null, anything else its JSON.
-func readJSONL(ctx context.Context, in input, columns []expr.Column, need []int, do func(chunk) error) error {
+func readJSONL(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
 	c := newTextChunk(len(columns), need)
 	err := eachObject(ctx, in, func(line int64, object map[string]json.RawMessage) error {
 		c.add(line, func(column int) (string, bool) {

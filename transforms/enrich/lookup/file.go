@@ -1,4 +1,10 @@
-package enrich
+// Package lookup reads the lookup files of enrichment: which columns they have,
+// whether rows can be joined by them, and tables of their rows.
+//
+// CSV and JSON Lines files have columns of no declared type, Arrow and Parquet
+// files those of their schema. Rows are read in chunks of bounded size; files
+// come from outside, and what is wrong with one is an error that names it.
+package lookup
 
 import (
 	"context"
@@ -20,24 +26,24 @@ const (
 	chunkRows  = 4096     // rows that are handed on together
 )
 
-// input is a file that is open, in the lake or on the local disk.
-type input interface {
+// Input is a file that is open, in the lake or on the local disk.
+type Input interface {
 	io.ReaderAt
 	Size() int64
 }
 
-// chunk is some rows of a lookup file.
-type chunk struct {
-	rows    int
-	columns []*expr.Vector      // by the file's columns; nil for those not asked for
+// Chunk is some rows of a lookup file.
+type Chunk struct {
+	Rows    int
+	Columns []*expr.Vector      // by the file's columns; nil for those not asked for
 	where   func(row int) int64 // a row's line, from 1; in a file without lines its number
 }
 
 // format reads one kind of lookup file.
 type format struct {
 	place   string // what a row's number is called in errors
-	columns func(ctx context.Context, in input) ([]expr.Column, error)
-	read    func(ctx context.Context, in input, columns []expr.Column, need []int, do func(chunk) error) error
+	columns func(ctx context.Context, in Input) ([]expr.Column, error)
+	read    func(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error
 }
 
 var formats = map[string]format{
@@ -74,7 +80,7 @@ func Columns(ctx context.Context, file, name string) (columns []expr.Column, err
 	return columnsOf(ctx, f, in, name)
 }
 
-func columnsOf(ctx context.Context, f format, in input, name string) (columns []expr.Column, err error) {
+func columnsOf(ctx context.Context, f format, in Input, name string) (columns []expr.Column, err error) {
 	defer guard(name, &err)
 	columns, err = f.columns(ctx, in)
 	if err == nil && len(columns) > maxColumns {

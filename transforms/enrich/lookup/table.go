@@ -1,4 +1,4 @@
-package enrich
+package lookup
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 	"github.com/harrowdata/harrow/internal/seen"
 )
 
-// rowKey appends what a row is joined by; ok is false where a part of it is
+// RowKey appends what a row is joined by; ok is false where a part of it is
 // null, which is equal to nothing. Two rows have equal keys if their columns
 // are equal, as the kind they are compared as: numbers whatever their digits.
-func rowKey(dst []byte, columns []*expr.Vector, row int) (key []byte, ok bool) {
+func RowKey(dst []byte, columns []*expr.Vector, row int) (key []byte, ok bool) {
 	for _, v := range columns {
 		if v.IsNull(row) {
 			return dst, false
@@ -53,20 +53,20 @@ func appendValue(dst []byte, v *expr.Vector, row int) []byte {
 	return strconv.AppendInt(dst, v.Int(row), 10)
 }
 
-// each reads a lookup file's rows with the columns that the enrichment needs
+// Each reads a lookup file's rows with the columns that the enrichment needs
 // and those they are joined by. A value that can't be joined by is an error
 // that names its line.
-func each(ctx context.Context, in input, name string, e *refine.Enrichment, do func(c chunk, keys []*expr.Vector) error) (err error) {
+func Each(ctx context.Context, in Input, name string, e *refine.Enrichment, do func(c Chunk, keys []*expr.Vector) error) (err error) {
 	f, err := formatOf(name)
 	if err != nil {
 		return err
 	}
 	defer guard(name, &err)
-	err = f.read(ctx, in, e.File, e.Needed(), func(c chunk) error {
+	err = f.read(ctx, in, e.File, e.Needed(), func(c Chunk) error {
 		keys := make([]*expr.Vector, len(e.Joins))
 		for i, j := range e.Joins {
-			keys[i] = j.Lookup.Eval(c.rows, func(i int) *expr.Vector { return c.columns[i] })
-			for row := range c.rows {
+			keys[i] = j.Lookup.Eval(c.Rows, func(i int) *expr.Vector { return c.Columns[i] })
+			for row := range c.Rows {
 				if err := keys[i].Err(row); err != nil {
 					return fmt.Errorf("%s %d: column %s, which %s is joined with: %w", f.place, c.where(row), j.File, j.Name, err)
 				}
@@ -98,11 +98,11 @@ func Check(ctx context.Context, file, name string, e *refine.Enrichment, share *
 	met := seen.New(share, dir)
 	defer func() { err = errors.Join(err, met.Close()) }()
 	var key []byte
-	err = each(ctx, in, name, e, func(c chunk, keys []*expr.Vector) error {
+	err = Each(ctx, in, name, e, func(c Chunk, keys []*expr.Vector) error {
 		size.add(c)
-		for row := range c.rows {
+		for row := range c.Rows {
 			var ok bool
-			if key, ok = rowKey(key[:0], keys, row); !ok {
+			if key, ok = RowKey(key[:0], keys, row); !ok {
 				continue
 			}
 			size.Memory += int64(len(key)) + keyBytes
@@ -129,13 +129,13 @@ const (
 	valueBytes = 24 // of a value in a vector, beside its text
 )
 
-func (s *Size) add(c chunk) {
-	s.Rows += int64(c.rows)
-	for _, v := range c.columns {
+func (s *Size) add(c Chunk) {
+	s.Rows += int64(c.Rows)
+	for _, v := range c.Columns {
 		if v == nil {
 			continue
 		}
-		s.Memory += int64(c.rows) * valueBytes
+		s.Memory += int64(c.Rows) * valueBytes
 		for _, t := range v.Texts {
 			s.Memory += int64(len(t))
 		}
@@ -151,11 +151,11 @@ type twiceError struct {
 func (twiceError) Error() string { return "a key comes twice" }
 
 // firstOf finds where the key came first and says so.
-func firstOf(ctx context.Context, in input, name string, e *refine.Enrichment, twice twiceError) error {
+func firstOf(ctx context.Context, in Input, name string, e *refine.Enrichment, twice twiceError) error {
 	var found error
-	err := each(ctx, in, name, e, func(c chunk, keys []*expr.Vector) error {
-		for row := range c.rows {
-			if key, ok := rowKey(nil, keys, row); ok && string(key) == twice.key {
+	err := Each(ctx, in, name, e, func(c Chunk, keys []*expr.Vector) error {
+		for row := range c.Rows {
+			if key, ok := RowKey(nil, keys, row); ok && string(key) == twice.key {
 				f, _ := formatOf(name)
 				found = fmt.Errorf("%s: %s %d has the same %s as %s %d: %s; expected each once, since rows are joined by it",
 					name, f.place, twice.where, joinNames(e), f.place, c.where(row), shownKey(keys, row))
@@ -190,38 +190,88 @@ func shownKey(keys []*expr.Vector, row int) (s string) {
 	return s
 }
 
-// table is a lookup file in memory.
-type table struct {
-	columns []*expr.Vector // by the file's columns; nil for those not needed
+// Table is rows of a lookup file in memory.
+type Table struct {
+	file    []expr.Column
+	columns []*expr.Vector // by the file's columns; nil for those not needed, and without rows
 	index   map[string]int32
+	rows    int32
 }
 
-// load reads a table. A key that comes twice was found before the run began;
-// should the file have been changed since, it is an error here too.
-func load(ctx context.Context, in input, name string, e *refine.Enrichment) (*table, error) {
-	t := &table{columns: make([]*expr.Vector, len(e.File)), index: map[string]int32{}}
-	rows := int32(0)
+// Load reads a table: the rows whose key only takes (see [RowKey]), nil: all. A
+// key that comes twice was found before a run began; should the file have been
+// changed since, it is an error here too.
+func Load(ctx context.Context, in Input, name string, e *refine.Enrichment, only func(key []byte) bool) (*Table, error) {
+	t := &Table{file: e.File, columns: make([]*expr.Vector, len(e.File)), index: map[string]int32{}}
 	var key []byte
-	err := each(ctx, in, name, e, func(c chunk, keys []*expr.Vector) error {
-		for i, v := range c.columns {
-			if v != nil {
-				t.columns[i] = v.Append(t.columns[i])
+	err := Each(ctx, in, name, e, func(c Chunk, keys []*expr.Vector) error {
+		var kept []int32
+		for row := range c.Rows {
+			var ok bool
+			key, ok = RowKey(key[:0], keys, row)
+			if only != nil && (!ok || !only(key)) {
+				continue
 			}
-		}
-		for row := range c.rows {
-			if rows == math.MaxInt32 {
+			if t.rows == math.MaxInt32 {
 				return fmt.Errorf("it has more than %d rows", math.MaxInt32)
 			}
-			var ok bool
-			if key, ok = rowKey(key[:0], keys, row); ok {
-				if _, twice := t.index[string(key)]; twice {
-					return fmt.Errorf("%s comes twice", shownKey(keys, row))
-				}
-				t.index[string(key)] = rows
+			if _, twice := t.index[string(key)]; ok && twice {
+				return fmt.Errorf("%s comes twice", shownKey(keys, row))
 			}
-			rows++
+			if ok {
+				t.index[string(key)] = t.rows
+			}
+			t.rows++
+			if only != nil {
+				kept = append(kept, int32(row))
+			}
 		}
+		t.append(c, only == nil, kept)
 		return nil
 	})
 	return t, err
+}
+
+// LoadLocal is [Load] of a file on the local disk.
+func LoadLocal(ctx context.Context, file, name string, e *refine.Enrichment, only func(key []byte) bool) (t *Table, err error) {
+	in, err := openLocal(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return Load(ctx, in, name, e, only)
+}
+
+// append takes over a chunk, or some of its rows.
+func (t *Table) append(c Chunk, all bool, kept []int32) {
+	if !all && len(kept) == 0 {
+		return
+	}
+	for i, v := range c.Columns {
+		if v == nil {
+			continue
+		}
+		if !all {
+			v = v.Gather(kept).Owned()
+		}
+		t.columns[i] = v.Append(t.columns[i])
+	}
+}
+
+// Find is the row of a key; -1: there is none.
+func (t *Table) Find(key []byte) int32 {
+	if row, ok := t.index[string(key)]; ok {
+		return row
+	}
+	return -1
+}
+
+// Column is a column of the file that the enrichment needs, with those rows
+// one after the other; -1 is a row of null.
+func (t *Table) Column(column int, rows []int32) *expr.Vector {
+	v := t.columns[column]
+	if v == nil { // no row was read
+		v = &expr.Vector{Kind: expr.KindOf(t.file[column].Type)}
+	}
+	return v.Gather(rows)
 }
