@@ -12,9 +12,6 @@ import (
 	"github.com/harrowdata/harrow"
 )
 
-// From here to the blank line before Example, this file is the README's
-// plug-in, without its package clause: readme_test.go holds the two together.
-
 func init() { harrow.RegisterExtractor("facts", newFacts) }
 
 func newFacts(config json.RawMessage) (harrow.Extractor, error) {

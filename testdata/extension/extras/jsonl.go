@@ -72,8 +72,7 @@ func (s *jsonl) columns(t harrow.RecordType) ([]harrow.Column, error) {
 	return stored.Columns, nil
 }
 
-// mark says that a shard is loaded, and what was counted. It is written when
-// its file is complete.
+// mark says that a shard is loaded, and what was counted. It is written last.
 type mark struct {
 	Input  string        `json:"input"`
 	Shards int           `json:"shards"`
@@ -106,13 +105,13 @@ func (s *jsonl) Load(ctx context.Context, shard harrow.Shard) (counts harrow.Cou
 	if err := os.Remove(markFile); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is of other rows
 		return counts, err
 	}
-	if err := writeJSON(filepath.Join(folder, ".columns"), columns); err != nil {
-		return counts, err
-	}
 	err = writeFile(filepath.Join(folder, name+".jsonl"), func(w io.Writer) (err error) {
 		counts, err = writeRows(ctx, w, shard)
 		return err
 	})
+	if err == nil {
+		err = writeJSON(filepath.Join(folder, ".columns"), columns)
+	}
 	if err != nil {
 		return counts, err
 	}
