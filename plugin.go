@@ -45,8 +45,8 @@ type Output interface {
 // Operator is one step over batches of a table: a plain object, made on the
 // worker from its registered name and JSON config, used by one goroutine at a
 // time. In a job's refine it gets the batches of a record and emits those that
-// go on to the same table, records/NAME; see [Typer] for other columns, and
-// [RegisterRows] for one over plain structs.
+// go on to the same table, records/NAME ([Batch.Table]); see [Typer] for other
+// columns, and [RegisterRows] for one over plain structs.
 type Operator interface {
 	// Process handles one batch of the input.
 	Process(ctx context.Context, in Batch, out Output) error

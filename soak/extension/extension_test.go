@@ -149,7 +149,7 @@ func (h harvest) refuses() {
 		{"max_text: 2000", "max_text: 0", "parse[0].with.max_text: got 0; expected at least 1"},
 		{"max_text: 2000", "max_txet: 2000", "parse[0].with.max_txet: unknown key; expected max_text"},
 		{"use: feed", "use: fed", `parse[0].use: no extractor is called "fed"; known: feed`},
-		{"column: summary", "column: sumary", `refine.entry.operators[0].with.column: got "sumary"; expected a text column of entry`},
+		{"column: summary", "column: blurb", `refine.entry.operators[0].with.column: got "blurb"; expected a text column of entry`},
 		{"column: summary", "column: 7", "refine.entry.operators[0].with.column: got number; expected text"},
 		{"use: mask", "use: msk", `refine.entry.operators[0].use: no operator is called "msk"; known: mask, reading_time`},
 		{"words_per_minute: 4", "words_per_minute: many", "refine.entry.operators[1].with.words_per_minute: got string; expected a whole number"},

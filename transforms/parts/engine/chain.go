@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
@@ -180,6 +181,10 @@ func (l *chainLink) Emit(table string, b harrow.Batch) error {
 		return finalError{err}
 	}
 	if l.next != nil {
+		if b.Table() == "" { // the schema is the operator's own: the next one may ask for the table
+			b = harrow.NewBatch(array.NewRecord(l.schema, b.Arrow().Columns(), b.Arrow().NumRows()))
+			defer b.Release()
+		}
 		return l.next.process(b)
 	}
 	l.chain.count(b)

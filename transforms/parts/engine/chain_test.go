@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 
 	"github.com/harrowdata/harrow"
@@ -42,6 +43,12 @@ func (o *linkOp) Process(_ context.Context, in harrow.Batch, out harrow.Output) 
 		b := harrow.NewBatch(array.NewRecord(s, append(slices.Clone(cols[:1]), cols[len(cols)-len(harrow.Provenance):]...), int64(in.Rows())))
 		defer b.Release()
 		return out.Emit(itemTable, b)
+	case "own schema":
+		b := harrow.NewBatch(array.NewRecord(arrow.NewSchema(in.Arrow().Schema().Fields(), nil), in.Arrow().Columns(), int64(in.Rows())))
+		defer b.Release()
+		return out.Emit(itemTable, b)
+	case "to its table":
+		return out.Emit(in.Table(), in)
 	case "reject":
 		return out.Reject(lakeio.RowReject(in, 0, "item"))
 	case "panic":
@@ -82,7 +89,7 @@ func TestAChainIsItsStepsOneAfterTheOther(t *testing.T) {
 	w := newTestWorker(t)
 	items := someItems(5, 300)
 	part := writeItems(t, w, items, 100)
-	for _, whats := range [][]string{{"pass"}, {"pass", "hold", "pass"}, {"hold", "hold"}} {
+	for _, whats := range [][]string{{"pass"}, {"pass", "hold", "pass"}, {"hold", "hold"}, {"to its table"}, {"own schema", "to its table"}} {
 		parts, err := runTasks(t, w.Map(chainOf(t, []string{"key", "n"}, whats...), part))
 		if err != nil {
 			t.Fatal(err)
