@@ -136,7 +136,7 @@ func TestWhereTheFileIs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for config, want := range map[string]string{`{"path":"../x.db"}`: "job's folder", `{"file":"x"}`: "unknown field", `[]`: "expected {}"} {
+	for config, want := range map[string]string{`{"path":"../x.db"}`: "path: got \"../x.db\"; expected an absolute path", `{"file":"x"}`: "file: unknown key; expected path", `[]`: "got array; expected a mapping of path"} {
 		if _, err := New(json.RawMessage(config), env); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", config, err)
 		}

@@ -23,7 +23,6 @@
 package sqlio
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -63,12 +62,8 @@ type Sink struct {
 // could reach.
 func New(config json.RawMessage, env harrow.SinkEnv) (harrow.Sink, error) {
 	var c Config
-	if len(bytes.TrimSpace(config)) > 0 {
-		d := json.NewDecoder(bytes.NewReader(config))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&c); err != nil {
-			return nil, fmt.Errorf("load.sqlite: %w; expected {} or {path: FILE}", err)
-		}
+	if err := harrow.ReadConfig(config, &c); err != nil {
+		return nil, err
 	}
 	path, err := c.file(env)
 	if err != nil {
@@ -95,7 +90,7 @@ func (c Config) file(env harrow.SinkEnv) (string, error) {
 		return filepath.Clean(name), nil
 	}
 	if !filepath.IsLocal(name) || !filepath.IsLocal(env.Job) {
-		return "", fmt.Errorf("load.sqlite.path %q: expected an absolute path, or a relative one that stays in the job's folder", name)
+		return "", &harrow.ConfigError{Key: "path", Err: fmt.Errorf("got %q; expected an absolute path, or a relative one that stays in the job's folder", name)}
 	}
 	return filepath.Abs(filepath.Join(env.Workspace, env.Job, name))
 }
