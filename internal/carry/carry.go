@@ -4,25 +4,23 @@
 package carry
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/harrowdata/harrow/internal/normal"
 )
 
-// Encode writes columns in canonical form: keys sorted by their bytes, no white
-// space, characters as they are, numbers with the digits they came with. Values
-// are JSON, written or as package rowdata has it. No columns are the empty text.
+// Encode writes columns in canonical form, [normal.JSON]. Values are JSON,
+// written or as package rowdata has it. No columns are the empty text.
 func Encode[V any](columns map[string]V) (string, error) {
 	if len(columns) == 0 {
 		return "", nil
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(columns); err != nil {
+	text, err := normal.JSON(columns)
+	if err != nil {
 		return "", fmt.Errorf("carry: %w", err)
 	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return text, nil
 }
 
 // Overlay is below with above laid over it: where both have a column, above's

@@ -1,12 +1,11 @@
 package rules
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/normal"
 )
 
 // Bounds of what a reject repeats of a page, in bytes and items.
@@ -52,13 +51,11 @@ func (p payload) String() string { return jsonLine(p) }
 
 // jsonLine is a value as JSON, an object's members by name.
 func jsonLine(v any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil { // texts, lists of them and plain values of extractors
+	text, err := normal.JSON(v)
+	if err != nil { // texts, lists of them and plain values of extractors
 		return ""
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return text
 }
 
 // bounded cuts a raw value to what a payload may hold.

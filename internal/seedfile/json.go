@@ -11,6 +11,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/carry"
+	"github.com/harrowdata/harrow/internal/normal"
 	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
@@ -50,11 +51,11 @@ func fromJSON(row *rowdata.Row) (s *Seed, err error) {
 
 // shownJSON is a value as messages have it.
 func shownJSON(v any) string {
-	text, err := json.Marshal(v)
+	text, err := normal.JSON(v)
 	if err != nil {
 		return err.Error()
 	}
-	return head(string(text))
+	return head(text)
 }
 
 func structured(v any) bool {
