@@ -316,12 +316,17 @@ func TestHostileFilesAreErrorsThatNameThem(t *testing.T) {
 	dir := t.TempDir()
 	wide := strings.Repeat("a,", 1_000_000) + "b\n"
 	for _, c := range []struct{ name, text, want string }{
-		{"wide.csv", wide, "wide.csv: it has 1000001 columns; expected at most 4096"},
-		{"long.csv", "code,number,rate,word\na,1,\"" + strings.Repeat("x", 40<<20), "long.csv: a row has more than 16 MiB"},
-		{"header.csv", strings.Repeat("x", 40<<20), "header.csv: its first line: a row has more than 16 MiB"},
-		{"long.jsonl", `{"code":"` + strings.Repeat("x", 40<<20), "long.jsonl: a row has more than 16 MiB"},
+		{"wide.csv", wide, "wide.csv: line 1: the first line is longer than 1048576 bytes"},
+		{"columns.csv", strings.Repeat("a,", 5000) + "b\n", "columns.csv: line 1: the first line names 5001 columns; at most 4096 are read"},
+		{"long.csv", "code,number,rate,word\na,1,\"" + strings.Repeat("x", 40<<20), "long.csv: line 2: the row is longer than 16777216 bytes"},
+		{"header.csv", strings.Repeat("x", 40<<20), "header.csv: line 1: the first line is longer than 1048576 bytes"},
+		{"long.jsonl", `{"code":"` + strings.Repeat("x", 40<<20), "long.jsonl: line 1: the line is longer than 16777216 bytes"},
 		{"wide.jsonl", wideObject(5000), "wide.jsonl: line 1 has 5000 keys; expected at most 4096"},
-		{"deep.jsonl", `{"code":` + strings.Repeat("[", 100_000), "deep.jsonl: line 1: "},
+		{"deep.jsonl", `{"code":` + strings.Repeat("[", 100_000), "deep.jsonl: line 1: the row nests more than 128 levels"},
+		{"short.csv", "code,number,rate,word\na,1,2,w\nb\n", "short.csv: line 3: the row has 1 cells; the first line has 4"},
+		{"bytes.csv", "code,number,rate,word\na\xff,1,2,w\n", "bytes.csv: line 2: byte 1 of the row is no UTF-8"},
+		{"list.jsonl", "{}\n[1]\n", "list.jsonl: line 2: \"[1]\"; expected a JSON object"},
+		{"empty.csv", "", "empty.csv: line 1: the file has no line that names the columns"},
 		{"twice.csv", "code,code\n", `twice.csv: it has two columns "code"`},
 		{"no.parquet", "PAR1 nonsense PAR1", "no.parquet: "},
 		{"no.arrow", "ARROW1\x00\x00" + strings.Repeat("\xff", 100) + "ARROW1", "no.arrow: "},

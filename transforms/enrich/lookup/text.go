@@ -1,19 +1,19 @@
 package lookup
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"golang.org/x/text/transform"
 
 	"github.com/harrowdata/harrow/internal/expr"
+	"github.com/harrowdata/harrow/internal/normal"
+	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
 // textChunk gathers rows of texts.
@@ -34,10 +34,8 @@ func newTextChunk(columns int, need []int) *textChunk {
 func (c *textChunk) add(line int64, value func(column int) (string, bool)) {
 	for i, column := range c.need {
 		s, ok := value(column)
-		if !utf8.ValidString(s) {
-			s = strings.ToValidUTF8(s, "\uFFFD")
-		}
-		c.texts[i], c.nulls[i] = append(c.texts[i], s), append(c.nulls[i], !ok)
+		// What is needed of a row should not keep all of it in memory.
+		c.texts[i], c.nulls[i] = append(c.texts[i], strings.Clone(s)), append(c.nulls[i], !ok)
 		c.bytes += len(s)
 	}
 	c.lines = append(c.lines, line)
@@ -59,171 +57,38 @@ func (c *textChunk) hand(do func(Chunk) error) error {
 	return do(out)
 }
 
-// bounded ends with an error when more is read than maxLine since the last
-// call of next, so that a row can't take more memory.
-type bounded struct {
-	r    io.Reader
-	left int
+// textLimits bound the rows of CSV and JSON Lines.
+var textLimits = rowdata.Limits{Row: maxLine, Columns: maxColumns}
+
+// openText reads a file from its start.
+func openText(in Input) (io.Reader, error) {
+	return rowdata.Open(io.NewSectionReader(in, 0, in.Size()), func([]byte) transform.Transformer { return nil })
 }
 
-var errLine = fmt.Errorf("a row has more than %d MiB; expected shorter ones, with every quote closed", maxLine>>20)
-
-func (b *bounded) next() { b.left = maxLine }
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errLine
-	}
-	n, err := b.r.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
-// section reads a file from its start, without a byte order mark.
-func section(in Input) (io.Reader, error) {
-	r := bufio.NewReader(io.NewSectionReader(in, 0, in.Size()))
-	if mark, err := r.Peek(3); err == nil && string(mark) == "\uFEFF" {
-		_, err = r.Discard(3)
-		return r, err
-	}
-	return r, nil
-}
-
-func csvReader(in Input) (*csv.Reader, *bounded, error) {
-	text, err := section(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	limit := &bounded{r: text}
-	limit.next()
-	r := csv.NewReader(limit)
-	r.ReuseRecord = true
-	return r, limit, nil
-}
-
-// csvColumns reads the first line.
-func csvColumns(_ context.Context, in Input) ([]expr.Column, error) {
-	r, _, err := csvReader(in)
-	if err != nil {
-		return nil, err
-	}
-	names, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("it is empty; expected a first line with the names of the columns")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("its first line: %w", err)
-	}
-	if n := len(names); n > maxColumns {
-		return nil, fmt.Errorf("it has %d columns; expected at most %d", n, maxColumns)
-	}
-	return loose(slices.Clone(names)), nil
-}
-
-// readCSV reads the rows; an empty value is null.
-func readCSV(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
-	r, limit, err := csvReader(in)
-	if err != nil {
-		return err
-	}
-	if _, err := r.Read(); err != nil {
-		return err
-	}
-	c := newTextChunk(len(columns), need)
-	for {
-		limit.next()
-		row, err := r.Read()
+// eachRow calls do with each row. A row that can't be read is an error.
+func eachRow(ctx context.Context, in rowdata.Reader, do func(*rowdata.Row) error) error {
+	for n := 1; ; n++ {
+		row, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			return c.hand(do)
+			return nil
+		}
+		if err == nil {
+			err = do(&row)
+		}
+		if n%chunkRows == 0 {
+			err = errors.Join(err, ctx.Err())
 		}
 		if err != nil {
-			return err // with its line
-		}
-		line, _ := r.FieldPos(0)
-		// The record's memory is used again, its string isn't: only what is
-		// needed of it should stay.
-		c.add(int64(line), func(column int) (string, bool) { return strings.Clone(row[column]), row[column] != "" })
-		if c.full() {
-			if err := errors.Join(ctx.Err(), c.hand(do)); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// eachObject calls do with the line and the object of each line that is not
-// empty.
-func eachObject(ctx context.Context, in Input, do func(line int64, object map[string]json.RawMessage) error) error {
-	text, err := section(in)
-	if err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(text)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	for line := int64(1); lines.Scan(); line++ {
-		data := bytes.TrimSpace(lines.Bytes())
-		if len(data) == 0 {
-			continue
-		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(data, &object); err != nil || object == nil {
-			return fmt.Errorf("line %d: %.60q; expected a JSON object", line, data)
-		}
-		if len(object) > maxColumns {
-			return fmt.Errorf("line %d has %d keys; expected at most %d", line, len(object), maxColumns)
-		}
-		if err := do(line, object); err != nil {
 			return err
 		}
-		if line%chunkRows == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return errLine
-	}
-	return lines.Err()
 }
 
-// jsonColumns are the keys of all lines, in the order of their names.
-func jsonColumns(ctx context.Context, in Input) ([]expr.Column, error) {
-	known := map[string]bool{}
-	err := eachObject(ctx, in, func(line int64, object map[string]json.RawMessage) error {
-		for name := range object {
-			known[name] = true
-		}
-		if len(known) > maxColumns {
-			return fmt.Errorf("line %d: it has more than %d columns; expected at most as many", line, maxColumns)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(known))
-	for n := range known {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return loose(names), nil
-}
-
-// readJSONL reads the rows: a text is itself, null and a key that isn't there
-// are null, anything else its JSON.
-func readJSONL(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
-	c := newTextChunk(len(columns), need)
-	err := eachObject(ctx, in, func(line int64, object map[string]json.RawMessage) error {
-		c.add(line, func(column int) (string, bool) {
-			raw, ok := object[columns[column].Name]
-			if !ok || string(raw) == "null" {
-				return "", false
-			}
-			var text string
-			if raw[0] == '"' && json.Unmarshal(raw, &text) == nil {
-				return text, true
-			}
-			return string(raw), true
-		})
+// readText reads rows: value is that of a column in a row, false: null.
+func readText(ctx context.Context, in rowdata.Reader, columns int, need []int, do func(Chunk) error, value func(row *rowdata.Row, column int) (string, bool)) error {
+	c := newTextChunk(columns, need)
+	err := eachRow(ctx, in, func(row *rowdata.Row) error {
+		c.add(row.Line, func(column int) (string, bool) { return value(row, column) })
 		if c.full() {
 			return c.hand(do)
 		}
@@ -233,4 +98,109 @@ func readJSONL(ctx context.Context, in Input, columns []expr.Column, need []int,
 		return err
 	}
 	return c.hand(do)
+}
+
+func openCSV(in Input) (*rowdata.CSV, error) {
+	text, err := openText(in)
+	if err != nil {
+		return nil, err
+	}
+	return rowdata.NewCSV(text, nil, false, textLimits), nil
+}
+
+// csvColumns reads the first line.
+func csvColumns(_ context.Context, in Input) ([]expr.Column, error) {
+	r, err := openCSV(in)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = r.Next(); r.Columns() == nil {
+		return nil, err
+	}
+	return loose(r.Columns()), nil // what is wrong with the first row is told when it is read
+}
+
+// readCSV reads the rows; an empty value is null.
+func readCSV(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
+	r, err := openCSV(in)
+	if err != nil {
+		return err
+	}
+	return readText(ctx, r, len(columns), need, do, func(row *rowdata.Row, column int) (string, bool) {
+		return row.Cells[column], row.Cells[column] != ""
+	})
+}
+
+func openJSONL(in Input) (*objects, error) {
+	text, err := openText(in)
+	if err != nil {
+		return nil, err
+	}
+	return &objects{rowdata.NewJSONLines(text, textLimits)}, nil
+}
+
+// objects are the rows of a JSON Lines file, each an object.
+type objects struct{ *rowdata.JSONLines }
+
+// Next implements [rowdata.Reader].
+func (o *objects) Next() (rowdata.Row, error) {
+	row, err := o.JSONLines.Next()
+	if err != nil {
+		return row, err
+	}
+	object, ok := row.Value.(map[string]any)
+	if !ok {
+		return row, fmt.Errorf("line %d: %.60q; expected a JSON object", row.Line, row.Raw)
+	}
+	if len(object) > maxColumns {
+		return row, fmt.Errorf("line %d has %d keys; expected at most %d", row.Line, len(object), maxColumns)
+	}
+	return row, nil
+}
+
+// jsonColumns are the keys of all lines, in the order of their names.
+func jsonColumns(ctx context.Context, in Input) ([]expr.Column, error) {
+	r, err := openJSONL(in)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	err = eachRow(ctx, r, func(row *rowdata.Row) error {
+		for name := range row.Value.(map[string]any) {
+			if !known[name] {
+				known[strings.Clone(name)] = true
+			}
+		}
+		if len(known) > maxColumns {
+			return fmt.Errorf("line %d: it has more than %d columns; expected at most as many", row.Line, maxColumns)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loose(slices.Sorted(maps.Keys(known))), nil
+}
+
+// readJSONL reads the rows: a text is itself, null and a key that isn't there
+// are null, anything else its JSON.
+func readJSONL(ctx context.Context, in Input, columns []expr.Column, need []int, do func(Chunk) error) error {
+	r, err := openJSONL(in)
+	if err != nil {
+		return err
+	}
+	return readText(ctx, r, len(columns), need, do, func(row *rowdata.Row, column int) (string, bool) {
+		return textOf(row.Value.(map[string]any)[columns[column].Name])
+	})
+}
+
+func textOf(value any) (string, bool) {
+	switch value := value.(type) {
+	case nil:
+		return "", false
+	case string:
+		return value, true
+	}
+	text, err := normal.JSON(value)
+	return text, err == nil // what was JSON becomes it
 }
