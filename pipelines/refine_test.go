@@ -155,9 +155,9 @@ func TestWhatIsWrongWithALookupFileIsSaidBeforeTheFirstFetch(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"rates.csv", "code,rate\nGBP,1\nEUR,2\nGBP,3\n", `rates.csv: line 4 has the same code as line 2: "GBP"; expected each once, since rows are joined by it`},
 		{"rates.csv", "code,rat\n", `there is no column rate`},
-		{"rates.csv", "code,rate\nGBP,\"1\nEUR", `rates.csv: record on line 2`},
-		{"rates.csv", "code,rate\nGBP,1,2\n", `rates.csv: record on line 2: wrong number of fields`},
-		{"rates.csv", "", `rates.csv: it is empty; expected a first line with the names of the columns`},
+		{"rates.csv", "code,rate\nGBP,\"1\nEUR", `rates.csv: line 2: a quote is not closed before the end of the file`},
+		{"rates.csv", "code,rate\nGBP,1,2\n", `rates.csv: line 2: the row has 3 cells; the first line has 2`},
+		{"rates.csv", "", `rates.csv: line 1: the file has no line that names the columns`},
 		{"names.jsonl", `{"code":"GBP","stars":"many","name":"x"}`, `names.jsonl: line 1: column stars, which rating is joined with: "many" is no number`},
 		{"names.jsonl", "[1]\n", `names.jsonl: line 1: "[1]"; expected a JSON object`},
 	} {

@@ -19,7 +19,7 @@ const bombFloor = 16 << 20
 // Open returns the text of a data file in UTF-8, without a byte order mark.
 // A file that begins like gzip (RFC 1952) is decompressed. encoding is asked
 // with up to [HeadBytes] of the file's beginning for what turns it into UTF-8;
-// nil: it is UTF-8. Errors are src's own and, for what is wrong with the
+// nil, or nil for an answer: it is UTF-8. Errors are src's own and, for what is wrong with the
 // compressed data, a *[Fault] of code "data".
 func Open(src io.Reader, encoding func(head []byte) transform.Transformer) (io.Reader, error) {
 	in := bufio.NewReaderSize(src, HeadBytes)
@@ -31,8 +31,10 @@ func Open(src io.Reader, encoding func(head []byte) transform.Transformer) (io.R
 	if err != nil && err != io.EOF && len(head) == 0 {
 		return nil, err // else it comes again behind the head
 	}
-	if t := encoding(head); t != nil {
-		return transform.NewReader(in, t), nil
+	if encoding != nil {
+		if t := encoding(head); t != nil {
+			return transform.NewReader(in, t), nil
+		}
 	}
 	if bytes.HasPrefix(head, []byte("\uFEFF")) {
 		if _, err := in.Discard(3); err != nil {

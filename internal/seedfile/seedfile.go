@@ -41,7 +41,6 @@ import (
 	"github.com/harrowdata/harrow/internal/normal"
 	"github.com/harrowdata/harrow/internal/rowdata"
 	"golang.org/x/net/http/httpguts"
-	"golang.org/x/text/transform"
 )
 
 // What a seed may take, in bytes: a request has to fit into the frontier.
@@ -73,7 +72,7 @@ type Taker struct {
 // error is the taker's, the reader's, the context's, or says that the file as
 // a whole can't be read (its header, say); it names the file.
 func Each(ctx context.Context, name string, r io.Reader, to Taker) error {
-	text, err := rowdata.Open(r, func([]byte) transform.Transformer { return nil })
+	text, err := rowdata.Open(r, nil)
 	if err == nil {
 		in, seed := readerOf(name, text)
 		err = each(ctx, in, seed, to)

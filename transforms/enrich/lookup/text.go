@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/text/transform"
-
 	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/normal"
 	"github.com/harrowdata/harrow/internal/rowdata"
@@ -62,7 +60,7 @@ var textLimits = rowdata.Limits{Row: maxLine, Columns: maxColumns}
 
 // openText reads a file from its start.
 func openText(in Input) (io.Reader, error) {
-	return rowdata.Open(io.NewSectionReader(in, 0, in.Size()), func([]byte) transform.Transformer { return nil })
+	return rowdata.Open(io.NewSectionReader(in, 0, in.Size()), nil)
 }
 
 // eachRow calls do with each row. A row that can't be read is an error.
