@@ -29,6 +29,11 @@ type Case struct {
 	Rows     []map[string]any   // the data columns' values, as in a harrow.Record; at least 4, in the order the operator expects
 	Make     harrow.NewOperator // instead of Operator, where it isn't registered
 
+	// Lake is the run whose files an operator opens that has the methods
+	// Open(context.Context, lakeio.Lake) error and Close(). They are called
+	// before its first batch and in the end.
+	Lake lakeio.Lake
+
 	// Out is how many rows and rejects come out of Rows, all tables together; 0
 	// is not looked at, and then rows that the operator loses may stay unseen.
 	Out int
@@ -84,7 +89,19 @@ func (c Case) make(tb testing.TB, config json.RawMessage) harrow.Operator {
 	if err != nil {
 		tb.Fatalf("config %s: %v", config, err)
 	}
+	if o, ok := op.(opener); ok {
+		tb.Cleanup(o.Close)
+		if err := o.Open(tb.Context(), c.Lake); err != nil {
+			tb.Fatalf("Open: %v", err)
+		}
+	}
 	return op
+}
+
+// opener is an operator that needs more of a run than its input.
+type opener interface {
+	Open(ctx context.Context, lake lakeio.Lake) error
+	Close()
 }
 
 func (c Case) try(config json.RawMessage) (harrow.Operator, error) {

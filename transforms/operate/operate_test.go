@@ -214,7 +214,7 @@ func TestUsesThatCanNotBe(t *testing.T) {
 		in   harrow.RecordType
 		want string
 	}{
-		{harrow.OperatorUse{Use: "nobody"}, every, `no operator is called "nobody"; known: test-repeat, test-same, test-typed`},
+		{harrow.OperatorUse{Use: "nobody"}, every, `no operator is called "nobody"; known: test-named, test-repeat, test-same, test-typed, test-unpack`},
 		{harrow.OperatorUse{Use: "rows"}, every, `no operator is called "rows"`},
 		{harrow.OperatorUse{Use: "chain"}, every, `no operator is called "chain"`},
 		{harrow.OperatorUse{Use: "test-repeat", With: json.RawMessage(`"bad"`)}, every, "operator test-repeat: bad config"},
