@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/command/trial"
 	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/pipelines"
 )
 
@@ -105,6 +107,8 @@ func (c *tryCmd) Run(e *env) error {
 		return err
 	}
 	report, err := trial.URL(e.ctx, trial.Config{Job: job.Job, Types: job.Types, Hosts: hosts, Env: os.LookupEnv, File: file, Links: c.Links,
+		Lookups: job.Lookups, Beside: job.Beside,
+		Seeds: func(ctx context.Context, do func(canon.URL)) error { return pipelines.EachSeed(ctx, job, do) },
 		Wait: func(key string, d time.Duration) {
 			fmt.Fprintf(e.stderr, "waiting %s before %s is asked again\n", view.Took(d), view.Printable(key))
 		}}, c.URL)

@@ -94,6 +94,9 @@ func beside(jobFile, name string) string {
 	return filepath.Join(filepath.Dir(jobFile), filepath.FromSlash(name))
 }
 
+// Beside is where a file that the job file names is.
+func (j *Job) Beside(name string) string { return beside(j.Path, name) }
+
 func checkURL(url string) error {
 	c, err := canon.New(canon.Policy{})
 	if err == nil {

@@ -30,7 +30,11 @@ type policy struct {
 func (t *trier) fetch(ctx context.Context, u canon.URL, r *Report) (*rules.Page, error) {
 	for hop := 0; ; hop++ {
 		r.FinalURL = u.String()
-		h := Hop{URL: u.String(), Scope: t.inScope(u)}
+		scope, err := t.inScope(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		h := Hop{URL: u.String(), Scope: scope}
 		if hop > 0 && !h.Scope.OK {
 			r.Hops = append(r.Hops, h)
 			r.Outcome, r.Code = harrow.Redirected, "scope"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -26,7 +27,13 @@ func (t *trier) read(ctx context.Context, page rules.Page, r *Report) error {
 	}
 	limits := rules.Limits{Document: int64(t.cfg.Job.Limits.Document), Data: triedRows}
 	d := rules.NewDocument(page, t.canon, limits)
-	err = program.Apply(ctx, d, func(row rules.Row) error { return r.record(program.Types()[row.Record], row) }, func(rej harrow.Reject) error {
+	rows := map[string]*gathered{}
+	defer func() {
+		for _, g := range rows {
+			g.builder.Release()
+		}
+	}()
+	err = program.Apply(ctx, d, func(row rules.Row) error { return r.record(page.Capture, program.Types()[row.Record], row, rows) }, func(rej harrow.Reject) error {
 		r.Rejects = append(r.Rejects, Reject{rej.Class, rej.Code, rej.Reason, rej.Record, rej.Field, rej.Value})
 		return nil
 	})
@@ -39,10 +46,17 @@ func (t *trier) read(ctx context.Context, page rules.Page, r *Report) error {
 			continue
 		}
 		kinds := kindsOf(t.cfg.Types, f.Record)
-		r.Fields = append(r.Fields, Field{f.Record, f.Rule, f.Row, f.Field, f.Selector, f.Raw, plain(f.Value, kinds[f.Field]), f.Note})
+		one := Field{f.Record, f.Rule, f.Row, f.Field, f.Selector, f.Raw, plain(f.Value, kinds[f.Field]), f.Note, nil}
+		if one.Note == noteNothing && strings.HasPrefix(f.Selector, "from: carry:") {
+			one.Note = noteCarried
+		}
+		for _, a := range f.Tried {
+			one.Tried = append(one.Tried, Tried(a))
+		}
+		r.Fields = append(r.Fields, one)
 	}
 	r.Rules = t.rules(program.Matching(d), traces, r)
-	return t.links(d, r)
+	return errors.Join(t.links(ctx, d, r), t.refined(ctx, rows, r))
 }
 
 // rules tells what became of every rule.
@@ -81,8 +95,8 @@ func (t *trier) rules(matching []int, traces []rules.FieldTrace, r *Report) []Ru
 	return all
 }
 
-// record writes a row as cat would.
-func (r *Report) record(rt harrow.RecordType, row rules.Row) error {
+// record writes a row as cat would, and adds it to those of its record.
+func (r *Report) record(c harrow.Capture, rt harrow.RecordType, row rules.Row, rows map[string]*gathered) error {
 	b := lakeio.NewRecordBuilder(rt)
 	defer b.Release()
 	if err := b.Append(row.Values, lakeio.Origin{}); err != nil {
@@ -95,6 +109,16 @@ func (r *Report) record(rt harrow.RecordType, row rules.Row) error {
 	for i, c := range rt.Columns {
 		columns[i] = c.Name
 	}
+	g := rows[rt.Name]
+	if g == nil {
+		g = &gathered{builder: lakeio.NewRecordBuilder(rt)}
+		rows[rt.Name] = g
+	}
+	origin := lakeio.Origin{ID: c.ID, URL: c.URL, Ordinal: row.Ordinal, Rule: row.Rule, Digest: c.Digest, FetchedAt: rules.FetchedAt(c)}
+	if err := g.builder.Append(row.Values, origin); err != nil {
+		return err
+	}
+	g.rows = append(g.rows, &Refined{Record: rt.Name, Rule: row.Rule, Ordinal: row.Ordinal, OK: true, Failed: []Failed{}, Added: []Added{}, Notes: []string{}})
 	r.Records = append(r.Records, Record{rt.Name, row.Rule, row.Ordinal, json.RawMessage(lakeio.AppendJSON(nil, batch, 0, columns))})
 	return nil
 }
@@ -130,7 +154,7 @@ func plain(v any, kind harrow.Kind) any {
 }
 
 // links looks into the page as a run would.
-func (t *trier) links(d *rules.Document, r *Report) error {
+func (t *trier) links(ctx context.Context, d *rules.Document, r *Report) error {
 	follower, err := t.newFollower()
 	if err != nil || follower == nil || !follower.LooksInto(d.URL()) {
 		return err
@@ -152,9 +176,11 @@ func (t *trier) links(d *rules.Document, r *Report) error {
 			r.Links.NotTaken["invalid"]++
 			return nil
 		}
-		if ok, reason, _ := t.scope.Check(u); !ok && !t.seeds[u] {
-			r.Links.NotTaken[reason]++
-			return nil
+		if ok, reason, _ := t.scope.Check(u); !ok {
+			if seed, err := t.isSeed(ctx, u); err != nil || !seed {
+				r.Links.NotTaken[reason]++
+				return err
+			}
 		}
 		if have[u] {
 			return nil

@@ -65,6 +65,7 @@ func (r *Report) WriteText(out io.Writer, width int, paint view.Paint) error {
 	r.writeRules(w)
 	err := r.writeFields(w)
 	r.writeRecords(w)
+	r.writeRefined(w)
 	for _, rej := range r.Rejects {
 		w.verdict("reject", w.paint.Bad(string(rej.Class)), ": %s: %s", rej.Code, rej.Reason)
 		if rej.Field != "" {
@@ -165,6 +166,54 @@ func (r *Report) writeRecords(w *writer) {
 	}
 }
 
+func (r *Report) writeRefined(w *writer) {
+	told, plain := 0, 0
+	for _, row := range r.Refined {
+		if len(row.Failed)+len(row.Added)+len(row.Notes) == 0 {
+			plain++
+			continue
+		}
+		if told++; told > mostRecords {
+			continue
+		}
+		w.verdict("refine", w.judged(row.OK, "kept", "reject"), ": %s (%s, row %d)", row.Record, row.Rule, row.Ordinal)
+		row.write(w)
+	}
+	if told > mostRecords {
+		w.line("", "… %d more; --json shows all", told-mostRecords)
+	}
+	if plain > 0 {
+		w.verdict("refine", w.judged(true, "kept", ""), ": %s as parsed", count(plain, "row"))
+	}
+}
+
+func (row Refined) write(w *writer) {
+	row.writeFailed(w, false)
+	for _, a := range row.Added {
+		if a.Why != "" {
+			w.line("", "enrich: %s: %s", a.Column, a.Why)
+		} else {
+			w.line("", "enrich: %s = %s", a.Column, shown(a.Value))
+		}
+	}
+	row.writeFailed(w, true)
+	for _, note := range row.Notes {
+		w.line("", "%s", note)
+	}
+}
+
+func (row Refined) writeFailed(w *writer, late bool) {
+	when := ""
+	if late {
+		when = " of what was added"
+	}
+	for _, f := range row.Failed {
+		if f.Late == late {
+			w.line("", "check%s: %s: %s", when, f.What, f.Why)
+		}
+	}
+}
+
 func (r *Report) writeRules(w *writer) {
 	for _, rule := range r.Rules {
 		if !rule.Matched {
@@ -202,12 +251,27 @@ func (r *Report) writeFields(w *writer) error {
 }
 
 // faulty reports whether the field makes its row a reject.
-func (f Field) faulty() bool { return f.Note != "" && f.Note != "nothing selected" }
+func (f Field) faulty() bool {
+	return f.Note != "" && f.Note != noteNothing && f.Note != noteCarried
+}
+
+const (
+	noteNothing = "nothing selected"
+	noteCarried = "carried by the page that links here, which try doesn't see"
+)
 
 func (w *writer) row(row []Field) error {
 	w.line("fields", "%s, row %d", row[0].Rule, row[0].Row)
 	t := view.NewTextTable(w.b, w.width > 0, w.width, "  field", "selected by", "raw", "value", "note")
 	for _, f := range row {
+		for _, a := range f.Tried {
+			if a.Raw != nil {
+				continue // it is the field's own line
+			}
+			if err := t.Row("  "+f.Field, a.Selector, "", "", orNone(a.Note, "nothing: the next is tried")); err != nil {
+				return err
+			}
+		}
 		if err := t.Row("  "+f.Field, f.Selector, text(f.Raw), text(f.Value), f.Note); err != nil {
 			return err
 		}

@@ -18,12 +18,14 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/internal/seen"
 )
 
 // ErrURL: what was given is no URL that could be asked for.
@@ -38,6 +40,14 @@ type Config struct {
 	Sleep func(context.Context, time.Duration) error // nil: waits
 	Wait  func(key string, d time.Duration)          // is told of waits over a second; may be nil
 	Links int                                        // how many of the links found a report names; 0: 10
+	// Seeds hands out the canonical URLs of all seeds, those of files too; it is
+	// asked once there is a URL that the scope leaves out. nil: the job file's
+	// list is all there is.
+	Seeds func(context.Context, func(canon.URL)) error
+	// Lookups are the columns of lookup files, by the name the job file has, and
+	// Beside says where such a file is.
+	Lookups map[string][]expr.Column
+	Beside  func(name string) string
 	// File stands for the answer of the URL; nothing is asked then. nil: the
 	// URL is fetched.
 	File *File
@@ -93,6 +103,7 @@ type Report struct {
 	Records     []Record       `json:"records"`
 	Rules       []Rule         `json:"rules"`
 	Fields      []Field        `json:"fields"`
+	Refined     []Refined      `json:"refined"` // rows of records with an entry under refine
 	Rejects     []Reject       `json:"rejects"`
 	Links       *Links         `json:"links"` // null: the page is not looked into for links
 }
@@ -134,6 +145,15 @@ type Field struct {
 	Raw      any    `json:"raw"`
 	Value    any    `json:"value"`
 	Note     string `json:"note"`
+	// Tried are the alternatives of `any`, up to the one that selected.
+	Tried []Tried `json:"tried,omitempty"`
+}
+
+// Tried is one alternative of a field; see [rules.Tried].
+type Tried struct {
+	Selector string `json:"selector"`
+	Raw      any    `json:"raw"`
+	Note     string `json:"note,omitempty"`
 }
 
 // Reject is a dead letter that a run would write.
@@ -170,7 +190,8 @@ type trier struct {
 	cfg      Config
 	canon    *canon.Canonicalizer
 	scope    *canon.Scope
-	seeds    map[canon.URL]bool
+	seeds    map[canon.URL]bool // of the job file
+	filed    *seen.Set          // seeds of files too; nil until somebody asks
 	client   *httpfetch.Client
 	pace     *polite.Table
 	product  string
@@ -182,18 +203,23 @@ type trier struct {
 
 // URL tries one URL. The error is [ErrURL], one of the job's, or ctx's; what
 // goes wrong with the URL is in the report.
-func URL(ctx context.Context, cfg Config, raw string) (*Report, error) {
+func URL(ctx context.Context, cfg Config, raw string) (_ *Report, err error) {
 	t, err := newTrier(cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer t.client.Close()
+	defer func() {
+		if t.filed != nil {
+			err = errors.Join(err, t.filed.Close())
+		}
+	}()
 	u, err := t.canon.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrURL, raw, err)
 	}
 	r := &Report{Given: raw, URL: u.String(), ID: canon.ID("GET", u.String(), nil, nil),
-		Records: []Record{}, Rules: []Rule{}, Fields: []Field{}, Rejects: []Reject{}}
+		Records: []Record{}, Rules: []Rule{}, Fields: []Field{}, Refined: []Refined{}, Rejects: []Reject{}}
 	page, err := t.page(ctx, u, r)
 	r.Politeness = t.politeness(u)
 	if err != nil || page == nil {
@@ -215,7 +241,11 @@ func (t *trier) page(ctx context.Context, u canon.URL, r *Report) (*rules.Page, 
 	if f == nil {
 		return t.fetch(ctx, u, r)
 	}
-	r.Hops = []Hop{{URL: u.String(), Scope: t.inScope(u)}}
+	scope, err := t.inScope(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	r.Hops = []Hop{{URL: u.String(), Scope: scope}}
 	r.File, r.FinalURL, r.Status, r.Outcome, r.ContentType, r.BodyBytes = f.Name, u.String(), 200, harrow.Fetched, f.ContentType, f.Size
 	sum, in := sha256.New(), f.Open()
 	if _, err := io.Copy(sum, in); err != nil {
@@ -307,23 +337,54 @@ func (t *trier) key(u canon.URL) string {
 }
 
 // inScope says whether a run would go to a URL, and why.
-func (t *trier) inScope(u canon.URL) Verdict {
+func (t *trier) inScope(ctx context.Context, u canon.URL) (Verdict, error) {
 	if t.seeds[u] {
-		return Verdict{true, "a seed: always in scope"}
+		return Verdict{true, "a seed: always in scope"}, nil
 	}
 	d := t.scope.Decide(u)
-	switch {
-	case d.Reason == canon.ReasonHost:
-		return Verdict{false, "no pattern of hosts matches"}
-	case d.Reason == canon.ReasonExclude:
-		return Verdict{false, fmt.Sprintf("exclude %q leaves it out", d.Exclude)}
-	case d.Reason == canon.ReasonInclude:
-		return Verdict{false, "no pattern of include matches"}
-	case d.Include != "":
-		return Verdict{true, fmt.Sprintf("hosts %q and include %q take it in", d.Host, d.Include)}
+	if d.Reason == "" {
+		if d.Include != "" {
+			return Verdict{true, fmt.Sprintf("hosts %q and include %q take it in", d.Host, d.Include)}, nil
+		}
+		return Verdict{true, fmt.Sprintf("hosts %q takes it in", d.Host)}, nil
 	}
-	return Verdict{true, fmt.Sprintf("hosts %q takes it in", d.Host)}
+	if seed, err := t.isSeed(ctx, u); err != nil || seed {
+		return Verdict{true, "a seed of discover.seeds.files: always in scope"}, err
+	}
+	switch d.Reason {
+	case canon.ReasonHost:
+		return Verdict{false, "no pattern of hosts matches"}, nil
+	case canon.ReasonExclude:
+		return Verdict{false, fmt.Sprintf("exclude %q leaves it out", d.Exclude)}, nil
+	}
+	return Verdict{false, "no pattern of include matches"}, nil
 }
+
+// isSeed reports whether a URL is a seed, of files too: they are read the
+// first time that it matters.
+func (t *trier) isSeed(ctx context.Context, u canon.URL) (bool, error) {
+	if t.seeds[u] || t.cfg.Seeds == nil {
+		return t.seeds[u], nil
+	}
+	if t.filed == nil {
+		t.filed = seen.New(memory.NewShare("seeds", seedsMemory), t.cfg.Job.Limits.Spill)
+		var failed error
+		err := t.cfg.Seeds(ctx, func(u canon.URL) {
+			if failed == nil {
+				_, failed = t.filed.Add(seedID(u))
+			}
+		})
+		if err = errors.Join(err, failed); err != nil {
+			return false, err
+		}
+	}
+	return t.filed.Has(seedID(u))
+}
+
+// seedsMemory is what the set of seeds takes before it goes to disk.
+const seedsMemory = 64 << 20
+
+func seedID(u canon.URL) harrow.ID { return canon.ID("GET", u.String(), nil, nil) }
 
 // newFollower compiles the follow rules; nil where there are none.
 func (t *trier) newFollower() (*rules.Follower, error) {
