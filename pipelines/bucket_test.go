@@ -225,8 +225,8 @@ func TestAProcessThatLostItsPermitStartsNothing(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Fatal("the old process goes on")
 			}
-			if n := len(b.log.Requests()); n > 0 {
-				t.Errorf("the old process sent %d requests after its permit's end", n)
+			for _, e := range b.log.Requests() {
+				t.Errorf("the old process asked for %s at %s, after its permit's end", e.URL, e.Start)
 			}
 			after, err := lakeio.ReadRun(t.Context(), b.lake(id).Store, run.Job, id)
 			if err != nil || after.State != lakeio.Done || after.Exit != 0 {

@@ -46,16 +46,42 @@ func (p *Process) dispatch() {
 func (p *Process) fly(it *item, reservation *httpfetch.Reservation, begun chan<- struct{}) {
 	defer p.flying.Done()
 	rerr := p.recallPage(it) // before the exchange begins: it takes time
-	at := p.begin(it)
-	close(begun)
 	if rerr != nil {
 		p.stop(rerr)
 	}
+	if !p.awaitPermit() {
+		close(begun)
+		reservation.Release()
+		<-p.slots
+		return // it has no capture, so a resume asks for it
+	}
+	at := p.begin(it)
+	close(begun)
 	switch err := p.exchange(it, reservation, at); {
 	case errors.Is(err, lakeio.ErrLost):
 		p.lose(it.shard, err)
 	case err != nil:
 		p.stop(err)
+	}
+}
+
+// awaitPermit waits until an exchange that begins now would end before the
+// permit; false: starts ended. The decision to start was made under the permit
+// as well, but what came since may have taken long.
+func (p *Process) awaitPermit() bool {
+	for {
+		if p.starts.Err() != nil {
+			return false
+		}
+		if !p.permit.Until().Before(time.Now().Add(time.Duration(p.cfg.Fetch.Timeout))) {
+			return true
+		}
+		timer := time.NewTimer(renewEvery / 10)
+		select {
+		case <-timer.C:
+		case <-p.starts.Done():
+			timer.Stop()
+		}
 	}
 }
 
