@@ -48,7 +48,7 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	defer func() { _ = site.stop() }()
 	file := filepath.Join(dir, "shop.yaml")
-	if err := os.WriteFile(file, demo.JobFile, 0o666); err != nil {
+	if err := demo.LayOut(dir); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "the shop is open at %s: %s\n", site.addr, strings.Join(demosite.Hosts, ", "))

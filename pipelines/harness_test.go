@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/harrowdata/harrow/internal/demosite"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/stable"
+	"github.com/harrowdata/harrow/testdata/demo"
 )
 
 // bench is a site that is served, a job file and a workspace to harvest it
@@ -32,6 +34,7 @@ type bench struct {
 	request Request
 	limits  map[string]limit // by host
 	ttl     time.Duration    // of the job lock where it is a lease; 0: as ever
+	whole   bool             // the job is the demo's, with all that is in it
 	loose   bool             // other tests run beside: gaps between single requests say little
 }
 
@@ -48,8 +51,16 @@ var shopLimits = map[string]limit{
 	demosite.Partner: {1, 50 * time.Millisecond},
 }
 
-// newShop serves the demo site; its job is testdata/demo/shop.yaml with texts
-// replaced: old, new, old, new, …
+// wholeShop serves the demo site; its job is testdata/demo/shop.yaml.
+func wholeShop(t *testing.T) *bench {
+	t.Helper()
+	b := newShop(t, demosite.Options{})
+	b.whole = true
+	b.write(wholeJob(t))
+	return b
+}
+
+// newShop serves the demo site; its job is shopJob.
 func newShop(t *testing.T, o demosite.Options, replace ...string) *bench {
 	t.Helper()
 	site := demosite.New(o)
@@ -58,14 +69,31 @@ func newShop(t *testing.T, o demosite.Options, replace ...string) *bench {
 	return b
 }
 
-// shopJob is the text of the demo's job file.
-func shopJob(t *testing.T, replace ...string) string {
+// wholeJob is the text of the demo's job file.
+func wholeJob(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "testdata", "demo", "shop.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(data)
+	return string(data)
+}
+
+// added is what refine adds to the demo's books, and its second store.
+var added = []*regexp.Regexp{regexp.MustCompile(`(?s)    # A row that fails a check.*?\n(  offer:)`), regexp.MustCompile(`(?s)  # The same rows as Parquet.*?()$`)}
+
+// shopJob is the demo's job without checks, lookup and thresholds and with one
+// store, so that tests put there what they are about: texts are replaced, old,
+// new, old, new, …
+func shopJob(t *testing.T, replace ...string) string {
+	t.Helper()
+	text := wholeJob(t)
+	for _, part := range added {
+		if !part.MatchString(text) {
+			t.Fatalf("shop.yaml has no %s", part)
+		}
+		text = part.ReplaceAllString(text, "$1")
+	}
 	for pair := range slices.Chunk(replace, 2) {
 		if !strings.Contains(text, pair[0]) {
 			t.Fatalf("shop.yaml has no %q", pair[0])
@@ -83,6 +111,9 @@ func newBench(t *testing.T, h http.Handler, job string) *bench {
 	server := httptest.NewServer(recorder)
 	b := &bench{t: t, log: &recorder.Log, addr: server.Listener.Addr().String(), dir: filepath.Join(t.TempDir(), "workspace"), limits: map[string]limit{}}
 	b.request = Request{JobFile: filepath.Join(t.TempDir(), "job.yaml"), Workspace: b.dir, Runner: "direct"}
+	if err := demo.LayOut(filepath.Dir(b.request.JobFile)); err != nil {
+		t.Fatal(err)
+	}
 	b.write(job)
 	t.Cleanup(func() {
 		server.Close()

@@ -41,10 +41,10 @@ func TestAPauseInMidRound(t *testing.T) {
 					}()
 				}
 				res, err := Run(ctx, req)
-				<-stopped
 				if !errors.Is(err, ErrStopped) {
 					t.Fatalf("ended with %v, want ErrStopped", err)
 				}
+				<-stopped
 				if res.Run.State != lakeio.Paused || res.Run.Exit != 130 || res.Run.Error == "" {
 					t.Errorf("run.json says %s, exit %d, %q", res.Run.State, res.Run.Exit, res.Run.Error)
 				}
@@ -62,7 +62,7 @@ func TestAPauseInMidRound(t *testing.T) {
 				if err != nil || again.Exit != 0 || !again.Resumed || again.Run.ID != res.Run.ID || again.Run.State != lakeio.Done {
 					t.Fatalf("went on as run %s, resumed %v, %s, %v", again.Run.ID, again.Resumed, again.Run.State, err)
 				}
-				checkHits(b, b.site.Hits())
+				checkHits(b, b.site.Hits(), demosite.Books)
 				checkPages(b, again.Run, b.site.Pages())
 				tables := b.tables(again.Run)
 				if want == nil {
@@ -105,7 +105,7 @@ func TestAnInterruptAtAnyTime(t *testing.T) {
 					t.Errorf("went on with run %s, want %s", run.ID, res.Run.ID)
 				}
 				same(t, "after an interrupt", want, b.tables(run))
-				checkHits(b, b.site.Hits())
+				checkHits(b, b.site.Hits(), demosite.Books)
 			})
 		}
 	}

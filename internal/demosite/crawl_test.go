@@ -3,6 +3,7 @@ package demosite
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,22 +19,29 @@ type harvest struct {
 	books   map[string]map[string]any // by UPC
 	carries map[string][]string       // UPC to requests
 	offers  map[string]map[string]any // by URL
+	desk    map[string][]string       // rows of the other records as JSON, by record
 	rejects []Rejected
 }
 
+// todo is a request: a page, or with a body a POST, or a sitemap.
 type todo struct {
-	url   string
-	round int
+	url, body string
+	round     int
+	sitemap   bool
 }
 
 // crawl harvests the site from the home page by the job file, one request
 // after the other.
 func crawl(t *testing.T, c *http.Client, job jobFile) harvest {
 	t.Helper()
-	h := harvest{pages: map[string]PageInfo{}, books: map[string]map[string]any{}, carries: map[string][]string{}, offers: map[string]map[string]any{}}
+	h := harvest{pages: map[string]PageInfo{}, books: map[string]map[string]any{}, carries: map[string][]string{}, offers: map[string]map[string]any{},
+		desk: map[string][]string{}}
 	seen := map[string]bool{"http://books.example/": true}
-	queue := []todo{{"http://books.example/", 0}}
-	follow := func(from *url.URL, round int, link *url.URL) {
+	queue := append([]todo{{url: "http://books.example/"}}, postSeeds(t, job)...)
+	for _, m := range regexp.MustCompile(`(?m)^Sitemap: (.*)$`).FindAllStringSubmatch(robots[Books], -1) {
+		queue = append(queue, todo{url: m[1], sitemap: true})
+	}
+	follow := func(from *url.URL, round int, link *url.URL, sitemap bool) {
 		u, ok := canonical(link)
 		if !ok || !slices.Contains(job.Discover.Scope.Hosts, link.Hostname()) || seen[u] {
 			return
@@ -42,7 +50,7 @@ func crawl(t *testing.T, c *http.Client, job jobFile) harvest {
 		if domain(t, from.Hostname()) != domain(t, link.Hostname()) {
 			round++
 		}
-		queue = append(queue, todo{u, round})
+		queue = append(queue, todo{url: u, round: round, sitemap: sitemap})
 	}
 	for len(queue) > 0 {
 		next := queue[0]
@@ -55,13 +63,22 @@ func crawl(t *testing.T, c *http.Client, job jobFile) harvest {
 }
 
 // visit makes one request with its retries and hops, and parses what it ends at.
-func (h *harvest) visit(t *testing.T, c *http.Client, job jobFile, next todo, follow func(*url.URL, int, *url.URL)) {
+func (h *harvest) visit(t *testing.T, c *http.Client, job jobFile, next todo, follow func(*url.URL, int, *url.URL, bool)) {
 	t.Helper()
 	at, err := url.Parse(next.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := PageInfo{URL: next.url, Round: next.round, Final: next.url, Listing: globs(job.Discover.Follow[0].Within, at.Path)}
+	info := PageInfo{URL: next.url, Round: next.round, Final: next.url, Listing: next.sitemap}
+	for _, f := range job.Discover.Follow {
+		info.Listing = info.Listing || globs(f.Within, at.Path)
+	}
+	if next.sitemap {
+		info.Kind = "sitemap"
+	}
+	if next.body != "" {
+		info.Method = http.MethodPost
+	}
 	if strings.HasPrefix(at.Path, "/private/stock") || strings.HasPrefix(at.Path, "/staff/") {
 		info.Outcome, info.Code = "denied", "robots"
 		h.pages[next.url] = info
@@ -69,7 +86,11 @@ func (h *harvest) visit(t *testing.T, c *http.Client, job jobFile, next todo, fo
 	}
 	var a answer
 	for range 5 {
-		a = get(t, c, at.String())
+		if next.body == "" {
+			a = get(t, c, at.String())
+		} else {
+			a = post(t, c, at.String(), next.body)
+		}
 		info.Asks++
 		info.Status, info.Final = a.status, at.String()
 		if a.status/100 != 3 {
@@ -83,7 +104,7 @@ func (h *harvest) visit(t *testing.T, c *http.Client, job jobFile, next todo, fo
 			t.Fatal(err)
 		}
 		if domain(t, to.Hostname()) != domain(t, at.Hostname()) {
-			follow(at, next.round, to)
+			follow(at, next.round, to, false)
 			break
 		}
 		at = to
@@ -98,20 +119,28 @@ func (h *harvest) visit(t *testing.T, c *http.Client, job jobFile, next todo, fo
 	if info.Outcome != "fetched" {
 		return
 	}
-	h.parse(t, job, next.url, parsePage(t, at, a.header.Get("Content-Type"), a.body))
-	if info.Listing {
-		d := parsePage(t, at, a.header.Get("Content-Type"), a.body)
-		for _, href := range d.selected(t, d.Selection, field{CSS: job.Discover.Follow[0].CSS}) {
-			if link, err := d.base().Parse(href); err == nil {
-				follow(at, next.round, link)
-			}
+	if next.sitemap {
+		locs, maps := listed(t, a.body)
+		for _, loc := range locs {
+			follow(at, next.round, loc, maps)
 		}
+		return
+	}
+	h.parse(t, job, next.url, at, a)
+	for _, link := range links(t, job, at, a) {
+		follow(at, next.round, link, false)
 	}
 }
 
-func (h *harvest) parse(t *testing.T, job jobFile, request string, d document) {
+func (h *harvest) parse(t *testing.T, job jobFile, request string, at *url.URL, a answer) {
 	t.Helper()
-	for _, r := range job.rulesFor(d.url.Path) {
+	for _, r := range job.rulesFor(at.Path) {
+		if r.Record != "book" && r.Record != "offer" {
+			rows, rejects := readDesk(t, r.Record, request, a)
+			h.desk[r.Record], h.rejects = append(h.desk[r.Record], rows...), append(h.rejects, rejects...)
+			continue
+		}
+		d := parsePage(t, at, a.header.Get("Content-Type"), a.body)
 		elements := d.Selection
 		if r.Each != "" {
 			elements = d.Find(r.Each)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Book is one product as a correct harvest with testdata/demo/shop.yaml has it
@@ -15,6 +16,7 @@ type Book struct {
 	Title    string   `json:"title"`
 	Amount   string   `json:"price_amount"` // plain decimal, two places: compare by value
 	Currency string   `json:"price_currency"`
+	Pounds   string   `json:"price_pounds"` // the amount by testdata/demo/rates.csv, rounded half up to two places
 	Stock    int64    `json:"stock"`
 	Rating   int64    `json:"rating"`
 	Image    string   `json:"image"`
@@ -38,13 +40,15 @@ type Offer struct {
 // request.
 type PageInfo struct {
 	URL     string `json:"url"`
-	Outcome string `json:"outcome"`        // of the closed set in DESIGN.md section 7
-	Code    string `json:"code,omitempty"` // "robots" where denied; else empty: the status says it
-	Status  int    `json:"status"`         // of the last answer; 0: never asked
-	Final   string `json:"final_url"`      // of the last answer
-	Round   int    `json:"round"`          // that admits it
-	Asks    int    `json:"asks"`           // exchanges it takes: retries and hops within the registered domain count, robots.txt doesn't
-	Listing bool   `json:"listing"`        // the job looks for links in it: never asked conditionally
+	Outcome string `json:"outcome"`          // of the closed set in DESIGN.md section 7
+	Code    string `json:"code,omitempty"`   // "robots" where denied; else empty: the status says it
+	Status  int    `json:"status"`           // of the last answer; 0: never asked
+	Final   string `json:"final_url"`        // of the last answer
+	Round   int    `json:"round"`            // that admits it
+	Asks    int    `json:"asks"`             // exchanges it takes: retries and hops within the registered domain count, robots.txt doesn't
+	Kind    string `json:"kind,omitempty"`   // "sitemap"; empty: a page
+	Method  string `json:"method,omitempty"` // empty: GET
+	Listing bool   `json:"listing"`          // the job looks for links in it: never asked conditionally
 }
 
 // Rejected is one dead letter that a correct harvest writes.
@@ -129,7 +133,7 @@ func (p *plan) books() []Book {
 		if a.gone || !a.readable() || a.quirk == sixStars {
 			continue
 		}
-		list = append(list, Book{UPC: a.upc, URL: a.url(), Title: a.title, Amount: a.amount(), Currency: a.currency, Stock: int64(a.stock),
+		list = append(list, Book{UPC: a.upc, URL: a.url(), Title: a.title, Amount: a.amount(), Currency: a.currency, Pounds: a.pounds(), Stock: int64(a.stock),
 			Rating: int64(a.rating), Image: a.image(), Tags: slices.Clone(a.tags), Brand: a.brand, URLs: p.carriers(a)})
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].UPC < list[j].UPC })
@@ -179,6 +183,12 @@ func (g *page) info() PageInfo {
 	if g.once != 0 {
 		info.Asks++
 	}
+	if g.sitemap {
+		info.Kind = "sitemap"
+	}
+	if g.method != http.MethodGet {
+		info.Method = g.method
+	}
 	switch {
 	case g.denied:
 		info.Outcome, info.Code, info.Status, info.Asks = "denied", "robots", 0, 0
@@ -199,6 +209,7 @@ func (g *page) info() PageInfo {
 
 func (p *plan) rejects() []Rejected {
 	var list []Rejected
+	list = append(list, p.desk.rejects()...)
 	for _, g := range p.sorted() {
 		if g.info().Outcome == "failed" {
 			list = append(list, Rejected{Stage: "fetch", Class: "permanent", URL: g.url})
@@ -219,6 +230,7 @@ func (p *plan) rejects() []Rejected {
 		}
 		list = append(list, r)
 	}
+	slices.SortStableFunc(list, func(a, b Rejected) int { return strings.Compare(a.URL, b.URL) })
 	return list
 }
 

@@ -24,12 +24,17 @@ type jobFile struct {
 		Resolve map[string]string `yaml:"resolve"`
 	} `yaml:"fetch"`
 	Discover struct {
+		Seeds struct {
+			Files []string `yaml:"files"`
+		} `yaml:"seeds"`
 		Scope struct {
 			Hosts []string `yaml:"hosts"`
 		} `yaml:"scope"`
 		Follow []struct {
-			Within []string `yaml:"within"`
-			CSS    string   `yaml:"css"`
+			Within   []string `yaml:"within"`
+			CSS      string   `yaml:"css"`
+			JSONPath string   `yaml:"jsonpath"`
+			Regex    string   `yaml:"regex"`
 		} `yaml:"follow"`
 	} `yaml:"discover"`
 	Parse []rule `yaml:"parse"`
@@ -39,6 +44,7 @@ type rule struct {
 	Record string           `yaml:"record"`
 	Match  []string         `yaml:"match"`
 	Each   string           `yaml:"each"`
+	Rows   any              `yaml:"rows"`
 	Fields map[string]field `yaml:"fields"`
 }
 

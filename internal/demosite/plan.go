@@ -14,6 +14,9 @@ const perListing = 20
 // page is one address of the site and everything that is decided about it.
 type page struct {
 	url      string
+	method   string // that it answers to; default GET
+	wants    string // body of the request that it answers to
+	sitemap  bool   // lists pages instead of being one
 	status   int    // of the answer, once it is fine
 	location string // of a redirect, relative or absolute
 	once     int    // status of the very first answer; 0: fine at once
@@ -34,6 +37,7 @@ type page struct {
 type plan struct {
 	revision int
 	products []product
+	desk     *desk
 	pages    map[string]*page // by URL
 	listings [][]*product     // what /, /catalogue/page-2.html, … show
 }
@@ -65,6 +69,8 @@ func newPlan(o Options, revision int) *plan {
 	p.addMedia()
 	p.addPartner()
 	p.addOddities()
+	p.desk = newDesk(o.Seed, p.products)
+	p.addDesk()
 	return p
 }
 
@@ -72,6 +78,9 @@ func newPlan(o Options, revision int) *plan {
 func (p *plan) add(g *page) {
 	if g.status == 0 {
 		g.status = http.StatusOK
+	}
+	if g.method == "" {
+		g.method = http.MethodGet
 	}
 	if g.contentType == "" && g.body != nil {
 		g.contentType = "text/html; charset=utf-8"
@@ -176,6 +185,7 @@ func (p *plan) odd() []string {
 	root := "http://" + Books
 	links := []string{"/about.html", "/private/press.html", "/private/stock.html", "/catalogue/blank.html", "/catalogue/lost-book_9001/index.html",
 		"/catalogue/out-of-print_9002/index.html", "/trade/prices.html", "/go/partner", "http://" + Media + "/", "http://" + Partner + "/"}
+	links = append(links, deskLinks()...)
 	for i := range p.products {
 		switch a := &p.products[i]; {
 		case a.gone:

@@ -206,6 +206,15 @@ func (p *product) image() string { return fmt.Sprintf("http://%s/media/%d.png", 
 // amount is the price as a plain decimal: "1234.56".
 func (p *product) amount() string { return fmt.Sprintf("%d.%02d", p.pence/100, p.pence%100) }
 
+// pounds is the amount in pounds sterling at 0.8625 to the euro.
+func (p *product) pounds() string {
+	pence := p.pence
+	if p.currency == "EUR" {
+		pence = (pence*8625 + 5000) / 10000
+	}
+	return fmt.Sprintf("%d.%02d", pence/100, pence%100)
+}
+
 // number is the price as the shop writes it, without the currency's sign:
 // "1,234.56", or "1.234,56" in euro.
 func (p *product) number() string {

@@ -19,6 +19,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -120,7 +121,7 @@ func shutDown(server *http.Server, served <-chan error) error {
 
 // robots are the robots.txt files; the media host has none.
 var robots = map[string]string{
-	Books:   "# Be welcome.\nUser-agent: *\nDisallow: /private/\nAllow: /private/press.html\n\nUser-agent: greedybot\nDisallow: /\n",
+	Books:   "# Be welcome.\nUser-agent: *\nDisallow: /private/\nAllow: /private/press.html\n\nUser-agent: greedybot\nDisallow: /\n\nSitemap: http://books.example/sitemap.xml\n",
 	Partner: "User-agent: *\nCrawl-delay: 0.05\nDisallow: /staff/\n",
 }
 
@@ -137,8 +138,14 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(text)) // an error: the client has gone
 		return
 	}
-	g := s.plan.Load().pages["http://"+host+r.URL.Path]
+	pages := s.plan.Load().pages
+	g := pages["http://"+host+r.URL.Path]
+	if g == nil {
+		g = pages["http://"+host+r.URL.RequestURI()]
+	}
 	switch {
+	case g != nil && g.method == http.MethodPost:
+		g.answerPost(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
@@ -149,6 +156,20 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such page", http.StatusNotFound)
 	case g.once != 0 && s.first(g.url):
 		failFirst(w, g.once)
+	default:
+		g.serve(w, r)
+	}
+}
+
+// answerPost answers the one question that the page knows.
+func (g *page) answerPost(w http.ResponseWriter, r *http.Request) {
+	asked, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<10))
+	switch {
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "only POST", http.StatusMethodNotAllowed)
+	case err != nil || string(asked) != g.wants || r.Header.Get("Content-Type") != g.contentType:
+		http.Error(w, "want "+g.contentType+": "+g.wants, http.StatusUnprocessableEntity)
 	default:
 		g.serve(w, r)
 	}
@@ -190,7 +211,7 @@ func (g *page) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(g.status)
-		if r.Method == http.MethodGet {
+		if r.Method == g.method {
 			_, _ = w.Write(body) // an error: the client has gone
 		}
 	}

@@ -3,7 +3,8 @@ package demosite
 import "html/template"
 
 // templates are the site's pages. Two layouts of products: A is classic
-// mark-up; B keeps its facts in JSON-LD and its prices out of CSS's reach.
+// mark-up; B keeps its facts in JSON-LD and its prices out of CSS's reach. The archive's
+// tables name nothing that CSS could hold on to.
 var templates = template.Must(template.New("").Parse(`
 {{define "A"}}<!DOCTYPE html>
 <html lang="en">
@@ -83,6 +84,30 @@ var templates = template.Must(template.New("").Parse(`
 <ul>{{range .Links}}<li><a href="{{.}}">{{.}}</a></li>
 {{end}}</ul>
 {{range .Images}}<img src="{{.}}" alt="">
+{{end}}</body></html>
+{{end}}
+
+{{define "archived"}}<html><head>{{if .Meta}}<meta http-equiv="Content-Type" content="text/html; charset={{.Meta}}">{{end}}<title>Archive</title></head>
+<body bgcolor="white"><center><table border=1>
+<tr><td><font>Title</font><td>{{.Title}}
+<tr><td><font>Published</font><td>{{.Date}}
+<tr><td><font>Bound</font><td>{{.Cover}}
+<tr><td><font>Weight</font><td>{{.Weight}} kg
+<tr><td><font>Printings</font><td><ul>{{range .Printings}}<li>{{.}}{{end}}</ul>
+<tr><td><font>Listed</font><td>{{.Time}}
+</table></center></body></html>
+{{end}}
+
+{{define "branch"}}<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{{.City}}</title></head>
+<body><h1>{{.Name}}</h1><dl><dt>Opens</dt><dd>{{index .Days 0}} at nine</dd><dt>Telephone</dt><dd>none</dd></dl></body></html>
+{{end}}
+
+{{define "news"}}<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>News</title></head><body>
+{{if .Untitled}}<p>Nothing to say.</p><time datetime="{{.On}}">today</time>
+{{else if eq .Way 0}}<article><h2>{{.Headline}}</h2><time datetime="{{.On}}">that day</time></article>
+{{else}}<div class="entry"><strong>{{.Headline}}</strong> <span class="on">{{.On}}</span></div>
 {{end}}</body></html>
 {{end}}
 
