@@ -16,7 +16,9 @@ import (
 
 	"github.com/harrowdata/harrow/command/trial"
 	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -68,7 +70,13 @@ func demo(t *testing.T) (trial.Config, *demosite.Site) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rates := filepath.Join("../../testdata/demo", "rates.csv")
+	columns, err := lookup.Columns(t.Context(), rates, "rates.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return trial.Config{Job: *job, Types: types, Env: os.LookupEnv, Links: 3,
+		Lookups: map[string][]expr.Column{"rates.csv": columns}, Beside: func(string) string { return rates },
 		Sleep: func(context.Context, time.Duration) error { return nil }}, site
 }
 
