@@ -2,7 +2,7 @@
 // of generated rows of at least 300 bytes, a tenth of them duplicates, far
 // more than limits.memory.
 //
-//	go run ./bench/refine [-small]
+//	go run ./bench/refine [-small] [-most]
 //
 // Rows are generated in one process and refined in another, whose peak of
 // resident memory counts: at most limits.memory + 300 MiB in all. Each case
@@ -42,11 +42,15 @@ const (
 func main() {
 	roles.Child()
 	small := flag.Bool("small", false, "200,000 and 800,000 rows with 64 MiB instead of 3 and 12 million with 256 and 512 MiB")
+	most := flag.Bool("most", false, "only the most rows at the greatest limit")
 	dir := flag.String("dir", "", "folder for rows and spill files; default a temporary one")
 	flag.Parse()
 	p := full
 	if *small {
 		p = few
+	}
+	if *most {
+		p.rows, p.limits = p.rows[len(p.rows)-1:], p.limits[len(p.limits)-1:]
 	}
 	ok, err := bench(context.Background(), p, *dir, os.Stdout)
 	if err != nil {
