@@ -1,8 +1,6 @@
 package lakeio
 
 import (
-	"fmt"
-
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 
@@ -34,146 +32,184 @@ func dataSize(d arrow.ArrayData) int64 {
 	return n
 }
 
-// RowCopier gathers single rows of batches of one schema into new batches.
+// RowCopier gathers single rows of batches of one schema into new batches. It
+// copies some rows at a time, column by column: where rows lie far apart in
+// memory, they are waited for together and not one after the other.
 type RowCopier struct {
 	gatherer
-	copy []copyFunc
+	copy    []copyFunc
+	weigher *RowWeigher
+	weighed arrow.Record // whose weights these are
+	weights []int32
+	pending []pick
+	held    int64 // bytes of the rows pending
 }
 
-// copyFunc appends value i of a to b and returns about its size.
-type copyFunc func(b array.Builder, a arrow.Array, i int) int
+// So many rows, or bytes of them, are copied at a time. The bytes bound what
+// batches stay in memory for it.
+const (
+	pendingRows  = 256
+	pendingBytes = 128 << 10
+)
+
+// pick is a row to copy, of a record that is retained for it.
+type pick struct {
+	rec arrow.Record
+	row int
+}
+
+// copyFunc appends value i of a to b.
+type copyFunc func(b array.Builder, a arrow.Array, i int)
 
 // NewRowCopier returns a copier for batches of the schema; a column of a type
 // that no table has is an error. Release frees it.
 func NewRowCopier(s *arrow.Schema) (*RowCopier, error) {
-	c := &RowCopier{gatherer: newGatherer(s)}
+	w, err := NewRowWeigher(s)
+	if err != nil {
+		return nil, err
+	}
+	c := &RowCopier{gatherer: newGatherer(s), weigher: w}
 	for _, f := range s.Fields() {
-		fn, err := copierOf(f.Type)
-		if err != nil {
-			c.Release()
-			return nil, fmt.Errorf("column %s: %w", f.Name, err)
-		}
-		c.copy = append(c.copy, fn)
+		c.copy = append(c.copy, copierOf(f.Type))
 	}
 	return c, nil
 }
 
-// Append copies row i of the batch; its columns beyond the schema's are passed
+// Append takes row i of the batch; its columns beyond the schema's are passed
 // over.
 func (c *RowCopier) Append(b harrow.Batch, i int) {
+	if rec := b.Arrow(); rec != c.weighed {
+		c.weighed, c.weights = rec, c.weigher.Rows(b, c.weights)
+	}
+	c.AppendWeighed(b, i, c.weights[i])
+}
+
+// AppendWeighed is Append where a [RowWeigher] has told what the row weighs:
+// for rows of many batches in turn.
+func (c *RowCopier) AppendWeighed(b harrow.Batch, i int, weight int32) {
 	c.begin()
+	c.bytes += int64(weight)
+	c.held += int64(weight)
 	rec := b.Arrow()
+	rec.Retain()
+	c.pending = append(c.pending, pick{rec, i})
+	if len(c.pending) >= pendingRows || c.held >= pendingBytes {
+		c.flush()
+	}
+}
+
+// flush copies the rows pending.
+func (c *RowCopier) flush() {
 	for j, fn := range c.copy {
-		c.bytes += int64(fn(c.rb.Field(j), rec.Column(j), i))
-	}
-}
-
-// orNull guards a copyFunc against nulls, which take width bytes.
-func orNull(width int, fn copyFunc) copyFunc {
-	return func(b array.Builder, a arrow.Array, i int) int {
-		if a.IsNull(i) {
-			b.AppendNull()
-			return width
+		b := c.rb.Field(j)
+		for _, p := range c.pending {
+			fn(b, p.rec.Column(j), p.row)
 		}
-		return fn(b, a, i)
 	}
+	c.drop()
 }
 
-func copierOf(t arrow.DataType) (copyFunc, error) {
+func (c *RowCopier) drop() {
+	for _, p := range c.pending {
+		p.rec.Release()
+	}
+	clear(c.pending)
+	c.pending, c.held = c.pending[:0], 0
+}
+
+// Batch returns the rows and begins anew. The caller releases it.
+func (c *RowCopier) Batch() harrow.Batch {
+	c.flush()
+	return c.gatherer.Batch()
+}
+
+// Release frees the copier and drops the rows it has.
+func (c *RowCopier) Release() {
+	c.drop()
+	c.gatherer.Release()
+}
+
+// values is an array with values of type T.
+type values[T any] interface {
+	arrow.Array
+	Value(int) T
+}
+
+// appends is a builder of an array with values of type T.
+type appends[T any] interface {
+	array.Builder
+	Append(T)
+}
+
+func copies[A values[T], B appends[T], T any](b array.Builder, a arrow.Array, i int) {
+	if a.IsNull(i) {
+		b.AppendNull()
+		return
+	}
+	b.(B).Append(a.(A).Value(i))
+}
+
+// copierOf is for the types that weigherOf takes.
+func copierOf(t arrow.DataType) copyFunc {
 	switch t := t.(type) {
 	case *arrow.StringType:
-		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
-			v := a.(*array.String).Value(i)
-			b.(*array.StringBuilder).Append(v)
-			return len(v) + 4
-		}), nil
+		return copies[*array.String, *array.StringBuilder]
 	case *arrow.LargeBinaryType:
-		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
-			v := a.(*array.LargeBinary).Value(i)
-			b.(*array.BinaryBuilder).Append(v)
-			return len(v) + 8
-		}), nil
+		return copies[*array.LargeBinary, *array.BinaryBuilder]
 	case *arrow.BinaryType:
-		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
-			v := a.(*array.Binary).Value(i)
-			b.(*array.BinaryBuilder).Append(v)
-			return len(v) + 4
-		}), nil
+		return copies[*array.Binary, *array.BinaryBuilder]
 	case *arrow.Int32Type:
-		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.Int32Builder).Append(a.(*array.Int32).Value(i))
-			return 4
-		}), nil
+		return copies[*array.Int32, *array.Int32Builder]
 	case *arrow.Int64Type:
-		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.Int64Builder).Append(a.(*array.Int64).Value(i))
-			return 8
-		}), nil
+		return copies[*array.Int64, *array.Int64Builder]
 	case *arrow.Float64Type:
-		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.Float64Builder).Append(a.(*array.Float64).Value(i))
-			return 8
-		}), nil
+		return copies[*array.Float64, *array.Float64Builder]
 	case *arrow.BooleanType:
-		return orNull(1, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.BooleanBuilder).Append(a.(*array.Boolean).Value(i))
-			return 1
-		}), nil
+		return copies[*array.Boolean, *array.BooleanBuilder]
 	case *arrow.Decimal128Type:
-		return orNull(16, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.Decimal128Builder).Append(a.(*array.Decimal128).Value(i))
-			return 16
-		}), nil
+		return copies[*array.Decimal128, *array.Decimal128Builder]
 	case *arrow.TimestampType:
-		return orNull(8, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.TimestampBuilder).Append(a.(*array.Timestamp).Value(i))
-			return 8
-		}), nil
+		return copies[*array.Timestamp, *array.TimestampBuilder]
 	case *arrow.Date32Type:
-		return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
-			b.(*array.Date32Builder).Append(a.(*array.Date32).Value(i))
-			return 4
-		}), nil
+		return copies[*array.Date32, *array.Date32Builder]
 	case *arrow.ListType:
 		return listCopier(t)
 	case *arrow.StructType:
 		return structCopier(t)
 	}
-	return nil, fmt.Errorf("no table has a column of Arrow type %s", t)
+	return nil
 }
 
-func listCopier(t *arrow.ListType) (copyFunc, error) {
-	elem, err := copierOf(t.Elem())
-	if err != nil {
-		return nil, err
-	}
-	return orNull(4, func(b array.Builder, a arrow.Array, i int) int {
+func listCopier(t *arrow.ListType) copyFunc {
+	elem := copierOf(t.Elem())
+	return func(b array.Builder, a arrow.Array, i int) {
+		if a.IsNull(i) {
+			b.AppendNull()
+			return
+		}
 		in, out := a.(*array.List), b.(*array.ListBuilder)
 		out.Append(true)
-		n := 4
 		from, to := in.ValueOffsets(i)
 		for j := from; j < to; j++ {
-			n += elem(out.ValueBuilder(), in.ListValues(), int(j))
-		}
-		return n
-	}), nil
-}
-
-func structCopier(t *arrow.StructType) (copyFunc, error) {
-	fields := make([]copyFunc, t.NumFields())
-	for i := range fields {
-		var err error
-		if fields[i], err = copierOf(t.Field(i).Type); err != nil {
-			return nil, err
+			elem(out.ValueBuilder(), in.ListValues(), int(j))
 		}
 	}
-	return orNull(1, func(b array.Builder, a arrow.Array, i int) int {
+}
+
+func structCopier(t *arrow.StructType) copyFunc {
+	fields := make([]copyFunc, t.NumFields())
+	for i := range fields {
+		fields[i] = copierOf(t.Field(i).Type)
+	}
+	return func(b array.Builder, a arrow.Array, i int) {
+		if a.IsNull(i) {
+			b.AppendNull()
+			return
+		}
 		in, out := a.(*array.Struct), b.(*array.StructBuilder)
 		out.Append(true)
-		n := 1
 		for j, fn := range fields {
-			n += fn(out.FieldBuilder(j), in.Field(j), i)
+			fn(out.FieldBuilder(j), in.Field(j), i)
 		}
-		return n
-	}), nil
+	}
 }

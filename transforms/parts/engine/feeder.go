@@ -22,7 +22,6 @@ type feeder struct {
 type gathered struct {
 	*lakeio.RowCopier
 	table string
-	fixed int64 // bytes of a row, whatever its values are
 }
 
 func (f *feeder) row(c *cursor) error {
@@ -31,8 +30,8 @@ func (f *feeder) row(c *cursor) error {
 			return err
 		}
 	}
-	f.now.Append(c.batch, c.row)
-	if f.now.Rows() >= lakeio.BatchRows || f.now.Bytes()+f.now.fixed*int64(f.now.Rows()) >= f.limit {
+	f.now.AppendWeighed(c.batch, c.row, c.weight())
+	if f.now.Rows() >= lakeio.BatchRows || f.now.Bytes() >= f.limit {
 		return f.flush()
 	}
 	return nil
@@ -45,12 +44,11 @@ func (f *feeder) turnTo(c *cursor) error {
 	}
 	table := c.slice.Table
 	if f.gathers[table] == nil {
-		plain := withoutSort(c.schema)
-		copier, err := lakeio.NewRowCopier(plain)
+		copier, err := lakeio.NewRowCopier(withoutSort(c.schema))
 		if err != nil {
 			return c.corrupt(err.Error())
 		}
-		f.gathers[table] = &gathered{copier, table, fixedBytes(plain)}
+		f.gathers[table] = &gathered{copier, table}
 	}
 	f.now = f.gathers[table]
 	return nil

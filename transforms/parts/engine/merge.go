@@ -191,7 +191,7 @@ func (m *merger) mergeToFile(runs []run) (merged run, err error) {
 				return err
 			}
 		}
-		return f.append(c.batch, c.row, c.key)
+		return f.append(c.batch, c.row, c.weight(), c.key)
 	})
 	if err != nil {
 		return run{}, err

@@ -70,27 +70,14 @@ func withoutSort(s *arrow.Schema) *arrow.Schema {
 	return arrow.NewSchema(s.Fields()[:s.NumFields()-1], &meta)
 }
 
-// fixedBytes is what a row takes in memory whatever its values are.
-func fixedBytes(s *arrow.Schema) int64 {
-	n := int64(0)
-	for _, f := range s.Fields() {
-		if t, ok := f.Type.(arrow.FixedWidthDataType); ok {
-			n += int64(t.BitWidth()+7)/8 + 1
-		} else {
-			n += 5
-		}
-	}
-	return n
-}
-
 // runWriter writes rows that come sorted as batches of a shuffle file.
 type runWriter struct {
 	part   *lakeio.PartWriter
 	schema *arrow.Schema // with _sort
 	copier *lakeio.RowCopier
 	keys   *array.BinaryBuilder
-	fixed  int64 // bytes of a row, whatever its values are
 	bytes  int64 // of the keys gathered
+	room   int   // for keys, in bytes: what those of the batch before took
 
 	now Slice // what was written since the last call of slice
 }
@@ -113,19 +100,22 @@ func newRunWriter(ctx context.Context, s lakeio.Store, uri string, plain *arrow.
 		return nil, err
 	}
 	return &runWriter{
-		part: part, schema: schema, copier: copier, fixed: fixedBytes(plain) + 5, now: Slice{URI: uri, Table: table},
+		part: part, schema: schema, copier: copier, now: Slice{URI: uri, Table: table},
 		keys: array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary),
 	}, nil
 }
 
-// append copies a row; columns of the batch beyond the plain schema's are
-// passed over.
-func (w *runWriter) append(b harrow.Batch, row int, key []byte) error {
-	w.copier.Append(b, row)
+// append copies a row that has a weight; columns of the batch beyond the plain
+// schema's are passed over.
+func (w *runWriter) append(b harrow.Batch, row int, weight int32, key []byte) error {
+	if w.keys.Len() == 0 {
+		w.keys.ReserveData(w.room)
+	}
+	w.copier.AppendWeighed(b, row, weight)
 	w.keys.Append(key)
-	w.bytes += int64(len(key))
+	w.bytes += int64(len(key)) + 4
 	// An eighth is left for the row that goes over.
-	if w.copier.Bytes()+w.bytes+w.fixed*int64(w.copier.Rows()) >= sliceBatchBytes/8*7 || w.copier.Rows() >= lakeio.BatchRows {
+	if w.copier.Bytes()+w.bytes >= sliceBatchBytes/8*7 || w.copier.Rows() >= lakeio.BatchRows {
 		return w.cut()
 	}
 	return nil
@@ -138,6 +128,7 @@ func (w *runWriter) cut() error {
 	}
 	rows := w.copier.Batch()
 	defer rows.Release()
+	w.room = w.keys.DataLen() + w.keys.DataLen()/8
 	keys := w.keys.NewArray()
 	defer keys.Release()
 	w.bytes = 0
@@ -184,10 +175,13 @@ type cursor struct {
 	next   int           // batch to read
 	seen   int64
 
-	batch harrow.Batch
-	keys  *array.Binary
-	row   int
-	key   []byte // of the present row
+	weigher *lakeio.RowWeigher
+
+	batch   harrow.Batch
+	keys    *array.Binary
+	weights []int32 // of the batch's rows
+	row     int
+	key     []byte // of the present row
 }
 
 // openCursor opens a slice at its first row; one without rows is an error, as
@@ -205,7 +199,11 @@ func openCursor(ctx context.Context, s lakeio.Store, slice Slice) (c *cursor, er
 	case slice.First < 0 || slice.Batches < 1 || slice.First+slice.Batches > part.Batches():
 		err = c.corrupt(fmt.Sprintf("batches %d to %d wanted, has %d", slice.First, slice.First+slice.Batches, part.Batches()))
 	default:
-		err = c.load(ctx)
+		if c.weigher, err = lakeio.NewRowWeigher(withoutSort(c.schema)); err != nil {
+			err = c.corrupt(err.Error())
+		} else {
+			err = c.load(ctx)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.close())
@@ -238,9 +236,13 @@ func (c *cursor) load(ctx context.Context) error {
 	if b.Rows() == 0 || c.keys.NullN() > 0 {
 		return c.corrupt("a batch has no rows or no sort keys")
 	}
+	c.weights = c.weigher.Rows(b, c.weights)
 	c.key = c.keys.Value(0)
 	return nil
 }
+
+// weight is that of the present row.
+func (c *cursor) weight() int32 { return c.weights[c.row] }
 
 // advance goes to the next row; after the last one key is nil.
 func (c *cursor) advance(ctx context.Context) error {

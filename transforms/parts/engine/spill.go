@@ -178,8 +178,10 @@ type spiller struct {
 	enc    keyEncoder
 	rows   *rowComparer
 
+	weigher *lakeio.RowWeigher
 	batches []harrow.Batch
-	bytes   int64 // of batches
+	weights [][]int32 // of the rows of batches
+	bytes   int64     // of batches and weights
 	keys    arena
 	index   []entry
 	scratch []byte
@@ -188,7 +190,7 @@ type spiller struct {
 
 // add keeps a batch; it spills first when there is no room for it.
 func (s *spiller) add(ctx context.Context, table string, b harrow.Batch) error {
-	size := lakeio.BatchSize(b)
+	size := lakeio.BatchSize(b) + 4*int64(b.Rows())
 	if s.schema == nil || s.table != table || !s.schema.Equal(b.Arrow().Schema()) {
 		if err := s.start(ctx, table, b.Arrow().Schema()); err != nil {
 			return err
@@ -200,6 +202,7 @@ func (s *spiller) add(ctx context.Context, table string, b harrow.Batch) error {
 	}
 	b.Retain()
 	s.batches, s.bytes = append(s.batches, b), s.bytes+size
+	s.weights = append(s.weights, s.weigher.Rows(b, nil))
 	for row := range b.Rows() {
 		n := 0
 		s.scratch, n = s.enc.append(s.scratch[:0], b.Arrow(), row)
@@ -228,6 +231,9 @@ func (s *spiller) start(ctx context.Context, table string, schema *arrow.Schema)
 	}
 	if s.rows, err = newRowComparer(s.schema); err != nil {
 		return err
+	}
+	if s.weigher, err = lakeio.NewRowWeigher(s.schema); err != nil {
+		return finalError{err}
 	}
 	s.table = table
 	s.enc, err = newKeyEncoder(s.key, s.schema)
@@ -267,7 +273,8 @@ func (s *spiller) reset() {
 		b.Release()
 	}
 	clear(s.batches)
-	s.batches, s.bytes, s.index = s.batches[:0], 0, s.index[:0]
+	clear(s.weights)
+	s.batches, s.weights, s.bytes, s.index = s.batches[:0], s.weights[:0], 0, s.index[:0]
 	s.keys.reset(s.limit / 4)
 }
 
@@ -279,7 +286,7 @@ func (s *spiller) write(ctx context.Context) (out []Sliced, err error) {
 	}
 	defer f.abort()
 	for i, e := range s.index {
-		if err := f.append(s.batches[e.batch], int(e.row), s.keys.get(e)); err != nil {
+		if err := f.append(s.batches[e.batch], int(e.row), s.weights[e.batch][e.row], s.keys.get(e)); err != nil {
 			return nil, err
 		}
 		if i+1 == len(s.index) || s.index[i+1].shard != e.shard {
