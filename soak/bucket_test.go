@@ -65,8 +65,15 @@ func bucketJob(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := strings.LastIndex(string(data), "\nload:")
-	job := filepath.Join(t.TempDir(), "soak.yaml")
+	rates, err := os.ReadFile(filepath.Join("testdata", "rates.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, dir := strings.LastIndex(string(data), "\nload:"), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "rates.csv"), rates, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	job := filepath.Join(dir, "soak.yaml")
 	if err := os.WriteFile(job, append(data[:at:at], "\nload: {parquet: {path: \"${param.out}\"}}\n"...), 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -188,7 +188,12 @@ func (s *site) calm(t *testing.T) *calm {
 	// What sinks hold back until load has committed is shown after it.
 	c.legs = append(c.legs, leg{publishing, before, max(p.ended.Sub(at), time.Millisecond)})
 	h.judge()
-	t.Logf("undisturbed: %v in all:%s; %d URLs asked, %d rows to compare", c.took.Round(time.Millisecond), text.String(), len(c.asked), count(c.tables))
+	rejects := len(c.tables["refine "+lakeio.Rejects.Name()])
+	if rejects == 0 {
+		t.Error("refine rejects nothing: its checks say nothing about a disturbed run")
+	}
+	t.Logf("undisturbed: %v in all:%s; %d URLs asked, %d rows to compare, %d of them rejects of refine",
+		c.took.Round(time.Millisecond), text.String(), len(c.asked), count(c.tables), rejects)
 	if t.Failed() {
 		t.FailNow()
 	}
