@@ -27,6 +27,7 @@ import (
 	"github.com/harrowdata/harrow/transforms/check"
 	"github.com/harrowdata/harrow/transforms/dedup"
 	"github.com/harrowdata/harrow/transforms/enrich"
+	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -170,7 +171,7 @@ func (c refineCase) chain(ctx context.Context, uri string) (engine.Step, dedup.C
 	if err != nil {
 		return engine.Step{}, cfg, err
 	}
-	columns, err := enrich.Columns(ctx, c.Lookup, "factors.csv")
+	columns, err := lookup.Columns(ctx, c.Lookup, "factors.csv")
 	if err != nil {
 		return engine.Step{}, cfg, err
 	}
