@@ -105,7 +105,7 @@ conformance < root lake verbs conformance
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial command workshop
+workshop < root logic lake stores sinks runners engine round parts lookup verbs pipelines demo docs view trial command workshop
 	bench/... soak/...
 `
 
