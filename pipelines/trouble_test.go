@@ -144,7 +144,7 @@ func TestAWrongJobFileStartsNothing(t *testing.T) {
 		{"a sink's unknown column", "refine:", "load:\n  parquet:\n    path: out\n    partition_by: [_run, colour]\nrefine:", "job.yaml:20:26: load.parquet"},
 		{"a sink's missing path", "refine:", "load: {parquet: {}}\nrefine:", "job.yaml:17:8: load.parquet.path: is missing"},
 		{"a sink's wrong type", "refine:", "load: {parquet: {path: x, partition_by: title}}\nrefine:", "job.yaml:17:27: load.parquet.partition_by: got string; expected a list of columns"},
-		{"a sink's bad config", "refine:", "load: {sqlite: {path: ../../x.db}}\nrefine:", "job.yaml:17:8: "},
+		{"a sink's bad config", "refine:", "load: {sqlite: {path: ../../x.db}}\nrefine:", "job.yaml:17:17: load.sqlite.path: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !strings.Contains(good, c.old) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -35,14 +36,14 @@ func TestDemoShop(t *testing.T) {
 	site := demosite.New(demosite.Options{})
 	var books, offers, rejects []string
 	for _, info := range site.Pages() {
-		if info.Outcome != "fetched" {
-			continue
+		if info.Outcome != "fetched" || info.Kind != "" || info.Method != "" {
+			continue // a sitemap is no page, and what wants POST is asked in pipelines
 		}
 		got := apply(t, program, NewDocument(demoPage(t, site, info), canonical, Limits{}))
 		for _, row := range got.rows {
-			if row[0] == 'b' {
+			if strings.HasPrefix(row, "book#") {
 				books = append(books, info.URL+row[len("book#0 0"):])
-			} else {
+			} else if strings.HasPrefix(row, "offer#") {
 				offers = append(offers, info.URL+row[len("offer#0"):])
 			}
 		}
