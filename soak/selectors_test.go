@@ -81,7 +81,7 @@ func TestSelectorsFindOnRealPagesWhatLxmlFinds(t *testing.T) {
 		missing(t, "%s is not there: apt-get install postgresql-doc-15", docsFolder)
 	}
 	var want map[string][]string
-	python(t, &want, "selectors.py", docsFolder, selectorRules)
+	python(t, &want, "selected.py", docsFolder, selectorRules)
 	c, err := canon.New(canon.Policy{})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestSelectorsFindOnRealPagesWhatLxmlFinds(t *testing.T) {
 			}
 			if differing++; differing <= 5 {
 				var theirs []string
-				python(t, &theirs, "selectors.py", docsFolder, selectorRules, page, strconv.Itoa(i))
+				python(t, &theirs, "selected.py", docsFolder, selectorRules, page, strconv.Itoa(i))
 				t.Errorf("%s: %s selects\n%.1000q, lxml\n%.1000q", page, names[i], list, theirs)
 			}
 		}

@@ -1,10 +1,10 @@
 """Evaluates selectors on every page of a folder of HTML files, with lxml.
 
-selectors.py FOLDER RULES prints one JSON object {page: [digest of each rule]}:
+selected.py FOLDER RULES prints one JSON object {page: [digest of each rule]}:
 the SHA-256 of the JSON list of texts that the rule selects, their white space
 collapsed and empty ones left out. RULES is a JSON file, a list of
 {"css"|"xpath": …, "lxml": the XPath that says the same, where there is css}.
-selectors.py FOLDER RULES PAGE N prints what rule N selects on a page.
+selected.py FOLDER RULES PAGE N prints what rule N selects on a page.
 """
 import hashlib
 import json
