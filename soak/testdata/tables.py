@@ -1,4 +1,4 @@
-"""Reads every table of a run as anybody could: from its manifests, with
+"""Reads every table of a run, and the pages it left, as anybody could: from manifests, with
 pyarrow and with Polars.
 
 tables.py RUN_FOLDER WORKSPACE prints, by "STAGE TABLE", what each of the two
@@ -60,7 +60,8 @@ def arrow_sum(what, column):
         column = column.cast(pa.int64())
     if what == "date":
         column = column.cast(pa.int32())
-    return pc.sum(column).as_py() or 0
+    total = pc.sum(column).as_py() or 0
+    return plain(Decimal(str(total))) if what == "float" else total
 
 
 def polars_sum(what, column):
@@ -76,7 +77,7 @@ def polars_sum(what, column):
         column = column.to_physical()
     if what in ("bool", "int", "timestamp", "date", "text", "bytes", "list") and column.dtype != pl.Boolean:
         column = column.cast(pl.Int64)
-    return int(column.sum() or 0) if what != "float" else column.sum() or 0
+    return int(column.sum() or 0) if what != "float" else plain(Decimal(str(column.sum() or 0)))
 
 
 def summary(schema, rows, column, sums):
@@ -106,8 +107,10 @@ def with_polars(schema, files):
 
 def main(run, workspace):
     result = {}
-    for stage in sorted(os.listdir(run)):
-        listing = os.path.join(run, stage, "manifest.arrow")
+    folders = {stage: os.path.join(run, stage) for stage in sorted(os.listdir(run))}
+    folders["pages"] = os.path.join(run, "..", "..", "pages", os.path.basename(run))
+    for stage, folder in folders.items():
+        listing = os.path.join(folder, "manifest.arrow")
         if not os.path.exists(listing):
             continue
         with pa.memory_map(listing) as source, ipc.open_file(source) as reader:
