@@ -34,8 +34,8 @@ test-fast: ## Run the tests of what doesn't need Beam: seconds
 	go test -timeout 5m $(fast)
 
 .PHONY: test-race
-test-race: setup ## Run the tests with the race detector
-	go test -race -timeout 15m $(packages)
+test-race: setup ## Run the tests with the race detector, without what says nothing of races
+	go test -race -short -timeout 15m $(packages)
 
 .PHONY: test-soak
 test-soak: setup ## Run the long tests at their small counts: minutes

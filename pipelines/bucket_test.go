@@ -96,6 +96,9 @@ func TestFaultsOfABucketThatPassAreNotSeen(t *testing.T) {
 // Wherever a bucket refuses, the run fails and says where, and goes on to the
 // same end once it does not.
 func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the same code as where faults pass, many times over")
+	}
 	server := fakegcs.Start(t)
 	o := demosite.Options{Products: 12}
 	want := undisturbedShop(t, o)
@@ -154,6 +157,9 @@ func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
 
 // A process dies anywhere; the next waits until it is sure, and goes on.
 func TestARunInABucketSurvivesKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about other processes")
+	}
 	server := fakegcs.Start(t)
 	o := demosite.Options{Products: 60, Latency: 10 * time.Millisecond}
 	want := undisturbedShop(t, o)

@@ -26,7 +26,7 @@ func TestAPauseInMidRound(t *testing.T) {
 		{"interrupt", func(_ *bench, _ lakeio.Lake, interrupt func()) { interrupt() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachRunner(t, func(t *testing.T, runnerName string) {
+			eachStopped(t, func(t *testing.T, runnerName string) {
 				b := newShop(t, demosite.Options{Latency: 5 * time.Millisecond}, exact...)
 				ctx, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
@@ -79,9 +79,9 @@ func TestAPauseInMidRound(t *testing.T) {
 func TestAnInterruptAtAnyTime(t *testing.T) {
 	undisturbed := newShop(t, demosite.Options{Products: 40}, exact...)
 	want := undisturbed.tables(undisturbed.must())
-	for _, runnerName := range []string{"direct", "prism"} {
+	eachStopped(t, func(t *testing.T, runnerName string) {
 		for _, after := range []time.Duration{time.Millisecond, 30 * time.Millisecond, 200 * time.Millisecond, 800 * time.Millisecond, 1500 * time.Millisecond} {
-			t.Run(runnerName+" "+after.String(), func(t *testing.T) {
+			t.Run(after.String(), func(t *testing.T) {
 				b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
 				ctx, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
@@ -108,5 +108,5 @@ func TestAnInterruptAtAnyTime(t *testing.T) {
 				checkHits(b, b.site.Hits(), demosite.Books)
 			})
 		}
-	}
+	})
 }

@@ -276,6 +276,7 @@ func TestWhatWasDeferredIsAskedFirst(t *testing.T) {
 		t.Fatalf("%d of 60 were deferred", len(deferred))
 	}
 	b.log.Reset()
+	b.write(strings.Replace(job, "max_time: 400ms", "max_time: 1m", 1))
 	second, err := b.run()
 	if err != nil || second.Run.ID == first.Run.ID || second.Run.Previous != first.Run.ID {
 		t.Fatalf("run %s, previous %q, %v", second.Run.ID, second.Run.Previous, err)

@@ -78,6 +78,9 @@ func typed[T any](list []any) []T {
 
 // Whatever rows a job has: what Parquet's readers find is what SQLite got.
 func TestReadersFindWhatSQLiteGot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about other programs")
+	}
 	dir := t.TempDir()
 	s := newSink(t, filepath.Join(dir, "out"))
 	db, err := sqlio.New(nil, harrow.SinkEnv{Job: "shop", Workspace: dir})

@@ -103,6 +103,9 @@ func python(t *testing.T, needs string, result any, script string, args ...strin
 // The same rows, sums and selections, whoever reads them: two runs, two shards
 // each, more than one row group.
 func TestEveryReaderSeesTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about other programs")
+	}
 	dir := t.TempDir()
 	s := newSink(t, dir)
 	s.limits.rowBytes = 1 << 10

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/memory"
@@ -37,7 +38,7 @@ func TestBodiesOfManyBatchesAreStoredInPieces(t *testing.T) {
 		_ = z.Close()
 	})
 	b := newBench(t, mux)
-	b.cfg.Fetch.MaxBody = 100 << 20
+	b.cfg.Fetch.MaxBody, b.cfg.Fetch.Timeout = 100<<20, harrow.Duration(5*time.Minute)
 	b.cfg.Follow = nil
 	parts, err := b.run(t.Context(), "http://one.example/plain", "http://one.example/coded")
 	if err != nil {
