@@ -15,7 +15,6 @@
 package enrich
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,9 +76,7 @@ type operator struct {
 }
 
 func readConfig(config json.RawMessage) (c Config, e *refine.Enrichment, err error) {
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
+	if err := harrow.ReadConfig(config, &c); err != nil {
 		return c, nil, fmt.Errorf("enrich: config: %w", err)
 	}
 	e, err = c.compile()

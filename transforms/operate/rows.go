@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -59,9 +58,7 @@ type rows struct {
 
 func newRows(config json.RawMessage) (harrow.Operator, error) {
 	o := &rows{}
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.DisallowUnknownFields()
-	err := d.Decode(&o.config)
+	err := harrow.ReadConfig(config, &o.config)
 	if err == nil {
 		o.spec, err = harrow.LookupRows(o.config.Name)
 	}

@@ -73,7 +73,7 @@ func (p *Process) awaitPermit() bool {
 		if p.starts.Err() != nil {
 			return false
 		}
-		if !p.permit.Until().Before(time.Now().Add(time.Duration(p.cfg.Fetch.Timeout))) {
+		if p.permitted(p.permit.Until(), time.Now()) {
 			return true
 		}
 		timer := time.NewTimer(renewEvery / 10)
@@ -83,6 +83,12 @@ func (p *Process) awaitPermit() bool {
 			timer.Stop()
 		}
 	}
+}
+
+// permitted reports whether an exchange that begins now can't outlive a permit
+// that ends at until.
+func (p *Process) permitted(until, now time.Time) bool {
+	return !until.Before(now.Add(time.Duration(p.cfg.Fetch.Timeout)))
 }
 
 // nextItem returns what may start now, waiting for it; nil when starts ended.
@@ -136,8 +142,8 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 		}
 		p.endStarts()
 		return nil, nil, 0, nil
-	case until.Before(now.Add(time.Duration(p.cfg.Fetch.Timeout))):
-		return nil, nil, renewEvery, nil // an exchange could outlive it, unless it is renewed
+	case !p.permitted(until, now):
+		return nil, nil, renewEvery, nil // unless it is renewed
 	}
 	if code, left := p.over(now); code != "" {
 		p.drainAll(code)

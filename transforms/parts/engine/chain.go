@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -81,9 +80,7 @@ type chainLink struct {
 
 func newChain(config json.RawMessage) (harrow.Operator, error) {
 	var cfg ChainConfig
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&cfg); err != nil {
+	if err := harrow.ReadConfig(config, &cfg); err != nil {
 		return nil, fmt.Errorf("chain: config: %w", err)
 	}
 	if len(cfg.Links) == 0 {
