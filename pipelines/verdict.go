@@ -90,7 +90,7 @@ func judge(name string, t harrow.Thresholds, manifests map[string]lakeio.Manifes
 	crossed := func(format string, args ...any) {
 		reasons = append(reasons, name+": "+fmt.Sprintf(format, args...))
 	}
-	rows := loaded(manifests["load"].Counters, name)
+	rows := loaded(manifests["load"], name)
 	if rows < t.MinRows {
 		crossed("%d rows were loaded, min_rows is %d", rows, t.MinRows)
 	}
@@ -112,18 +112,12 @@ func judge(name string, t harrow.Thresholds, manifests map[string]lakeio.Manifes
 
 // loaded is how many rows of a record are in the sink that took the fewest:
 // added, changed, or there already.
-func loaded(counters map[string]int64, record string) int64 {
-	bySink := map[string]int64{}
-	for counter, n := range counters {
-		words := strings.Split(counter, ".")
-		if len(words) == 4 && words[0] == "load" && words[2] == record && words[3] != "rejected" {
-			bySink[words[1]] += n
-		}
-	}
-	least := int64(0)
-	for i, sink := range slices.Sorted(maps.Keys(bySink)) {
-		if n := bySink[sink]; i == 0 || n < least {
-			least = n
+func loaded(m lakeio.Manifest, record string) (least int64) {
+	first := true
+	for _, records := range m.Loads() {
+		c, ok := records[record]
+		if n := c.Added + c.Changed + c.Unchanged + c.Stale; ok && (first || n < least) {
+			least, first = n, false
 		}
 	}
 	return least

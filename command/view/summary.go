@@ -131,38 +131,13 @@ func (s *Summary) add(stage string, m lakeio.Manifest, own bool) {
 	for name, n := range m.Counters {
 		if reason, ok := strings.CutPrefix(name, "links_not_taken."); ok {
 			s.LinksNot[reason] += n
-		} else if load, ok := strings.CutPrefix(name, "load."); ok {
-			s.addLoad(load, n)
 		}
 	}
-}
-
-// addLoad reads a counter SINK.RECORD.WHAT.
-func (s *Summary) addLoad(name string, n int64) {
-	words := strings.Split(name, ".")
-	if len(words) != 3 {
-		return
-	}
-	sink, record := words[0], words[1]
-	if s.Load[sink] == nil {
+	for sink, records := range m.Loads() {
 		s.Load[sink] = map[string]*harrow.Counts{}
-	}
-	c := s.Load[sink][record]
-	if c == nil {
-		c = &harrow.Counts{}
-		s.Load[sink][record] = c
-	}
-	switch words[2] {
-	case "added":
-		c.Added += n
-	case "changed":
-		c.Changed += n
-	case "unchanged":
-		c.Unchanged += n
-	case "stale":
-		c.Stale += n
-	case "rejected":
-		c.Rejected += n
+		for record, c := range records {
+			s.Load[sink][record] = &c
+		}
 	}
 }
 

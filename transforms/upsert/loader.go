@@ -161,17 +161,8 @@ func (l *loader) try(ctx context.Context, sink namedSink, key shardKey, in []har
 	if err != nil {
 		return nil, err
 	}
-	tag, err := countersTag("load."+sink.name+"."+key.Record+".", counts)
-	return append(out, harrow.Part{Tag: tag}), err
-}
-
-// countersTag is what a commit sums: the counts as a JSON object.
-func countersTag(prefix string, c harrow.Counts) (string, error) {
-	data, err := json.Marshal(map[string]int64{
-		prefix + "added": c.Added, prefix + "changed": c.Changed, prefix + "unchanged": c.Unchanged,
-		prefix + "stale": c.Stale, prefix + "rejected": c.Rejected,
-	})
-	return string(data), err
+	tag, err := json.Marshal(lakeio.LoadCounters(sink.name, key.Record, counts)) // which the commit sums
+	return append(out, harrow.Part{Tag: string(tag)}), err
 }
 
 func recordType(ctx context.Context, s lakeio.Store, p harrow.Part) (harrow.RecordType, error) {
