@@ -106,6 +106,10 @@ type Request struct {
 	Parent   ID     // of the page that linked here; zero for a seed
 	Carry    string // JSON object of columns handed on to the records; empty for none; of requests alike in a run the first admitted one's
 	Reason   string // in the deferred table: why it was not asked for; else empty
+
+	// NotBefore is until when the politeness key asked for rest (Retry-After):
+	// nothing of the key is asked before. Zero: it did not.
+	NotBefore time.Time `json:",omitzero"`
 }
 
 // Capture is one row per request: its final outcome and where its body lies.

@@ -44,6 +44,7 @@ const (
 	RetryAfter  Wait = "retry-after" // the server asked for it
 	Backoff     Wait = "backoff"     // after a failure
 	BreakerOpen Wait = "breaker"     // too many failures in a row
+	Slowed      Wait = "adaptive"    // the host answers more slowly, or fails more often, than it did
 	Cautious    Wait = "resume"      // a former owner may have started something
 )
 
@@ -198,7 +199,8 @@ func (s *Scheduler) Start(name string, now time.Time) {
 
 // Observation is how an exchange went.
 type Observation struct {
-	Latency    time.Duration
+	Latency    time.Duration // of the whole exchange
+	FirstByte  time.Duration // from its start to the answer's first byte; 0: there was none
 	Failed     bool          // transiently: 408, 425, 429, 5xx, timeout, refused, …
 	RetryAfter time.Duration // what the server asked for; 0: nothing
 	Attempt    int           // of the request, from 1: how far the backoff goes

@@ -31,6 +31,7 @@ type ShardRecord struct {
 	Owner   string                   `json:"owner"` // a nonce per admission
 	Rolls   []Roll                   `json:"rolls,omitempty"`
 	Delays  map[string]time.Duration `json:"delays,omitempty"` // politeness key: what its host asked for beyond the configuration, ns
+	Holds   map[string]time.Time     `json:"holds,omitempty"`  // politeness key: until when its host asked for rest
 	Done    bool                     `json:"done"`
 	Bound   time.Duration            `json:"bound,omitempty"` // least time its keys' limits allow for what the last owner asked, ns
 	Wall    time.Duration            `json:"wall,omitempty"`  // time the last owner's process took, ns
@@ -156,14 +157,32 @@ func (f FetchShard) Finish(ctx context.Context, owner string, bound, wall time.D
 	return err
 }
 
-// Delay notes what a key's host asked for; it must return before that key's
-// second start.
-func (f FetchShard) Delay(ctx context.Context, owner, key string, delay time.Duration) error {
+// Notes are what the hosts of politeness keys asked for: more time between two
+// starts than is configured, and rest until a moment (Retry-After).
+type Notes struct {
+	Delays map[string]time.Duration
+	Holds  map[string]time.Time
+}
+
+// Note makes notes part of the record; it must return before the next start of
+// any key they name, so that whoever goes on with the shard, or a later round,
+// keeps to them. What the record says already is never made less.
+func (f FetchShard) Note(ctx context.Context, owner string, n Notes) error {
 	return f.own(ctx, owner, func(r *ShardRecord) {
-		if r.Delays == nil {
+		if r.Delays == nil && len(n.Delays) > 0 {
 			r.Delays = map[string]time.Duration{}
 		}
-		r.Delays[key] = delay
+		for key, delay := range n.Delays {
+			r.Delays[key] = max(r.Delays[key], delay)
+		}
+		if r.Holds == nil && len(n.Holds) > 0 {
+			r.Holds = map[string]time.Time{}
+		}
+		for key, until := range n.Holds {
+			if until.After(r.Holds[key]) {
+				r.Holds[key] = until.UTC()
+			}
+		}
 	})
 }
 

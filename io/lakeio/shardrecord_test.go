@@ -81,15 +81,22 @@ func TestALifeOfAShard(t *testing.T) {
 	roll := closeRoll(t, f, "00001-00000-aa")
 	check(t, f.Append(ctx, "one", roll))
 	check(t, f.Append(ctx, "one", roll)) // its answer was lost, say
-	check(t, f.Delay(ctx, "one", "a.example", 5*time.Second))
-	check(t, f.Delay(ctx, "one", "b.example", time.Minute))
-	check(t, f.Delay(ctx, "one", "a.example", 7*time.Second))
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for _, n := range []Notes{
+		{},
+		{Delays: map[string]time.Duration{"a.example": 5 * time.Second, "b.example": time.Minute}},
+		{Delays: map[string]time.Duration{"a.example": 7 * time.Second}, Holds: map[string]time.Time{"b.example": noon}},
+		{Delays: map[string]time.Duration{"a.example": time.Second}, Holds: map[string]time.Time{"b.example": noon.Add(-time.Hour), "c.example": noon.In(time.FixedZone("", 3600))}},
+	} {
+		check(t, f.Note(ctx, "one", n))
+	}
 	check(t, f.Finish(ctx, "one", time.Second, time.Minute))
 	check(t, f.Finish(ctx, "one", time.Second, time.Minute))
 	r, err := f.Read(ctx)
 	check(t, err)
 	want := ShardRecord{Version: 1, Epoch: 1, Owner: "one", Rolls: []Roll{roll}, Done: true, Bound: time.Second, Wall: time.Minute,
-		Delays: map[string]time.Duration{"a.example": 7 * time.Second, "b.example": time.Minute}}
+		Delays: map[string]time.Duration{"a.example": 7 * time.Second, "b.example": time.Minute},
+		Holds:  map[string]time.Time{"b.example": noon, "c.example": noon}}
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, want %+v", r, want)
 	}
@@ -103,7 +110,7 @@ func TestALifeOfAShard(t *testing.T) {
 	}
 	for _, owner := range []string{"one", "two"} {
 		wants(t, f.Append(ctx, owner, Roll{Name: "late"}), ErrLost, f.URI())
-		wants(t, f.Delay(ctx, owner, "a.example", 1), ErrLost, f.URI())
+		wants(t, f.Note(ctx, owner, Notes{}), ErrLost, f.URI())
 	}
 	wants(t, f.Finish(ctx, "two", 0, 0), ErrLost, f.URI())
 }
@@ -138,9 +145,9 @@ func TestTheNextOwnerAdoptsWholeRolls(t *testing.T) {
 	}
 	// And the zombie learns it.
 	wants(t, f.Append(ctx, "one", left), ErrLost, f.URI(), "three")
-	wants(t, f.Delay(ctx, "one", "a.example", time.Second), ErrLost)
+	wants(t, f.Note(ctx, "one", Notes{Delays: map[string]time.Duration{"a.example": time.Second}, Holds: map[string]time.Time{"a.example": time.Now()}}), ErrLost)
 	wants(t, f.Finish(ctx, "one", 0, 0), ErrLost)
-	if r, _ := f.Read(ctx); r.Done || len(r.Delays) > 0 || len(r.Rolls) != 2 {
+	if r, _ := f.Read(ctx); r.Done || len(r.Delays)+len(r.Holds) > 0 || len(r.Rolls) != 2 {
 		t.Errorf("the zombie changed it: %+v", r)
 	}
 }

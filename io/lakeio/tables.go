@@ -30,15 +30,16 @@ func requestColumns() []column[req] {
 		text("kind", "page or sitemap", func(r *req) *string { return &r.Kind }),
 		id("parent", "id of the page that linked here; null for a seed", func(r *req) *harrow.ID { return &r.Parent }),
 		text("carry", "JSON object of columns handed on to the records", func(r *req) *string { return &r.Carry }),
+		times("not_before", "until when the politeness key asked for rest; null: it did not", func(r *req) *time.Time { return &r.NotBefore }),
 	}
 }
 
-// Requests holds what a round is to ask for.
-var Requests = newTable("requests", 1, requestColumns()...)
+// Requests holds what a round is to ask for. Version 2 added not_before.
+var Requests = newTable("requests", 2, requestColumns()...)
 
 // DeferredRequests (table deferred) holds what was not asked for now; it is
-// asked first in the next run.
-var DeferredRequests = newTable("deferred", 1, append(requestColumns(),
+// asked first in the next run. Version 2 added not_before.
+var DeferredRequests = newTable("deferred", 2, append(requestColumns(),
 	text("reason", "why: the capture's code", func(r *req) *string { return &r.Reason }))...)
 
 // Captures holds one row per request: its final outcome and metadata, and

@@ -102,7 +102,8 @@ func TestSitemapsOfTheJobFileAreRequestsThatGoFirst(t *testing.T) {
 func TestDeferredRequestsKeepAllThatTheyWere(t *testing.T) {
 	lake := lakeOf(t)
 	want := harrow.Request{URL: "http://a.example/x", Method: "POST", Body: []byte("q=1"), Headers: []harrow.Header{{Name: "X-A", Value: "b"}}, Key: "a.example", Domain: "a.example",
-		Depth: 3, Kind: harrow.KindSitemap, Parent: harrow.ID{1}, Carry: `{"a":1}`, Reason: "breaker"}
+		Depth: 3, Kind: harrow.KindSitemap, Parent: harrow.ID{1}, Carry: `{"a":1}`, Reason: "retry_after",
+		NotBefore: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
 	want.ID = canon.ID(want.Method, want.URL, want.Body, want.Headers)
 	b := lakeio.DeferredRequests.NewBuilder()
 	b.Append(want)

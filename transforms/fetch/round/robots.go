@@ -10,6 +10,7 @@ import (
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 // maxRobotsHops is what RFC 9309 section 2.3.1.2 wants followed at least.
@@ -117,7 +118,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	delay, ok := group.CrawlDelay()
 	if ok && delay > p.delayOf(it.key) {
 		// Before the key's second start, so that a successor keeps to it.
-		if err := it.shard.at.Delay(p.ctx, it.shard.owner, it.key.name, delay); err != nil {
+		if err := it.shard.at.Note(p.ctx, it.shard.owner, lakeio.Notes{Delays: map[string]time.Duration{it.key.name: delay}}); err != nil {
 			return err
 		}
 	}
