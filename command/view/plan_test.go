@@ -99,7 +99,7 @@ func TestPlanReckonsFromTheLastRun(t *testing.T) {
 	at := lakeio.FetchShard{Lake: l}
 	_, err := at.Take(t.Context(), "me")
 	check(t, err)
-	check(t, at.Delay(t.Context(), "me", "slow.example", 2*time.Second))
+	check(t, at.Note(t.Context(), "me", lakeio.Notes{Delays: map[string]time.Duration{"slow.example": 2 * time.Second}}))
 	f := forecast(t, store)
 	got := planText(t, f)
 	for _, want := range []string{
