@@ -61,7 +61,7 @@ func TestCatWritesRows(t *testing.T) {
 		{"sorted downwards, null last", view.Query{Table: "records/book", Sort: []string{"-price_amount"}, Columns: []string{"price_amount"}}, view.Output{Format: view.CSV}, "price_amount\n12.5\n7\n\"\"\n"},
 		{"sorted with a limit", view.Query{Table: "records/book", Sort: []string{"-stock"}, Limit: 1, Columns: []string{"stock"}}, view.Output{Format: view.CSV}, "stock\n20\n"},
 		{"every column", view.Query{Table: "requests", Columns: []string{"*"}}, view.Output{Format: view.CSV}, "" +
-			"id,url,method,headers,body,key,domain,depth,priority,kind,parent,carry\n01000000000000000000000000000000,http://books.example/,GET,,,books.example,books.example,0,0,page,,\n"},
+			"id,url,method,headers,body,key,domain,depth,priority,kind,parent,carry,not_before\n01000000000000000000000000000000,http://books.example/,GET,,,books.example,books.example,0,0,page,,,\n"},
 		{"a table without rows", view.Query{Table: "links", Columns: []string{"url"}}, view.Output{Format: view.CSV}, "url\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
