@@ -5,7 +5,12 @@ import (
 	"errors"
 	"net"
 	"net/http/httptrace"
+	"net/netip"
+	"net/url"
 	"sync/atomic"
+	"time"
+
+	"github.com/harrowdata/harrow"
 )
 
 // ErrStale is wrapped by the error (class transient, code "reset") of a
@@ -23,9 +28,14 @@ var errTimeout = errors.New("the exchange took too long")
 // is let through only if the first one put no byte on the wire.
 type attempt struct {
 	cancel context.CancelCauseFunc
-	wrote  atomic.Bool // the request's headers were handed to a connection
-	conn   *conn       // nil until there is a connection
-	before int64       // bytes written to conn before this request
+	clock  harrow.Clock
+	start  time.Time
+	proxy  *proxy       // nil: direct
+	addr   netip.Addr   // to connect to; zero: look the host up
+	first  atomic.Int64 // nanoseconds from start to the answer's first byte
+	wrote  atomic.Bool  // the request's headers were handed to a connection
+	conn   *conn        // nil until there is a connection
+	before int64        // bytes written to conn before this request
 }
 
 type attemptKey struct{}
@@ -39,22 +49,27 @@ func attemptOf(ctx context.Context) *attempt {
 func (a *attempt) with(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, attemptKey{}, a)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(i httptrace.GotConnInfo) { a.gotConn(i.Conn) },
-		WroteHeaders: func() { a.wrote.Store(true) },
+		GotConn:              func(i httptrace.GotConnInfo) { a.gotConn(i.Conn) },
+		WroteHeaders:         func() { a.wrote.Store(true) },
+		GotFirstResponseByte: func() { a.first.Store(int64(max(a.clock().Sub(a.start), 1))) },
 	})
 }
 
 // next is asked by the transport at the start of each of its attempts, through
-// its Proxy function: the one place where it can be stopped in time.
-func (a *attempt) next() error {
+// its Proxy function: the one place where it can be stopped in time. It says
+// which proxy to go through, nil for none.
+func (a *attempt) next() (*url.URL, error) {
 	if a == nil {
-		return nil
+		return nil, nil
 	}
 	if a.wrote.Load() && (a.conn == nil || a.conn.written.Load() > a.before) {
-		return ErrStale
+		return nil, ErrStale
 	}
 	a.wrote.Store(false)
-	return nil
+	if a.proxy == nil {
+		return nil, nil
+	}
+	return a.proxy.url, nil
 }
 
 // gotConn notes the connection. HTTP/2 repeats requests below the Proxy
@@ -65,7 +80,11 @@ func (a *attempt) gotConn(c net.Conn) {
 		a.cancel(ErrStale)
 		return
 	}
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+	for { // *tls.Conn; two of them through an https proxy
+		t, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		c = t.NetConn()
 	}
 	if own, ok := c.(*conn); ok {
@@ -73,9 +92,9 @@ func (a *attempt) gotConn(c net.Conn) {
 	}
 }
 
-// remote is the address of the server, empty without a connection.
+// remote is the address of the server, empty without a connection to it.
 func (a *attempt) remote() string {
-	if a.conn == nil {
+	if a.conn == nil || a.proxy != nil {
 		return ""
 	}
 	return a.conn.remote

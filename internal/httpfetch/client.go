@@ -7,6 +7,7 @@ package httpfetch
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"math/bits"
 	"net/http"
@@ -54,6 +55,19 @@ type Config struct {
 	MaxBody int64
 	// Headers go with every request; a request's own win over them.
 	Headers []harrow.Header
+	// Proxies are URLs, http, https or socks5, with credentials where the
+	// proxy wants them. Empty: every host is connected to directly. One: all
+	// exchanges go through it. Several: they take turns, see
+	// [Client.ProxyReady]. Through a proxy names are looked up by the proxy:
+	// Resolve and [Request.Addr] have no effect, and only hosts that are
+	// addresses themselves can be refused by AllowPrivate. The address of a
+	// proxy is the user's word and may be private.
+	Proxies []string
+	// Roots are the authorities whose certificates are believed. nil: the
+	// system's.
+	Roots *x509.CertPool `json:"-"`
+	// DNS is the ip:port of the name server. Empty: the system's.
+	DNS string
 	// Resolve maps host patterns (see canon.HostGlob) to an ip:port to
 	// connect to, like curl --resolve: the Host field and the TLS server name
 	// stay, and the address may be private. The longest pattern wins.
@@ -116,6 +130,7 @@ type Client struct {
 	base      http.Header // of a request without headers of its own; never written to
 	bodies    *memory.Share
 	dialer    *dialer
+	proxies   *proxies
 	transport *http.Transport
 	buffers   *buffers
 }
@@ -141,6 +156,10 @@ func New(config Config, bodies *memory.Share) (*Client, error) {
 	if err := setHeaders(base, config.Headers); err != nil {
 		return nil, fmt.Errorf("httpfetch: Headers: %w", err)
 	}
+	p, err := newProxies(config.Proxies)
+	if err != nil {
+		return nil, fmt.Errorf("httpfetch: %w", err)
+	}
 	d, err := newDialer(config)
 	if err != nil {
 		return nil, fmt.Errorf("httpfetch: %w", err)
@@ -150,6 +169,7 @@ func New(config Config, bodies *memory.Share) (*Client, error) {
 		base:      base,
 		bodies:    bodies,
 		dialer:    d,
+		proxies:   p,
 		transport: newTransport(config, d),
 		buffers:   newBuffers(config.MemoryBody),
 	}, nil
@@ -165,9 +185,9 @@ func (c *Client) Close() {
 
 func newTransport(config Config, d *dialer) *http.Transport {
 	return &http.Transport{
-		Proxy:                  func(r *http.Request) (*url.URL, error) { return nil, attemptOf(r.Context()).next() },
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return attemptOf(r.Context()).next() },
 		DialContext:            d.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(config.InFlight)},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: config.Roots, ClientSessionCache: tls.NewLRUClientSessionCache(config.InFlight)},
 		TLSHandshakeTimeout:    config.Timeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // decoded here, where size and ratio are bounded

@@ -19,10 +19,11 @@ var errForbidden = errors.New("the address is private or reserved (allow_private
 
 // dialer makes every connection: by the Resolve map, or through the guard.
 type dialer struct {
-	guarded net.Dialer
-	open    net.Dialer
-	globs   *canon.HostGlobs
-	targets []string
+	guarded  net.Dialer
+	open     net.Dialer
+	resolver *net.Resolver
+	globs    *canon.HostGlobs
+	targets  []string
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // that are open
@@ -34,8 +35,12 @@ func newDialer(config Config) (*dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := net.Dialer{Timeout: config.Timeout, KeepAlive: 30 * time.Second}
-	d := &dialer{open: plain, guarded: plain, globs: globs, targets: targets, conns: map[*conn]struct{}{}}
+	resolver, err := newResolver(config.DNS)
+	if err != nil {
+		return nil, err
+	}
+	plain := net.Dialer{Timeout: config.Timeout, KeepAlive: 30 * time.Second, Resolver: resolver}
+	d := &dialer{resolver: resolver, open: plain, guarded: plain, globs: globs, targets: targets, conns: map[*conn]struct{}{}}
 	if !config.AllowPrivate {
 		d.guarded.Control = guard
 	}
@@ -59,14 +64,18 @@ func guard(network, address string, _ syscall.RawConn) error {
 // dial is the transport's DialContext. Connections are pooled by host and
 // port, so one that Resolve allows serves the name it was allowed for only.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	by := &d.guarded
-	if host, port, err := net.SplitHostPort(address); err == nil {
+	by, a := &d.guarded, attemptOf(ctx)
+	if a != nil && a.proxy != nil {
+		by = &d.open
+	} else if host, port, err := net.SplitHostPort(address); err == nil {
 		n, err := strconv.Atoi(port)
 		if err != nil {
 			return nil, fmt.Errorf("port %q: %w", port, err)
 		}
 		if i := d.globs.Longest(host, n); i >= 0 {
 			by, address = &d.open, d.targets[i]
+		} else if a != nil && a.addr.IsValid() {
+			address = net.JoinHostPort(a.addr.String(), port)
 		}
 	}
 	c, err := by.DialContext(ctx, network, address)

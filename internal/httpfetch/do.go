@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ type Request struct {
 	Headers []harrow.Header
 	Body    []byte
 	MaxBody int64 // 0: the client's
+	// Addr is connected to instead of looking the host up, guarded all the
+	// same. Zero: the host is looked up.
+	Addr netip.Addr
 }
 
 // Response is the answer, or as much of it as there was.
@@ -30,11 +34,13 @@ type Response struct {
 	Status      int             // 0: no answer
 	Headers     []harrow.Header // sorted by name; fields of one name in their order
 	ContentType string
-	Body        *Body // nil beside an error; else the caller closes it
-	Truncated   bool  // the payload went on beyond MaxBody
-	RemoteAddr  string
+	Body        *Body  // nil beside an error; else the caller closes it
+	Truncated   bool   // the payload went on beyond MaxBody
+	RemoteAddr  string // the server's ip:port; empty through a proxy, which alone knows it
+	Proxy       string // scheme://host:port, without credentials; empty: direct
 	StartedAt   time.Time
 	EndedAt     time.Time
+	FirstByte   time.Duration // from StartedAt to the first byte of an answer; 0: none came
 	Location    string
 	RetryAfter  string
 }
@@ -64,11 +70,13 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (*Respon
 	defer cancel(nil)
 	timer := time.AfterFunc(c.config.Timeout, func() { cancel(errTimeout) })
 	defer timer.Stop()
-	a := &attempt{cancel: cancel}
+	a := &attempt{cancel: cancel, clock: c.config.Clock, start: out.StartedAt, proxy: c.proxies.take(), addr: req.Addr}
+	out.Proxy = a.proxy.String()
 	hreq = hreq.WithContext(a.with(inner))
 
 	hres, err := c.transport.RoundTrip(hreq)
 	out.RemoteAddr = a.remote()
+	out.FirstByte = time.Duration(a.first.Load())
 	if err == nil {
 		out.fill(hres)
 		err = c.body(out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)

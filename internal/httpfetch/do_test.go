@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -326,8 +327,7 @@ func TestTLSIsVerifiedAndHTTP2Spoken(t *testing.T) {
 	_, err := do(t, newClient(t, address, nil), Request{URL: "https://example.com/"})
 	wantError(t, err, harrow.Permanent, "tls") // unknown authority
 
-	c := newClient(t, address, nil)
-	c.transport.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	c := newClient(t, address, func(c *Config) { c.Roots = roots(s) })
 	_, err = do(t, c, Request{URL: "https://www.example/"})
 	wantError(t, err, harrow.Permanent, "tls") // another name
 	for range 2 {
@@ -372,8 +372,7 @@ func TestARefusedHTTP2StreamIsNotRepeated(t *testing.T) {
 					}
 				}
 			})
-			c := newClient(t, address, nil)
-			c.transport.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+			c := newClient(t, address, func(c *Config) { c.Roots = roots(s) })
 			_, err := do(t, c, Request{URL: "https://example.com/"})
 			wantError(t, err, harrow.Transient, "reset")
 			c.Close()
@@ -391,6 +390,13 @@ func http2Server(c net.Conn) (*http2.Framer, error) {
 	}
 	f := http2.NewFramer(c, c)
 	return f, f.WriteSettings()
+}
+
+// roots are what a test server's certificate is believed by.
+func roots(s *httptest.Server) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	return pool
 }
 
 func digest(s string) string {

@@ -22,6 +22,7 @@ import (
 //	transient  reset               connection closed or reset before the answer's end
 //	transient  dns                 name resolution failed for now
 //	transient  connect             any other failure to connect
+//	transient  proxy               the proxy is at fault; says nothing of the host
 //	permanent  nxdomain            there is no such name
 //	permanent  tls                 the server is not who it should be
 //	permanent  forbidden_address   see [Forbidden]
