@@ -329,18 +329,22 @@ func contextEnds(tb testing.TB, c Case) {
 	}
 }
 
-// hostileBodies are what a server may send.
+// hostileBodies are what a server may send; with -short they are smaller.
 func hostileBodies() map[string]string {
-	noise := make([]byte, 5<<20)
+	size := 5 << 20
+	if testing.Short() {
+		size /= 50
+	}
+	noise := make([]byte, size)
 	x := uint32(1)
 	for i := range noise {
 		x = x*1664525 + 1013904223
 		noise[i] = byte(x >> 24)
 	}
 	return map[string]string{
-		"nothing": "", "NUL": "\x00", "noise": string(noise), "one long line": strings.Repeat("x", 5<<20),
-		"deep HTML": strings.Repeat("<div>", 100_000), "deep JSON": strings.Repeat("[", 100_000), "open": "<a href=\"", "BOM": "\xff\xfe<\x00",
-		"many lines": strings.Repeat("a: b\n", 200_000), "no UTF-8": "\xc3\x28: \xff\n",
+		"nothing": "", "NUL": "\x00", "noise": string(noise), "one long line": strings.Repeat("x", size),
+		"deep HTML": strings.Repeat("<div>", size/50), "deep JSON": strings.Repeat("[", size/50), "open": "<a href=\"", "BOM": "\xff\xfe<\x00",
+		"many lines": strings.Repeat("a: b\n", size/25), "no UTF-8": "\xc3\x28: \xff\n",
 	}
 }
 

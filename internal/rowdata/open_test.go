@@ -110,6 +110,9 @@ func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // each ends in a fault or rows, and no reader holds more than a few times the
 // limit.
 func TestHostileFilesStayWithinMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about sizes")
+	}
 	const size = 200 << 20
 	l := Limits{Row: 1 << 20}
 	many := func(text string, n int) io.Reader { return io.LimitReader(repeated(text), int64(n)) }

@@ -226,6 +226,9 @@ func TestMoreEntriesThanAllowedAreCounted(t *testing.T) {
 }
 
 func TestASitemapIsCutAtItsSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about sizes")
+	}
 	padded := func(i int) string {
 		return fmt.Sprintf("<url><loc>http://a.example/%d</loc><x>%s</x></url>\n", i, strings.Repeat(" ", 50_000))
 	}

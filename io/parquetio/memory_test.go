@@ -12,6 +12,9 @@ import (
 // What a load holds doesn't grow with its shard, whether all rows are in one
 // folder or in hundreds.
 func TestALoadHoldsTheSameWhateverTheShard(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about values")
+	}
 	const bound = 24 << 20 // a batch, 8 MiB of rows, their copy and what is encoded of it
 	for _, by := range [][]string{{"_run"}, {"genre", "_run"}} {
 		var live [3]int64 // the first warms up what a process has once

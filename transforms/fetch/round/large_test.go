@@ -28,6 +28,9 @@ func numbers(w io.Writer, n int) error {
 // TestBodiesOfManyBatchesAreStoredInPieces: a body far larger than a batch is
 // read from its spill file batch by batch, and the part made of them.
 func TestBodiesOfManyBatchesAreStoredInPieces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about sizes")
+	}
 	const n = 1_100_000 // 47 MB
 	mux := http.NewServeMux()
 	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) { _ = numbers(w, n) })

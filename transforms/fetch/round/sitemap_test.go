@@ -277,6 +277,9 @@ func TestASitemapThatWasCutOffByAKillIsReadAgain(t *testing.T) {
 // What a sitemap lists is in the frontier's file and the writer's batches,
 // never in memory as a whole.
 func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: it is about sizes")
+	}
 	peak := func(entries int) int64 {
 		b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/s.xml" {
