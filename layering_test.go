@@ -29,7 +29,7 @@ root < NOTHING
 logic < root logic
 	internal/canon internal/carry internal/cookies internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
-	internal/rules internal/seedfile internal/seen internal/sitemap internal/xpath
+	internal/rules internal/seedfile internal/seen internal/serverlog internal/sitemap internal/xpath
 	internal/expr internal/refine
 
 # What tests share: where the public suites lie.
@@ -159,6 +159,7 @@ github.com/apache/arrow
 net/http
 	internal/httpfetch       the client
 	internal/demosite        the server of the demo and of tests
+	internal/serverlog       what a server was asked, and whether that was polite
 	io/gcsio                 names the statuses that Cloud Storage answers with
 	bench/...                serves what it measures
 	soak/...                 serves what it measures
@@ -199,7 +200,8 @@ testing
 // The others are handed it: that is what lets their tests run in no time.
 const clocks = `
 internal/httpfetch       the deadline of an exchange; dates come from its Clock
-internal/demosite        is a server: its log says when it was asked
+internal/demosite        is a server: some of its pages are slow
+internal/serverlog       a server's log says when it was asked
 `
 
 func TestImportsFollowTheLayers(t *testing.T) {

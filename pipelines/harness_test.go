@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/stable"
 	"github.com/harrowdata/harrow/testdata/demo"
@@ -28,7 +29,7 @@ import (
 type bench struct {
 	t       *testing.T
 	site    *demosite.Site // nil: another site
-	log     *demosite.Log
+	log     *serverlog.Log
 	addr    string
 	dir     string // the workspace's folder
 	request Request
@@ -107,7 +108,7 @@ func shopJob(t *testing.T, replace ...string) string {
 // job's text is its address.
 func newBench(t *testing.T, h http.Handler, job string) *bench {
 	t.Helper()
-	recorder := demosite.Record(h)
+	recorder := serverlog.Record(h)
 	server := httptest.NewServer(recorder)
 	b := &bench{t: t, log: &recorder.Log, addr: server.Listener.Addr().String(), dir: filepath.Join(t.TempDir(), "workspace"), limits: map[string]limit{}}
 	b.request = Request{JobFile: filepath.Join(t.TempDir(), "job.yaml"), Workspace: b.dir, Runner: "direct"}

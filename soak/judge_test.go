@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -80,7 +80,7 @@ func (h *harvest) judge() {
 // arrival is a request as the server saw it, and how long it was on its way;
 // -1: unknown.
 type arrival struct {
-	demosite.Entry
+	serverlog.Entry
 	heldUp time.Duration
 }
 
@@ -96,7 +96,7 @@ type exchanges struct {
 type sent struct{ started, ended time.Time }
 
 // of finds the exchange of a log's entry: the one that it lies within.
-func (x exchanges) of(e demosite.Entry) (sent, bool) {
+func (x exchanges) of(e serverlog.Entry) (sent, bool) {
 	best, found := sent{}, false
 	for _, s := range x.byURL[e.URL] {
 		if !s.started.After(e.Start) && !e.Start.After(s.ended.Add(time.Millisecond)) {
@@ -144,7 +144,7 @@ const lossWindow = rollEvery + rollEvery/4 + 750*time.Millisecond
 // It returns how many were.
 func (h *harvest) judgeRepeats(c *calm, lost []loss) int {
 	h.t.Helper()
-	byURL := map[string][]demosite.Entry{}
+	byURL := map[string][]serverlog.Entry{}
 	for _, e := range h.site.log.Requests() {
 		if !strings.HasSuffix(e.URL, "/robots.txt") {
 			byURL[e.URL] = append(byURL[e.URL], e)
@@ -189,7 +189,7 @@ func (h *harvest) judgeRepeats(c *calm, lost []loss) int {
 }
 
 // processOf is the number of the process that a request came from.
-func (h *harvest) processOf(e demosite.Entry) int {
+func (h *harvest) processOf(e serverlog.Entry) int {
 	for n := len(h.past) - 1; n > 0; n-- {
 		if e.Start.After(h.past[n].began) {
 			return n
@@ -225,7 +225,7 @@ func (h *harvest) judgeResumes(lost []loss) {
 			h.t.Fatal(err)
 		}
 		next := h.past[n+1]
-		byHost := map[string][]demosite.Entry{}
+		byHost := map[string][]serverlog.Entry{}
 		for _, e := range h.site.log.Requests() {
 			if l.hosts[e.Host] && h.processOf(e) == n+1 && e.Start.Before(m.At) {
 				byHost[e.Host] = append(byHost[e.Host], e)
@@ -235,7 +235,7 @@ func (h *harvest) judgeResumes(lost []loss) {
 			if after := entries[0].Start.Sub(next.began); after < max(time.Second, limitOf(host).delay) {
 				h.t.Errorf("%s: asked %v after process %d had begun, want a second at least: process %d held its shard", host, after, n+1, n)
 			}
-			careful := slices.DeleteFunc(entries, func(e demosite.Entry) bool { return e.Start.After(next.began.Add(timeout)) })
+			careful := slices.DeleteFunc(entries, func(e serverlog.Entry) bool { return e.Start.After(next.began.Add(timeout)) })
 			if most := mostAtOnce(careful); most > 1 {
 				h.t.Errorf("%s: %d at once in the first %v after process %d had taken over", host, most, timeout, n+1)
 			}
@@ -244,7 +244,7 @@ func (h *harvest) judgeResumes(lost []loss) {
 }
 
 // mostAtOnce is the largest number of requests answered at one time.
-func mostAtOnce(entries []demosite.Entry) int {
+func mostAtOnce(entries []serverlog.Entry) int {
 	type change struct {
 		at int64
 		by int

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/stable"
 )
@@ -49,14 +50,14 @@ const latency = 12 * time.Millisecond
 // site is what the job is about, served by this process, and its log.
 type site struct {
 	shop *demosite.Site
-	log  *demosite.Recorder
+	log  *serverlog.Recorder
 	addr string
 }
 
 func newSite(t *testing.T) *site {
 	s := &site{shop: demosite.New(demosite.Options{Products: 160})}
 	bench := demosite.Bench(300, 16<<10)
-	s.log = demosite.Record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.log = serverlog.Record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(latency):
 		case <-r.Context().Done():

@@ -8,8 +8,7 @@
 // the same plan, never from Harrow's output. testdata/demo/shop.yaml is the job
 // file for it.
 //
-// [Record] is a log for any handler, by which a server judges the politeness of
-// its client. [Bench] is a larger, cheaper site for measurements.
+// [Bench] is a larger, cheaper site for measurements.
 package demosite
 
 import (
@@ -27,6 +26,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/harrowdata/harrow/internal/serverlog"
 )
 
 // Options say which site is generated. The zero value is the demo.
@@ -41,7 +42,7 @@ type Options struct {
 // Site is the shop. It is safe for concurrent use.
 type Site struct {
 	options  Options
-	recorder *Recorder
+	recorder *serverlog.Recorder
 	plan     atomic.Pointer[plan]
 
 	mu    sync.Mutex
@@ -61,7 +62,7 @@ func New(o Options) *Site {
 		o.Addr = "127.0.0.1:0"
 	}
 	s := &Site{options: o}
-	s.recorder = Record(http.HandlerFunc(s.serve))
+	s.recorder = serverlog.Record(http.HandlerFunc(s.serve))
 	s.SetRevision(o.Revision)
 	return s
 }
@@ -80,7 +81,7 @@ func (s *Site) SetRevision(revision int) {
 func (s *Site) Revision() int { return s.plan.Load().revision }
 
 // Log returns the record of what the site was asked.
-func (s *Site) Log() *Log { return &s.recorder.Log }
+func (s *Site) Log() *serverlog.Log { return &s.recorder.Log }
 
 // Handler returns the site as a handler that goes by the Host header.
 func (s *Site) Handler() http.Handler { return s.recorder }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
-	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/fault"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
@@ -55,12 +55,12 @@ type stage struct {
 	env    engine.Env
 	config []byte
 	slices map[int][]engine.Slice
-	log    *demosite.Log
+	log    *serverlog.Log
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	recorder := demosite.Record(pages())
+	recorder := serverlog.Record(pages())
 	server := httptest.NewServer(recorder)
 	t.Cleanup(server.Close)
 	disk, err := fault.New(t.TempDir())

@@ -14,7 +14,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
-	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type bench struct {
 	t    *testing.T
 	site *httptest.Server
-	log  *demosite.Recorder
+	log  *serverlog.Recorder
 	cfg  Config
 	lake lakeio.Lake
 
@@ -34,7 +34,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, h http.Handler) *bench {
-	b := &bench{t: t, log: demosite.Record(h)}
+	b := &bench{t: t, log: serverlog.Record(h)}
 	b.site = httptest.NewServer(b.log)
 	t.Cleanup(b.site.Close)
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-package demosite
+package serverlog
 
 import (
 	"context"
@@ -125,7 +125,7 @@ func TestLogFiguresAgreeWithItsEntries(t *testing.T) {
 				for range rand.IntN(200) {
 					time.Now()
 				}
-				done(200)
+				done(200, false, time.Time{})
 			})
 		}
 		group.Wait()
@@ -170,14 +170,14 @@ func TestResetForgetsEverything(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://a.example/", nil)
 	done := log.begin(r)
 	log.Reset()
-	done(200) // of a request that the log no longer knows
+	done(200, false, time.Time{}) // of a request that the log no longer knows
 	if len(log.Requests()) != 0 || log.MostAtOnce("a.example") != 0 || len(log.AskedTwice(false)) != 0 {
 		t.Error("the log is not empty")
 	}
-	log.begin(r)(200)
-	log.begin(r)(200)
-	log.begin(httptest.NewRequest("GET", "http://a.example/robots.txt", nil))(404)
-	log.begin(httptest.NewRequest("GET", "http://a.example/robots.txt", nil))(404)
+	log.begin(r)(200, false, time.Time{})
+	log.begin(r)(200, false, time.Time{})
+	log.begin(httptest.NewRequest("GET", "http://a.example/robots.txt", nil))(404, false, time.Time{})
+	log.begin(httptest.NewRequest("GET", "http://a.example/robots.txt", nil))(404, false, time.Time{})
 	if got := log.MostAtOnce("a.example"); got != 1 {
 		t.Errorf("MostAtOnce = %d, want 1", got)
 	}
