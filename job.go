@@ -130,7 +130,7 @@ type Auth struct {
 const (
 	KeyHost             = "host"              // limits apply to the host
 	KeyRegisteredDomain = "registered_domain" // limits apply to eTLD+1
-	KeyIP               = "ip"                // limits apply to the address; one worker process only
+	KeyIP               = "ip"                // limits apply to the address that a host has when it is first asked, IPv6 in full; one worker process only, and no proxies
 	RobotsObey          = "obey"
 	RobotsIgnore        = "ignore"
 )

@@ -312,8 +312,12 @@ func newClient(cfg Config) (*httpfetch.Client, error) {
 		}
 		headers = append(headers, harrow.Header{Name: name, Value: value})
 	}
+	proxies, err := jobfile.Proxies(f.Proxies, cfg.Env)
+	if err != nil {
+		return nil, err
+	}
 	return httpfetch.New(httpfetch.Config{UserAgent: f.UserAgent, Timeout: time.Duration(f.Timeout), MaxBody: int64(f.MaxBody), Headers: headers,
-		Resolve: f.Resolve, AllowPrivate: f.AllowPrivateNetworks, InFlight: 1, SpillDir: cfg.Job.Limits.Spill},
+		Resolve: f.Resolve, AllowPrivate: f.AllowPrivateNetworks, InFlight: 1, SpillDir: cfg.Job.Limits.Spill, Proxies: proxies},
 		memory.NewShare("try", 16<<20))
 }
 

@@ -219,6 +219,7 @@ var reasons = map[string]string{
 	"breaker":     "failed too often (breaker)",
 	"resume":      "wait since the run was resumed",
 	"robots":      "wait for robots.txt",
+	"dns":         "wait for their address (DNS)",
 	"ready":       "may start",
 }
 

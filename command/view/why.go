@@ -176,6 +176,7 @@ var reason = map[string]string{
 	"breaker":     "failed too often (breaker open)",
 	"resume":      "the run was resumed",
 	"robots":      "its robots.txt is being fetched",
+	"dns":         "its address is being looked up",
 	"last":        "its last requests are in flight",
 	"ready":       "may start",
 }

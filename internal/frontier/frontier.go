@@ -111,6 +111,64 @@ func (f *Frontier) Push(name string, priority int32, item []byte) error {
 	return nil
 }
 
+// Move puts everything of one key behind what another has of the same
+// priority: chains are linked, not copied, so it takes a few small writes
+// however much it is.
+func (f *Frontier) Move(from, to string) error {
+	k := f.keys[from]
+	if k == nil || from == to {
+		return nil
+	}
+	t := f.keys[to]
+	if t == nil {
+		t = &key{}
+	}
+	for _, c := range k.chains {
+		if err := f.join(t, t.chain(c.priority), k, c); err != nil {
+			return fmt.Errorf("%w (key %.200s)", err, from)
+		}
+	}
+	t.count += k.count
+	delete(f.keys, from)
+	f.keys[to] = t
+	return nil
+}
+
+// join puts chain c of key k behind chain d of key t.
+func (f *Frontier) join(t *key, d *chain, k *key, c *chain) error {
+	for c.taken > 0 { // how far a chunk was read is known of a head only
+		item, err := f.fromFile(c)
+		if err == nil {
+			err = f.append(t, d, item)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c.head.items > 0 {
+		if err := errors.Join(f.flush(t, d), f.flush(k, c)); err != nil {
+			return err
+		}
+		if d.head.items == 0 {
+			d.head, d.off, d.taken = c.head, headerSize, 0
+		} else if err := f.store.link(d.last, c.head); err != nil {
+			return err
+		}
+		d.last = c.last
+		return nil
+	}
+	for c.tailItems > 0 {
+		item, err := k.fromTail(c)
+		if err == nil {
+			err = f.append(t, d, item)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // append puts the item behind the chain's last one.
 func (f *Frontier) append(k *key, c *chain, item []byte) error {
 	size := itemHeader + len(item)

@@ -73,6 +73,18 @@ func TestFrontierBehavesLikeSlices(t *testing.T) {
 					popBoth(t, f, m, key)
 				}
 			},
+			"move": func(t *rapid.T) {
+				from, to := keys.Draw(t, "from"), keys.Draw(t, "to")
+				if err := f.Move(from, to); err != nil {
+					t.Fatal(err)
+				}
+				if moved := m[from]; from != to {
+					delete(m, from)
+					for _, one := range moved {
+						m.push(to, one.priority, one.item)
+					}
+				}
+			},
 			"": func(t *rapid.T) { compareCounts(t, f, m) },
 		}
 		t.Repeat(steps)

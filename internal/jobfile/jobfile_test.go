@@ -241,6 +241,15 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"several at once", strings.Replace(valid, "job: shop", "job: SHOP", 1) + "fetch: {timeout: x}\nload: {mysql: {}}\n", `2:6: job: got "SHOP"; expected [a-z][a-z0-9-]{0,62}
 11:18: fetch.timeout: got "x" is no duration; expected a number and a unit: 200ms, 30s, 5m, 1h30m
 12:8: load.mysql: no sink is called "mysql"; known: sqlite`},
+		{"proxies", valid + "fetch:\n  proxies:\n    - http://p.example:3128\n    - https://${PUSER}:${PPASS}@p.example:${PPORT}\n    - ${PROXY}\n    - ftp://u:geheim@p.example:21\n    - socks5://p.example\n    - http://:3128/\n    - http://u:geheim@p.example:3128\n    - http://p.example:99999\n    - http://p.example:1/x\n    - \"http://a b:geheim@x:1\"\n    - socks5://[::1]:1080/\n",
+			`16:7: fetch.proxies[3]: scheme "ftp"; expected http, https or socks5://[user:password@]host:port
+17:7: fetch.proxies[4]: port ""; expected http, https or socks5://[user:password@]host:port
+18:7: fetch.proxies[5]: it has no host; expected http, https or socks5://[user:password@]host:port
+19:7: fetch.proxies[6]: the password stands in the file; expected ${NAME} or ${file:/path} in its place
+20:7: fetch.proxies[7]: port "99999"; expected http, https or socks5://[user:password@]host:port
+21:7: fetch.proxies[8]: it goes on after the port; expected http, https or socks5://[user:password@]host:port
+22:7: fetch.proxies[9]: this is no URL; expected http, https or socks5://[user:password@]host:port`},
+		{"limits by address behind a proxy", valid + "fetch: {proxies: [\"http://p.example:3128\"], politeness: {key: ip}}\n", `11:63: fetch.politeness.key: ip does not go with fetch.proxies: behind a proxy nobody sees a host's address; expected host or registered_domain`},
 		{"what depends on a wrong field isn't reported", field(`pages: {css: a, type: itn}`) + "refine: {book: {key: [pagse]}}\n", `11:29: parse[0].fields.pages.type: got "itn"; expected money, url, text, int, float, bool, decimal, decimal(P,S), date, timestamp, list or list(TYPE)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -267,10 +276,8 @@ func field(text string) string { return valid + "      " + text + "\n" }
 
 func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"fetch: {politeness: {key: ip}}", `11:22: fetch.politeness.key: ip is not supported yet`},
 		{"fetch: {politeness: {adaptive: false}}", `11:22: fetch.politeness.adaptive: false is not supported yet`},
 		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
-		{"fetch: {proxies: [\"http://p.example\"]}", `11:9: fetch.proxies is not supported yet`},
 		{"load: {postgres: }", `11:8: load.postgres is not supported yet`},
 	} {
 		if got := problems(t, valid+test.text+"\n", nil); got != test.want {

@@ -18,10 +18,8 @@ type gap struct {
 // default. Strike an entry out when its part is built.
 var notYet = map[string]gap{
 	"fetch.max_bundle_time":     key,
-	"fetch.proxies":             key,
 	"fetch.login":               key,
 	"fetch.auth":                key,
-	"fetch.politeness.key":      values("ip"),
 	"fetch.politeness.adaptive": values("false"),
 
 	"load.postgres": presence,

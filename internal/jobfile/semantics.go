@@ -105,6 +105,10 @@ func (c *checker) checkFetch() {
 	if f.Retry.Base > 0 && f.Retry.Cap > 0 && f.Retry.Cap < f.Retry.Base {
 		c.report("fetch.retry.cap", "fetch.retry.cap: got %s; expected at least base, %s", f.Retry.Cap, f.Retry.Base)
 	}
+	c.checkProxies(f.Proxies)
+	if f.Politeness.Key == harrow.KeyIP && len(f.Proxies) > 0 {
+		c.report("fetch.politeness.key", "fetch.politeness.key: ip does not go with fetch.proxies: behind a proxy nobody sees a host's address; expected host or registered_domain")
+	}
 	c.oneOfPace("fetch.politeness.default", f.Politeness.Default)
 	for _, pattern := range slices.Sorted(maps.Keys(f.Politeness.Overrides)) {
 		c.oneOfPace("fetch.politeness.overrides."+pattern, f.Politeness.Overrides[pattern])

@@ -23,7 +23,7 @@ func requestColumns() []column[req] {
 		text("method", "HTTP method", func(r *req) *string { return &r.Method }),
 		headers("headers", "headers that vary the answer", func(r *req) *[]harrow.Header { return &r.Headers }),
 		payload("body", "request body", func(r *req) *[]byte { return &r.Body }),
-		text("key", "politeness key", func(r *req) *string { return &r.Key }),
+		text("key", "politeness key; where that is the address, the host: addresses are found when hosts are asked", func(r *req) *string { return &r.Key }),
 		text("domain", "registered domain: what fetch shards go by", func(r *req) *string { return &r.Domain }),
 		int32s("depth", "links from a seed", func(r *req) *int32 { return &r.Depth }),
 		int32s("priority", "higher first within a key", func(r *req) *int32 { return &r.Priority }),

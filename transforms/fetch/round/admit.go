@@ -151,7 +151,7 @@ func (p *Process) markSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord
 		}
 		u, err := p.site.canon.Parse(c.URL)
 		if err == nil {
-			p.keyOf(u, s).admitted++
+			*p.admitted(u, p.keyOf(u, s))++
 		}
 		return err
 	})
@@ -202,7 +202,7 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	if err != nil {
 		return fmt.Errorf("request %s: %w", r.ID, err)
 	}
-	data, err := (&item{Req: r}).encode()
+	data, err := (&item{Req: r, Shard: s.at.Shard}).encode()
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,8 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 		return err
 	}
 	k := p.keyOf(u, s)
-	if limit, reason := p.site.maxPages(); limit > 0 && k.admitted >= limit {
+	admitted := p.admitted(u, k)
+	if limit, reason := p.site.maxPages(); limit > 0 && *admitted >= limit {
 		if skipped != nil {
 			skipped(reason)
 		}
@@ -230,7 +231,7 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	if err := p.front.Push(k.name, r.Priority, data); err != nil {
 		return err
 	}
-	k.admitted++
+	*admitted++
 	s.pending++
 	p.counts.admitted++
 	p.counts.queued++

@@ -44,6 +44,7 @@ type Config struct {
 	Variant   string              `json:"variant"`         // of what is sent along with every request: answers got with another are not asked for conditionally
 	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
 	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
+	DNS       string              `json:"dns,omitempty"`   // ip:port of the name server, for tests; empty: the system's
 }
 
 // Validate names the first field that makes no sense.
@@ -55,8 +56,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fetch: Round must be within 0 and Rounds ≥ 1; got %d of %d", c.Round, c.Rounds)
 	case c.Fetch.InFlight < 1 || c.Fetch.Timeout <= 0 || c.Fetch.Retry.Attempts < 1 || c.Fetch.Roll.Every <= 0 || c.Fetch.Roll.Bytes <= 0:
 		return fmt.Errorf("fetch: InFlight, Timeout, Retry.Attempts and Roll must be > 0: defaults are not filled in")
-	case c.Fetch.Politeness.Key == harrow.KeyIP:
-		return errors.New("fetch: politeness key ip is not supported yet")
+	case c.Fetch.Politeness.Key == harrow.KeyIP && len(c.Fetch.Proxies) > 0:
+		return errors.New("fetch: politeness key ip with proxies: behind a proxy nobody sees a host's address")
 	}
 	return nil
 }
@@ -93,7 +94,8 @@ func newSite(cfg Config) (*site, error) {
 	return s, err
 }
 
-// key is the politeness key of a URL.
+// key is the politeness key of a URL; with key ip that of its host while its
+// address is not known, see [addresses].
 func (s *site) key(u canon.URL) string { return canon.Key(s.cfg.Fetch.Politeness.Key, u) }
 
 // maxPages is how many requests a politeness key may have, and which cap says
@@ -104,4 +106,15 @@ func (s *site) maxPages() (int64, string) {
 		limit, reason = l, "limit"
 	}
 	return limit, reason
+}
+
+// mostParked is how many requests a key takes out of the frontier to wait for
+// their robots.txt before it starts nothing else. A key that stands for one
+// origin needs one; where several share a key, one whose robots.txt is slow
+// must not hold the others up.
+func (s *site) mostParked() int {
+	if k := s.cfg.Fetch.Politeness.Key; k == harrow.KeyIP || k == harrow.KeyRegisteredDomain {
+		return 16
+	}
+	return 1
 }

@@ -150,6 +150,9 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 	} else if left > 0 {
 		wait = left
 	}
+	if next := p.lookUp(now); next > 0 && (wait == 0 || next < wait) {
+		wait = next
+	}
 	if ended, err = p.drainSome(now); len(ended) > 0 || err != nil {
 		return nil, ended, 0, err
 	}
@@ -229,10 +232,20 @@ func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
 		if it == nil {
 			p.draining = p.draining[:len(p.draining)-1]
 			k.draining = false
-			p.sched.Pending(k.name, 0)
+			if !k.nameless {
+				p.sched.Pending(k.name, 0)
+			}
 			continue
 		}
-		if it.Robots == "" && !k.shard.closed {
+		switch {
+		case it.shard.closed:
+		case it.Robots != "": // others may wait for it
+			if err := p.learnedNow(it.Robots, k.verdict(), 0); err != nil {
+				return nil, err
+			}
+		case k.fails != "":
+			ended = append(ended, it.failed(harrow.Permanent, k.dead, k.fails, now))
+		default:
 			ended = append(ended, it.deferred(k.dead, now))
 		}
 	}
@@ -249,6 +262,9 @@ func (p *Process) pop(k *key) (*item, error) {
 	it.shard, it.key = k.shard, k
 	if it.at, err = p.site.canon.Parse(it.url()); err != nil {
 		return nil, fmt.Errorf("frontier: %w", err)
+	}
+	if p.addrs != nil {
+		p.addressed(it)
 	}
 	return it, nil
 }
@@ -282,7 +298,7 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	}
 	defer p.pending(k)
 	switch {
-	case it == nil, k.shard.closed:
+	case it == nil, it.shard.closed:
 		return nil, nil, nil
 	case k.dead != "" && it.Robots == "":
 		return nil, it.deferred(k.dead, now), nil

@@ -31,7 +31,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Headers: slices.Concat(it.headers(), it.preconditions()), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Headers: slices.Concat(it.headers(), it.preconditions()), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.Req.Kind == harrow.KindSitemap {
@@ -89,7 +89,7 @@ func (it *item) row(begun, now time.Time, resp *httpfetch.Response, failure *htt
 	e := &harrow.Exchange{ID: it.Req.ID, Kind: it.Req.Kind, Key: it.key.name, URL: it.url(), Hop: it.Hop, Attempt: it.Attempt,
 		StartedAt: begun, EndedAt: now}
 	if resp != nil {
-		e.Status, e.RetryAfter = int32(resp.Status), resp.RetryAfter
+		e.Status, e.RetryAfter, e.Proxy = int32(resp.Status), resp.RetryAfter, resp.Proxy
 	}
 	if failure != nil {
 		e.Error = failure.Error()

@@ -147,7 +147,11 @@ func newClient(cfg Config, budget *memory.Budget) (*httpfetch.Client, error) {
 		}
 		headers = append(headers, harrow.Header{Name: name, Value: value})
 	}
+	proxies, err := jobfile.Proxies(cfg.Fetch.Proxies, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
 	return httpfetch.New(httpfetch.Config{UserAgent: cfg.Fetch.UserAgent, Timeout: time.Duration(cfg.Fetch.Timeout),
 		MaxBody: int64(cfg.Fetch.MaxBody), Headers: headers, Resolve: cfg.Fetch.Resolve, AllowPrivate: cfg.Fetch.AllowPrivateNetworks,
-		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill}, budget.Bodies)
+		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill, Proxies: proxies, DNS: cfg.DNS}, budget.Bodies)
 }

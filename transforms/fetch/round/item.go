@@ -2,9 +2,11 @@ package round
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -23,10 +25,13 @@ type item struct {
 	Got     bool           `json:"g,omitempty"` // a redirect made the hop a GET without body
 	Bare    bool           `json:"b,omitempty"` // a redirect led to another origin: credentials stay behind
 	Full    bool           `json:"f,omitempty"` // asked without validators: a 304 confirmed something else
+	Shard   int            `json:"n,omitempty"` // fetch shard that it belongs to: with politeness key ip several share a key
+	Key     string         `json:"k,omitempty"` // politeness key of the request, where that is not Req.Key: its address
 
 	shard *shard            // filled in when it is taken out
 	at    canon.URL         // parsed URL
 	key   *key              // politeness key of at
+	addr  netip.Addr        // to connect to; invalid: whatever the host's name gives
 	known *harrow.PageState // what it is asked conditionally by; nil: in full
 }
 
@@ -69,7 +74,7 @@ func decodeItem(data []byte) (*item, error) {
 // capture begins the captures row of the item's request.
 func (it *item) capture(now time.Time) harrow.Capture {
 	r := it.Req
-	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: it.url(), Method: r.Method, Kind: r.Kind, Key: r.Key,
+	c := harrow.Capture{ID: r.ID, URL: r.URL, FinalURL: it.url(), Method: r.Method, Kind: r.Kind, Key: cmp.Or(it.Key, r.Key),
 		Depth: r.Depth, Parent: r.Parent, Carry: r.Carry, Attempts: it.Attempt, StartedAt: it.Started}
 	if c.StartedAt.IsZero() {
 		c.StartedAt = now

@@ -1,6 +1,7 @@
 package round
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 type recollection struct {
 	mu     sync.Mutex
 	last   map[string]lastStart
-	robots map[string]*policy // by origin
-	began  time.Time          // of the first round that this process knows
+	robots map[string]*policy    // by origin
+	addrs  map[string]netip.Addr // by host and port, with politeness key ip
+	began  time.Time             // of the first round that this process knows
 }
 
 type lastStart struct {
@@ -41,7 +43,7 @@ func recall(workspace, job, run string) *recollection {
 	at := workspace + "\x00" + job
 	if recallOf[at] != run {
 		recallOf[at] = run
-		recalled[at] = &recollection{last: map[string]lastStart{}, robots: map[string]*policy{}}
+		recalled[at] = &recollection{last: map[string]lastStart{}, robots: map[string]*policy{}, addrs: map[string]netip.Addr{}}
 	}
 	return recalled[at]
 }
@@ -86,4 +88,16 @@ func (r *recollection) started(key string, at time.Time, delay time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last[key] = lastStart{at, delay}
+}
+
+func (r *recollection) addr(host string) netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addrs[host]
+}
+
+func (r *recollection) resolved(host string, addr netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addrs[host] = addr
 }

@@ -49,6 +49,7 @@ type Process struct {
 	front    *frontier.Frontier
 	seen     *seen.Set
 	keys     map[string]*key
+	addrs    *addresses         // politeness key ip; else nil
 	robots   map[string]*asking // by origin: robots.txt files being fetched
 	shards   map[int]*shard
 	draining []*key // to be deferred as a whole
@@ -74,7 +75,10 @@ type key struct {
 	urgent   []*item // robots.txt to be asked for
 	parked   []*item // requests that wait for one
 	dead     string  // code: everything left is deferred
+	fails    string  // reason: it fails for good instead, with dead as its code
 	draining bool    // is in Process.draining
+	noted    bool    // a former owner of one of its shards was taken account of
+	nameless bool    // it waits for an address and is never asked: see addresses
 }
 
 // shard is a fetch shard that this process runs.
@@ -135,6 +139,9 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	if p.site, err = newSite(cfg); err != nil {
+		return nil, err
+	}
+	if p.addrs, err = newAddresses(cfg); err != nil {
 		return nil, err
 	}
 	if p.sampler, err = newSampler(cfg, p.site.canon, p.begun); err != nil {
@@ -207,7 +214,7 @@ func (p *Process) lose(s *shard, err error) {
 	defer p.mu.Unlock()
 	p.end(s, errors.Join(ErrStopped, err))
 	for _, k := range p.keys {
-		if k.shard == s {
+		if k.shard == s && p.addrs == nil { // else others may share it: what is the shard's is passed over when its turn comes
 			p.kill(k, "lost")
 		}
 	}
@@ -276,20 +283,29 @@ func (p *Process) limits(name string) polite.Limits {
 
 // keyOf returns the key of a URL, which belongs to the shard; under mu.
 func (p *Process) keyOf(u canon.URL, s *shard) *key {
-	name := p.site.key(u)
+	if p.addrs != nil {
+		return p.hostOf(u, s).key
+	}
+	return p.keyNamed(p.site.key(u), s)
+}
+
+// keyNamed returns the key of that name, of which the shard has requests.
+func (p *Process) keyNamed(name string, s *shard) *key {
 	k, ok := p.keys[name]
 	if !ok {
 		k = &key{name: name, shard: s}
 		p.keys[name] = k
 		k.dead = p.dead
-		p.firstStart(k)
+	}
+	if !ok || s.epoch > 1 && !k.noted {
+		p.firstStart(k, s.epoch)
 	}
 	return k
 }
 
 // firstStart keeps a key from being asked sooner than somebody else's last
 // start allows: a former owner of the shard, an earlier round, the run before.
-func (p *Process) firstStart(k *key) {
+func (p *Process) firstStart(k *key, epoch int64) {
 	now := time.Now()
 	last, known := p.recall.lastStart(k.name)
 	if known {
@@ -297,7 +313,8 @@ func (p *Process) firstStart(k *key) {
 	}
 	delay := p.sched.Limits(k.name).Delay
 	switch {
-	case k.shard.epoch > 1:
+	case epoch > 1:
+		k.noted = true
 		p.sched.NotBefore(k.name, now.Add(max(delay, time.Second)), polite.Cautious)
 		p.sched.Slow(k.name, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
 	case known:
@@ -308,11 +325,15 @@ func (p *Process) firstStart(k *key) {
 }
 
 // pending tells the scheduler how many of the key's requests may start; under
-// mu. While robots.txt is awaited, only it may.
+// mu. While a robots.txt is awaited that most of them may be waiting for, only
+// that may.
 func (p *Process) pending(k *key) {
 	p.drain(k)
+	if k.nameless {
+		return
+	}
 	n := len(k.urgent)
-	if len(k.parked) == 0 {
+	if len(k.parked) < p.site.mostParked() {
 		n += int(p.front.Count(k.name))
 	}
 	p.sched.Pending(k.name, n)

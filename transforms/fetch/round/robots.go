@@ -50,7 +50,7 @@ func (p *Process) park(it *item, at string) {
 	if !asked {
 		a = &asking{}
 		p.robots[at] = a
-		k.urgent = append(k.urgent, &item{Req: harrow.Request{ID: it.Req.ID, Method: "GET", URL: at + "/robots.txt", Kind: harrow.KindRobots}, Robots: at})
+		k.urgent = append(k.urgent, &item{Req: harrow.Request{ID: it.Req.ID, Method: "GET", URL: at + "/robots.txt", Kind: harrow.KindRobots}, Robots: at, Shard: it.Shard})
 	}
 	a.waiting = append(a.waiting, k)
 }
@@ -59,6 +59,11 @@ func (p *Process) park(it *item, at string) {
 func (p *Process) learned(at string, pol *policy, delay time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.learnedNow(at, pol, delay)
+}
+
+// learnedNow is learned under mu.
+func (p *Process) learnedNow(at string, pol *policy, delay time.Duration) error {
 	p.recall.learn(at, pol)
 	a := p.robots[at]
 	delete(p.robots, at)

@@ -299,7 +299,7 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 		hour := harrow.Duration(time.Hour)
 		b.cfg.Fetch.Politeness.Robots = harrow.RobotsIgnore
 		b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 1, Delay: &hour} // the sitemap, then nothing
-		before := heap()
+		before := heapInUse()
 		p, err := Join(t.Context(), b.cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -310,10 +310,10 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 		}
 		most := int64(0)
 		for p.status(time.Now()).Queued < int64(entries/2) {
-			most = max(most, heap()-before)
+			most = max(most, heapInUse()-before)
 			time.Sleep(time.Millisecond)
 		}
-		most = max(most, heap()-before)
+		most = max(most, heapInUse()-before)
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -340,7 +340,7 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 	}
 }
 
-func heap() int64 {
+func heapInUse() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

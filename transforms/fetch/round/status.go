@@ -16,6 +16,7 @@ import (
 const (
 	whyRobots = "robots"
 	whyLast   = "last"
+	whyDNS    = "dns"
 )
 
 // status is what the process does at now.
@@ -63,12 +64,18 @@ func (p *Process) keyStatus(st *lakeio.Status, now time.Time) {
 		case s.Why == polite.Idle:
 			return
 		}
-		st.Waiting[one.Why]++
-		if !s.Until.IsZero() && (st.Next.IsZero() || s.Until.Before(st.Next)) {
-			st.Next = s.Until.UTC()
-		}
-		st.Keys = keepLongest(st.Keys, one)
+		note(st, one)
 	})
+	p.namelessStatus(st, now)
+}
+
+// note counts a key that waits.
+func note(st *lakeio.Status, one lakeio.KeyStatus) {
+	st.Waiting[one.Why]++
+	if !one.Until.IsZero() && (st.Next.IsZero() || one.Until.Before(st.Next)) {
+		st.Next = one.Until.UTC()
+	}
+	st.Keys = keepLongest(st.Keys, one)
 }
 
 // keepLongest puts a key into the list of those with most time left; what is

@@ -1,0 +1,358 @@
+package round
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// names is a name server for tests. A name that it doesn't know is none; one
+// without addresses gets no answer but SERVFAIL, one called mute.* none at all.
+type names struct {
+	mu    sync.Mutex
+	addrs map[string][]string
+	asked map[string]int // A questions
+	held  []func()       // answers of the mute, sent at the test's end: the resolver waits for them, whatever its context says
+	conn  net.PacketConn
+}
+
+func newNames(t *testing.T, addrs map[string][]string) *names {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &names{addrs: addrs, asked: map[string]int{}, conn: conn}
+	var done sync.WaitGroup
+	done.Go(n.serve)
+	t.Cleanup(func() {
+		n.mu.Lock()
+		for _, answer := range n.held {
+			answer()
+		}
+		n.mu.Unlock()
+		_ = conn.Close()
+		done.Wait()
+	})
+	return n
+}
+
+func (n *names) serve() {
+	buf := make([]byte, 1500)
+	for {
+		size, from, err := n.conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		var m dnsmessage.Message
+		if m.Unpack(buf[:size]) == nil && len(m.Questions) == 1 {
+			send := func() { _, _ = n.conn.WriteTo(n.answer(m), from) }
+			if strings.HasPrefix(m.Questions[0].Name.String(), "mute.") {
+				n.mu.Lock()
+				n.held = append(n.held, send)
+				n.mu.Unlock()
+				continue
+			}
+			n.mu.Lock()
+			send()
+			n.mu.Unlock()
+		}
+	}
+}
+
+// answer is under mu.
+func (n *names) answer(m dnsmessage.Message) []byte {
+	q := m.Questions[0]
+	name := strings.TrimSuffix(q.Name.String(), ".")
+	if q.Type == dnsmessage.TypeA {
+		n.asked[name]++
+	}
+	m.Response, m.Additionals = true, nil
+	addrs, known := n.addrs[name]
+	switch {
+	case !known:
+		m.RCode = dnsmessage.RCodeNameError
+	case len(addrs) == 0:
+		m.RCode = dnsmessage.RCodeServerFailure
+	case q.Type == dnsmessage.TypeA:
+		for _, a := range addrs {
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET},
+				Body: &dnsmessage.AResource{A: netip.MustParseAddr(a).As4()}})
+		}
+	}
+	packed, err := m.Pack()
+	if err != nil {
+		panic(err)
+	}
+	return packed
+}
+
+// byAddress lets the bench's site listen on addresses at one port; the log has
+// the address for the host, and handlers find the host in X-Host.
+func (b *bench) byAddress(dns *names, addrs ...string) (port string) {
+	b.t.Helper()
+	for _, a := range addrs {
+		if port == "" {
+			port = "0"
+		}
+		l, err := net.Listen("tcp", a+":"+port)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("X-Host", r.Host)
+			r.Host = a
+			b.log.ServeHTTP(w, r)
+		}))
+		_ = s.Listener.Close()
+		s.Listener = l
+		s.Start()
+		b.t.Cleanup(s.Close)
+	}
+	b.cfg.Fetch.Resolve = nil
+	b.cfg.Fetch.AllowPrivateNetworks = true
+	b.cfg.Fetch.Politeness.Key = harrow.KeyIP
+	b.cfg.DNS = dns.conn.LocalAddr().String()
+	return port
+}
+
+func TestHostsOnOneAddressShareItsLimits(t *testing.T) {
+	const delay = 30 * time.Millisecond
+	dns := newNames(t, map[string][]string{"a.example": {"127.0.0.2"}, "b.example": {"127.0.0.2"}, "c.example": {"127.0.0.9", "127.0.0.2"}, "d.example": {"127.0.0.3"}})
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/robots.txt":
+		case strings.HasPrefix(r.Header.Get("X-Host"), "b."):
+			_, _ = fmt.Fprintf(w, "User-agent: *\nCrawl-delay: 0.05")
+		default:
+			http.NotFound(w, r)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}))
+	port := b.byAddress(dns, "127.0.0.2", "127.0.0.3")
+	short := harrow.Duration(delay)
+	b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 2, Delay: &short}
+	zero := harrow.Duration(0)
+	b.cfg.Fetch.Politeness.Overrides = map[string]harrow.PolitenessLimits{"127.0.0.3": {Concurrency: 3, Delay: &zero}}
+	var urls []string
+	for i := range 10 {
+		for _, h := range []string{"a", "b", "c", "d"} {
+			urls = append(urls, fmt.Sprintf("http://%s.example:%s/%d", h, port, i))
+		}
+	}
+	parts, err := b.run(t.Context(), urls...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range rowsOf(t, b.lake, lakeio.Captures, parts) {
+		want := "127.0.0.2"
+		if strings.HasPrefix(c.URL, "http://d.") {
+			want = "127.0.0.3"
+		}
+		if c.Outcome != harrow.Fetched || c.Key != want || !strings.HasPrefix(c.RemoteAddr, want+":") {
+			t.Errorf("%s: %s %s, key %s, answered by %s; want key and address %s", c.URL, c.Outcome, c.Code, c.Key, c.RemoteAddr, want)
+		}
+	}
+	for _, e := range rowsOf(t, b.lake, lakeio.Exchanges, parts) {
+		if e.Key != "127.0.0.2" && e.Key != "127.0.0.3" {
+			t.Errorf("exchange of %s has key %s", e.URL, e.Key)
+		}
+	}
+	if n := len(b.log.Requests()); n != 44 {
+		t.Errorf("%d requests, want 40 and 4 robots.txt", n)
+	}
+	if most, gap := b.log.MostAtOnce("127.0.0.2"), b.log.SmallestGap("127.0.0.2"); most > 2 || gap < delay-5*time.Millisecond {
+		t.Errorf("127.0.0.2 saw %d at once, %v between two starts; want at most 2 and %v", most, gap, delay)
+	}
+	// b's crawl-delay is the address's, from its robots.txt on.
+	var after time.Time
+	for _, e := range b.log.Requests() {
+		if e.Host == "127.0.0.2" && !after.IsZero() {
+			if gap := e.Start.Sub(after); gap < 45*time.Millisecond {
+				t.Errorf("%s began %v after the start before it; b asked for 50 ms", e.URL, gap)
+			}
+		}
+		if e.Host == "127.0.0.2" && (!after.IsZero() || countRobots(b, "127.0.0.2", e.Start) == 3) {
+			after = e.Start
+		}
+	}
+	if most := b.log.MostAtOnce("127.0.0.3"); most > 3 {
+		t.Errorf("127.0.0.3 saw %d at once, want at most 3", most)
+	}
+}
+
+// countRobots counts an address's robots.txt asked until a time.
+func countRobots(b *bench, host string, until time.Time) (n int) {
+	for _, e := range b.log.Requests() {
+		if e.Host == host && strings.HasSuffix(e.URL, "/robots.txt") && !e.Start.After(until) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAHostWithoutAnAddressEndsByWhatItsLookupSays(t *testing.T) {
+	dns := newNames(t, map[string][]string{"ok.example": {"127.0.0.2"}, "sick.example": nil, "private.example": {"10.0.0.1"}})
+	b := newBench(t, http.NotFoundHandler())
+	port := b.byAddress(dns, "127.0.0.2")
+	b.cfg.Fetch.AllowPrivateNetworks = false
+	b.cfg.Fetch.Resolve = map[string]string{"ok.example": "127.0.0.2:" + port}
+	b.cfg.Fetch.Retry.Attempts = 3
+	b.cfg.Fetch.Timeout = harrow.Duration(500 * time.Millisecond)
+	at := ":" + port + "/"
+	budget := memory.For(b.cfg.Env.Memory)
+	parts, err := b.run(t.Context(), "http://ok.example"+at, "http://none.example"+at, "http://none.example"+at+"2", "http://sick.example"+at,
+		"http://private.example"+at, "http://mute.example"+at, "http://127.0.0.1"+at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := outcomes(rowsOf(t, b.lake, lakeio.Captures, parts))
+	for url, want := range map[string]string{
+		"http://ok.example" + at: "gone http_404", "http://none.example" + at: "failed nxdomain", "http://none.example" + at + "2": "failed nxdomain",
+		"http://sick.example" + at: "deferred dns", "http://mute.example" + at: "deferred dns",
+		"http://private.example" + at: "failed forbidden_address", "http://127.0.0.1" + at: "failed forbidden_address",
+	} {
+		if got[url] != want {
+			t.Errorf("%s: %q, want %q", url, got[url], want)
+		}
+	}
+	rejects := rowsOf(t, b.lake, lakeio.Rejects, parts)
+	if len(rejects) != 4 {
+		t.Errorf("%d rejects, want 4: %+v", len(rejects), rejects)
+	}
+	for _, r := range rejects {
+		if r.Class != harrow.Permanent || r.Reason == "" {
+			t.Errorf("reject of %s: class %s, code %s, %s", r.URL, r.Class, r.Code, r.Reason)
+		}
+	}
+	deferred := rowsOf(t, b.lake, lakeio.DeferredRequests, parts)
+	if len(deferred) != 2 || deferred[0].Reason != "dns" || !strings.Contains(deferred[0].Key, ".example") {
+		t.Errorf("deferred %+v", deferred)
+	}
+	if n := budget.Bodies.Used(); n != 0 {
+		t.Errorf("%d bytes of the share of bodies are still held", n)
+	}
+}
+
+func TestAHostKeepsItsAddressForTheRun(t *testing.T) {
+	dns := newNames(t, map[string][]string{"a.example": {"127.0.0.2"}, "b.example": {"127.0.0.3"}})
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/robots.txt" {
+			http.NotFound(w, r)
+		}
+	}))
+	port := b.byAddress(dns, "127.0.0.2", "127.0.0.3")
+	if _, err := b.run(t.Context(), "http://a.example:"+port+"/1"); err != nil {
+		t.Fatal(err)
+	}
+	dns.mu.Lock()
+	dns.addrs["a.example"] = []string{"127.0.0.3"}
+	dns.mu.Unlock()
+	b.cfg.Round, b.cfg.Env.Stage = 1, lakeio.FetchStage(1)
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := p.Admit(t.Context(), 0, b.requests("http://a.example:"+port+"/2", "http://b.example:"+port+"/2"))
+	if err != nil {
+		t.Fatal(errors.Join(err, p.Close()))
+	}
+	parts, err := a.Wait(t.Context())
+	if err = errors.Join(err, p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range rowsOf(t, b.lake, lakeio.Captures, parts) {
+		if want := map[bool]string{true: "127.0.0.2", false: "127.0.0.3"}[strings.HasPrefix(c.URL, "http://a.")]; c.Key != want {
+			t.Errorf("%s was asked at %s, want %s", c.URL, c.Key, want)
+		}
+	}
+}
+
+func TestTheStatusNamesHostsThatWaitForTheirAddress(t *testing.T) {
+	b := newBench(t, http.NotFoundHandler())
+	b.byAddress(newNames(t, nil), "127.0.0.2")
+	b.cfg.Fetch.Timeout = harrow.Duration(time.Minute)
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Admit(t.Context(), 0, b.requests("http://mute.example/1", "http://mute.example/2")); err != nil {
+		t.Fatal(err)
+	}
+	st := p.status(time.Now())
+	if st.Waiting[whyDNS] != 1 || len(st.Keys) != 1 || st.Keys[0].Key != "mute.example:80" || st.Keys[0].Why != whyDNS || st.Keys[0].Queued != 2 {
+		t.Errorf("status %+v", st)
+	}
+	p.stop(nil) // ends the lookup, too
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The second shard's hosts have other owners than the first's, and the address
+// is one all the same.
+func TestFetchShardsShareAnAddress(t *testing.T) {
+	dns := newNames(t, map[string][]string{"a.example": {"127.0.0.2"}, "b.example": {"127.0.0.2"}})
+	b := newBench(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) }))
+	port := b.byAddress(dns, "127.0.0.2")
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var admitted []*Admission
+	for shard, name := range []string{"a", "b"} {
+		var urls []string
+		for i := range 10 {
+			urls = append(urls, fmt.Sprintf("http://%s.example:%s/%d", name, port, i))
+		}
+		a, err := p.Admit(t.Context(), shard, b.requests(urls...))
+		if err != nil {
+			t.Fatal(errors.Join(err, p.Close()))
+		}
+		admitted = append(admitted, a)
+	}
+	for i, a := range admitted {
+		parts, err := a.Wait(t.Context())
+		if err != nil {
+			t.Fatal(errors.Join(err, p.Close()))
+		}
+		captures := rowsOf(t, b.lake, lakeio.Captures, parts)
+		if len(captures) != 10 {
+			t.Errorf("shard %d has %d captures, want its own 10", i, len(captures))
+		}
+		for _, c := range captures {
+			if want := "http://" + "ab"[i:i+1] + "."; !strings.HasPrefix(c.URL, want) || c.Outcome != harrow.Fetched {
+				t.Errorf("shard %d has %s: %s", i, c.URL, c.Outcome)
+			}
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if most := b.log.MostAtOnce("127.0.0.2"); most != 2 {
+		t.Errorf("%d at once, want the limit, 2", most)
+	}
+}
+
+func TestKeyIPWithProxiesIsRefused(t *testing.T) {
+	b := newBench(t, http.NotFoundHandler())
+	b.cfg.Fetch.Politeness.Key, b.cfg.Fetch.Proxies = harrow.KeyIP, []string{"http://proxy.example:3128"}
+	if err := b.cfg.Validate(); err == nil || !strings.Contains(err.Error(), "proxies") {
+		t.Errorf("Validate says %v", err)
+	}
+}
