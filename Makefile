@@ -67,7 +67,7 @@ lint: ## Run the linters of .golangci.yml (the first time builds them: minutes)
 	$(golangci) run ./...
 
 .PHONY: bench
-bench: bench-refine bench-harvest ## Run the benchmarks
+bench: bench-refine bench-harvest bench-fetch ## Run the benchmarks
 
 .PHONY: bench-refine
 bench-refine: ## Shuffle and dedup of millions of rows: memory and time
@@ -80,6 +80,14 @@ bench-refine-small: ## The same in CI's size
 .PHONY: bench-harvest
 bench-harvest: ## A harvest beside a loop written by hand: CPU a page
 	go run ./bench/harvest
+
+.PHONY: bench-fetch
+bench-fetch: ## The fetch stage against the least time that politeness allows
+	go run ./bench/fetch
+
+.PHONY: bench-fetch-small
+bench-fetch-small: ## The same in CI's size: politeness is judged, time is not
+	go run ./bench/fetch -small
 
 .PHONY: soak
 soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/harrowdata/harrow/internal/demosite"
+	"github.com/harrowdata/harrow/internal/serverlog"
+)
+
+// siteConfig is what the process that serves gets.
+type siteConfig struct {
+	Scenario scenario
+}
+
+// control is the host under which the site answers for its log.
+const control = "log.control"
+
+// serve serves a scenario's hosts until standard input ends.
+func serve(ctx context.Context, c siteConfig) (any, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	recorder := serverlog.Record(newSite(c.Scenario))
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == control {
+			j := newJudgement(c.Scenario, recorder.Requests())
+			j.polite(c.Scenario, &recorder.Log)
+			_ = json.NewEncoder(w).Encode(j) // an error: the client has gone
+			return
+		}
+		recorder.ServeHTTP(w, r)
+	})}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	fmt.Println(l.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // its end is what counts
+		_ = server.Close()
+	}()
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return nil, err
+	}
+	return struct{}{}, nil
+}
+
+// site answers for all hosts of a scenario.
+type site struct {
+	scenario
+	first []int // number of each host's first page
+	pages http.Handler
+}
+
+func newSite(s scenario) *site {
+	t := &site{scenario: s, pages: demosite.Bench(s.pages(), s.Size)}
+	first := 0
+	for _, pages := range s.Hosts {
+		t.first = append(t.first, first)
+		first += pages
+	}
+	return t
+}
+
+// ServeHTTP implements http.Handler.
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(s.Latency)
+	h, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSuffix(r.Host, ".example"), "h"))
+	if err != nil || h < 0 || h >= len(s.Hosts) {
+		http.Error(w, "no such host", http.StatusMisdirectedRequest)
+		return
+	}
+	switch r.URL.Path {
+	case "/robots.txt":
+		s.robots(w, r)
+	case "/":
+		s.front(w, h)
+	default:
+		n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSuffix(r.URL.Path, ".html"), "/p/"))
+		if err != nil || n < s.first[h] || n >= s.first[h]+s.Hosts[h] {
+			http.NotFound(w, r)
+			return
+		}
+		s.pages.ServeHTTP(w, r)
+	}
+}
+
+func (s *site) robots(w http.ResponseWriter, r *http.Request) {
+	if s.CrawlDelay == 0 {
+		http.NotFound(w, r)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "User-agent: *\nCrawl-delay: %g\nDisallow: /private/\n", s.CrawlDelay.Seconds())
+}
+
+// front is a host's front page: it links to the pages that are no seeds.
+func (s *site) front(w http.ResponseWriter, h int) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html><title>Front page</title><h1>Front page</h1><ul class=\"more\">\n")
+	for i := range s.Hosts[h] {
+		if isLinked(i) {
+			fmt.Fprintf(&b, "<li><a href=\"%s\">more</a></li>\n", path(s.first[h]+i))
+		}
+	}
+	b.WriteString("</ul>\n")
+	_, _ = io.WriteString(w, b.String()) // an error: the client has gone
+}
