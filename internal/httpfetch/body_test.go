@@ -1,17 +1,11 @@
 package httpfetch
 
 import (
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -92,89 +86,6 @@ func TestReadersOutliveTheBodysClose(t *testing.T) {
 	}
 }
 
-func TestContentEncodings(t *testing.T) {
-	text := page(30_000)
-	deflate := func(w func(io.Writer) io.WriteCloser) string {
-		var b bytes.Buffer
-		z := w(&b)
-		_, _ = io.WriteString(z, text)
-		_ = z.Close()
-		return b.String()
-	}
-	zlibbed := deflate(func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
-	raw := deflate(func(w io.Writer) io.WriteCloser { z, _ := flate.NewWriter(w, 6); return z })
-	tests := map[string]struct{ encoding, sent, want string }{
-		"gzip":             {"gzip", gzipped(t, text), text},
-		"x-gzip":           {"X-GZIP", gzipped(t, text), text},
-		"members":          {"gzip", gzipped(t, text, "", "more"), text + "more"},
-		"trailing garbage": {"gzip", gzipped(t, text) + "\x00\x00garbage", text},
-		"zlib":             {"deflate", zlibbed, text},
-		"raw deflate":      {"deflate", raw, text},
-		"identity":         {"identity, ", text, text},
-		"empty gzip":       {"gzip", "", ""},
-		"empty deflate":    {"deflate", "", ""},
-		"empty brotli":     {"br", "", ""},
-	}
-	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		test := tests[strings.ReplaceAll(r.URL.Path[1:], "_", " ")]
-		w.Header().Set("Content-Encoding", test.encoding)
-		_, _ = io.WriteString(w, test.sent)
-	})
-	c := newClient(t, address, nil)
-	for name, test := range tests {
-		out := get(t, c, "/"+strings.ReplaceAll(name, " ", "_"))
-		if got, ok := out.Body.Bytes(); !ok || string(got) != test.want || out.Truncated || out.Body.Digest() != digest(test.want) {
-			t.Errorf("%s: got %d bytes, truncated %v; want %d", name, len(got), out.Truncated, len(test.want))
-		}
-	}
-	if out, err := do(t, c, Request{Method: "HEAD", URL: "http://www.example/gzip"}); err != nil || out.Body.Len() != 0 {
-		t.Errorf("HEAD: %v", err)
-	}
-}
-
-func TestTooMuchIsTruncatedAndBombsAreErrors(t *testing.T) {
-	stop := make(chan struct{})
-	defer close(stop)
-	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		to, chunk := io.Writer(w), make([]byte, 64<<10)
-		for i := range chunk { // compresses, but not like a bomb
-			chunk[i] = 'a' + byte(rand.IntN(8))
-		}
-		switch r.URL.Path {
-		case "/bomb":
-			chunk = make([]byte, 1<<20)
-			fallthrough
-		case "/gzip":
-			w.Header().Set("Content-Encoding", "gzip")
-			to = gzip.NewWriter(w)
-		case "/members":
-			w.Header().Set("Content-Encoding", "gzip")
-			chunk = []byte(strings.Repeat(gzipped(t, ""), 1000))
-		}
-		for {
-			if _, err := to.Write(chunk); err != nil {
-				return // the client has had enough
-			}
-		}
-	})
-	c := newClient(t, address, func(c *Config) { c.MaxBody = 1 << 20 })
-	for _, path := range []string{"/endless", "/gzip"} {
-		out := get(t, c, path)
-		if !out.Truncated || out.Body.Len() != 1<<20 {
-			t.Errorf("%s: %d bytes, truncated %v", path, out.Body.Len(), out.Truncated)
-		}
-	}
-	_, err := do(t, c, Request{URL: "http://www.example/bomb"})
-	wantError(t, err, harrow.DataFault, "bomb")
-	_, err = do(t, c, Request{URL: "http://www.example/members"})
-	wantError(t, err, harrow.DataFault, "protocol")
-	out, err := do(t, c, Request{URL: "http://www.example/endless", MaxBody: 10})
-	if err != nil || !out.Truncated || out.Body.Len() != 10 {
-		t.Fatal(err)
-	}
-	out.Body.Close()
-}
-
 func TestASpillThatFailsIsASystemFault(t *testing.T) {
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, page(400_000)) })
 	c := newClient(t, address, nil)
@@ -250,21 +161,6 @@ func TestBufferClassesHoldWhatTheyAreFor(t *testing.T) {
 		size := classSize(n)
 		if size < n || size < minBuffer || size > minBuffer && size >= 2*n {
 			t.Fatalf("class of %d is %d bytes", n, size)
-		}
-	})
-}
-
-func FuzzDecoder(f *testing.F) {
-	f.Add("gzip", []byte(gzipped(f, "hello", "world")))
-	f.Add("deflate", []byte("x\x9c\x03\x00\x00\x00\x00\x01"))
-	f.Add("deflate", []byte{3, 0})
-	f.Fuzz(func(t *testing.T, coding string, data []byte) {
-		b := newBuffers(DefaultMemoryBody)
-		d := newDecoder(b, coding, bytes.NewReader(data), 1<<16)
-		defer d.close()
-		n, err := io.CopyN(io.Discard, d, 1<<16)
-		if err == nil && n != 1<<16 {
-			t.Fatal("no error at the end")
 		}
 	})
 }

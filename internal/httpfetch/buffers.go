@@ -10,16 +10,16 @@ import (
 	"sync"
 
 	"github.com/harrowdata/harrow/internal/memory"
-	"github.com/klauspost/compress/gzip"
 )
 
 // buffers are the pools of a client.
 type buffers struct {
 	classes []sync.Pool // of *[]byte, of minBuffer, twice that, … MemoryBody
 	hashes  sync.Pool
-	gzips   sync.Pool // of *gzip.Reader
-	readers sync.Pool // of *bufio.Reader
-	copies  sync.Pool // of *[]byte, copyBuffer long
+	coders  map[string]*sync.Pool // of coder, by coding
+	wide    chan struct{}         // has an element for each wide decoder that runs
+	readers sync.Pool             // of *bufio.Reader
+	copies  sync.Pool             // of *[]byte, copyBuffer long
 }
 
 const copyBuffer = 32 << 10
@@ -30,7 +30,13 @@ func newBuffers(largest int64) *buffers {
 		b.classes[i].New = func() any { s := make([]byte, minBuffer<<i); return &s }
 	}
 	b.hashes.New = func() any { return sha256.New() }
-	b.gzips.New = func() any { return new(gzip.Reader) }
+	b.coders = map[string]*sync.Pool{
+		"gzip":    {New: func() any { return new(gzipCoder) }},
+		"deflate": {New: func() any { return new(deflateCoder) }},
+		"br":      {New: func() any { return new(brotliCoder) }},
+		"zstd":    {New: func() any { return newZstdCoder() }},
+	}
+	b.wide = make(chan struct{}, wideDecoders)
 	b.readers.New = func() any { return bufio.NewReaderSize(nil, 16<<10) }
 	b.copies.New = func() any { s := make([]byte, copyBuffer); return &s }
 	return b

@@ -151,7 +151,7 @@ func New(config Config, bodies *memory.Share) (*Client, error) {
 	base := http.Header{
 		"User-Agent":      {config.UserAgent},
 		"Accept":          {"*/*"},
-		"Accept-Encoding": {"gzip"},
+		"Accept-Encoding": {acceptEncoding},
 	}
 	if err := setHeaders(base, config.Headers); err != nil {
 		return nil, fmt.Errorf("httpfetch: Headers: %w", err)

@@ -79,7 +79,7 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (*Respon
 	out.FirstByte = time.Duration(a.first.Load())
 	if err == nil {
 		out.fill(hres)
-		err = c.body(out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
+		err = c.body(inner, out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
 	}
 	if err != nil {
 		return out, c.fail(ctx, inner, a, req.URL, err)
@@ -168,7 +168,7 @@ func (r *Response) fill(h *http.Response) {
 }
 
 // body reads the payload, at most limit bytes of it.
-func (c *Client) body(out *Response, h *http.Response, limit int64, res *Reservation) (err error) {
+func (c *Client) body(ctx context.Context, out *Response, h *http.Response, limit int64, res *Reservation) (err error) {
 	// Its error says nothing that reading hasn't: a payload that was cut, or
 	// failed, closes its connection here.
 	defer h.Body.Close()
@@ -179,25 +179,13 @@ func (c *Client) body(out *Response, h *http.Response, limit int64, res *Reserva
 	if h.Body == http.NoBody || h.Request.Method == http.MethodHead {
 		src, want = http.NoBody, 0
 	}
-	name, err := coding(h.Header)
+	codes, err := codingsOf(h.Header)
 	if err != nil && want != 0 {
 		return err
 	}
-	if name == "" || want == 0 {
+	if codes.n == 0 || want == 0 {
 		out.Body, out.Truncated, err = c.receive(src, want, limit, res)
 		return err
 	}
-	d := newDecoder(c.buffers, name, src, limit)
-	defer d.close()
-	out.Body, out.Truncated, err = c.receive(d, -1, limit, res)
-	if err == nil && out.Truncated && d.ratio(limit) > bombRatio {
-		err = errors.Join(bomb(limit, d), out.Body.Close())
-		out.Body, out.Truncated = nil, false
-	}
-	return err
-}
-
-func bomb(limit int64, d *decoder) error {
-	return &Error{Class: harrow.DataFault, Code: "bomb",
-		Err: fmt.Errorf("more than %d bytes came out of %d: over %d to 1", limit, d.raw.n, bombRatio)}
+	return c.decode(ctx, out, h.Body, want, limit, codes, res)
 }

@@ -3,8 +3,11 @@ package httpfetch
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/memory"
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 )
 
@@ -130,12 +135,13 @@ func wantError(t testing.TB, err error, class harrow.Class, code string) {
 	}
 }
 
-func gzipped(t testing.TB, parts ...string) string {
+// packed is text in a content coding; several parts are members or frames.
+func packed(t testing.TB, coding string, parts ...string) string {
 	t.Helper()
 	var b bytes.Buffer
 	for _, p := range parts {
-		w := gzip.NewWriter(&b)
-		if _, err := w.Write([]byte(p)); err != nil {
+		w := packer(t, coding, &b)
+		if _, err := io.WriteString(w, p); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {
@@ -144,6 +150,30 @@ func gzipped(t testing.TB, parts ...string) string {
 	}
 	return b.String()
 }
+
+func packer(t testing.TB, coding string, to io.Writer) io.WriteCloser {
+	t.Helper()
+	var w io.WriteCloser
+	var err error
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(to)
+	case "deflate":
+		w = zlib.NewWriter(to)
+	case "raw":
+		w, err = flate.NewWriter(to, flate.DefaultCompression)
+	case "br":
+		w = brotli.NewWriterLevel(to, 2)
+	case "zstd":
+		w, err = zstd.NewWriter(to, zstd.WithEncoderConcurrency(1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func gzipped(t testing.TB, parts ...string) string { return packed(t, "gzip", parts...) }
 
 // page is n bytes that are not all the same.
 func page(n int) string {

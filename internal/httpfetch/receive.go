@@ -1,6 +1,7 @@
 package httpfetch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash"
@@ -21,14 +22,25 @@ type receiver struct {
 	n      int64 // bytes in buffer
 	file   *os.File
 	spilt  int64
+	// enough is asked at probeAt bytes, and whenever that many times
+	// probeGrowth are there, whether to stop as if the limit were reached.
+	// nil: never.
+	enough func(sofar io.Reader) (bool, error)
+	probe  int64 // when enough is asked next
+	full   bool
 }
 
 // receive reads the payload. want is its length, or -1 when that is unknown.
 // more reports that the payload goes on beyond the limit. After an error
 // nothing is held but the reservation.
 func (c *Client) receive(src io.Reader, want, limit int64, res *Reservation) (body *Body, more bool, err error) {
-	r := &receiver{client: c, src: src, limit: limit, res: res, hash: c.buffers.hash()}
-	defer c.buffers.hashes.Put(r.hash)
+	r := &receiver{client: c, src: src, limit: limit, res: res}
+	return r.receive(want)
+}
+
+func (r *receiver) receive(want int64) (body *Body, more bool, err error) {
+	r.hash = r.client.buffers.hash()
+	defer r.client.buffers.hashes.Put(r.hash)
 	if more, err = r.read(want); err != nil {
 		return nil, false, errors.Join(err, r.abandon())
 	}
@@ -45,27 +57,30 @@ func (r *receiver) read(want int64) (more bool, err error) {
 	r.res.shrink(int64(len(*r.buffer)))
 	room = min(int64(len(*r.buffer)), r.limit)
 	ended, err := r.fill((*r.buffer)[:room])
-	if ended || err != nil {
-		return false, err
+	if ended || r.full || err != nil {
+		return r.full, err
 	}
-	probe := r.client.buffers.copies.Get().(*[]byte)
-	defer r.client.buffers.copies.Put(probe)
+	buf := r.client.buffers.copies.Get().(*[]byte)
+	defer r.client.buffers.copies.Put(buf)
 	if r.n < r.limit {
-		if ended, err = r.spill(*probe); ended || err != nil {
-			return false, err
+		if ended, err = r.spill(*buf); ended || r.full || err != nil {
+			return r.full, err
 		}
 	}
-	return r.probe((*probe)[:1])
+	return r.peek((*buf)[:1])
 }
 
 // fill reads into the buffer until it is full or the payload ends.
 func (r *receiver) fill(to []byte) (ended bool, err error) {
-	for r.n < int64(len(to)) {
+	for r.n < int64(len(to)) && !r.full {
 		n, err := r.src.Read(to[r.n:])
 		r.hash.Write(to[r.n : r.n+int64(n)])
 		r.n += int64(n)
 		if err != nil {
 			return true, ignoreEOF(err)
+		}
+		if err := r.ask(); err != nil {
+			return false, err
 		}
 	}
 	return false, nil
@@ -74,7 +89,7 @@ func (r *receiver) fill(to []byte) (ended bool, err error) {
 // spill writes what comes after the buffer to a file, up to the limit. It
 // makes the file when the first byte has come.
 func (r *receiver) spill(buf []byte) (ended bool, err error) {
-	for r.n+r.spilt < r.limit {
+	for r.n+r.spilt < r.limit && !r.full {
 		n, err := r.src.Read(buf[:min(int64(len(buf)), r.limit-r.n-r.spilt)])
 		if n > 0 {
 			r.hash.Write(buf[:n])
@@ -85,8 +100,25 @@ func (r *receiver) spill(buf []byte) (ended bool, err error) {
 		if err != nil {
 			return true, ignoreEOF(err)
 		}
+		if err := r.ask(); err != nil {
+			return false, err
+		}
 	}
 	return false, nil
+}
+
+// ask asks enough, when it is time to.
+func (r *receiver) ask() (err error) {
+	if r.enough == nil || r.n+r.spilt < r.probe {
+		return nil
+	}
+	r.probe = probeGrowth * (r.n + r.spilt)
+	sofar := io.Reader(bytes.NewReader((*r.buffer)[:r.n]))
+	if r.file != nil {
+		sofar = io.MultiReader(sofar, io.NewSectionReader(r.file, 0, r.spilt))
+	}
+	r.full, err = r.enough(sofar)
+	return err
 }
 
 func (r *receiver) write(p []byte) error {
@@ -108,10 +140,10 @@ func (r *receiver) write(p []byte) error {
 	return nil
 }
 
-// probe looks whether the payload goes on: reading one byte beyond the limit
+// peek looks whether the payload goes on: reading one byte beyond the limit
 // is what tells a cut payload from one that just fits (and lets the
 // connection see its end).
-func (r *receiver) probe(one []byte) (more bool, err error) {
+func (r *receiver) peek(one []byte) (more bool, err error) {
 	for {
 		n, err := r.src.Read(one)
 		if n > 0 {
