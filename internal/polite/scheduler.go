@@ -1,17 +1,50 @@
 // Package polite decides which politeness key may start an exchange, and when.
 //
-// A key is a host (or a registered domain). At most Concurrency exchanges of a
-// key are in flight and at least Delay lies between two starts; crawl-delay,
-// Retry-After, backoff and the breaker only ever move a key's next start. Of
-// the keys that may start now the one with the most politeness time left goes
+// A key is a host, a registered domain or an address: to the package it is a
+// name. At most Concurrency exchanges of a key are in flight and at least Delay
+// lies between two starts; crawl-delay, Retry-After, backoff, the breaker and
+// adaptive slowing only ever move a key's next start to a later moment. Of the
+// keys that may start now the one with the most politeness time left goes
 // first, since the slowest key bounds the run.
 //
 // The package reads no clock and starts nothing: the caller asks Next, starts
 // the exchange, and tells Finish how it went.
+//
+// # Adaptive slowing
+//
+// With [Config].Adaptive a key in trouble is asked at 1/f of the rate that its
+// limits and its usual latency allow, f between 1 and 16: ceil(concurrency ÷ f)
+// exchanges at once, and f × max(delay, latency ÷ concurrency, 10 ms) between
+// two starts, of which a minute at most is f's doing. f is never below 1, so
+// nothing is ever faster than configured, and the bound that a run is measured
+// by knows nothing of it. f is the larger of two factors:
+//
+//   - Refusals. An answer 429 or 503 says in so many words that the host is asked
+//     too much, so it doubles the factor. Any other transient failure (5xx,
+//     timeout, reset, …) makes it half as large again while more than 30 % of
+//     the last sixteen or so exchanges failed: one broken page, tried four
+//     times, is no such time. What began before the factor last rose says
+//     nothing new, as with a congestion window: four refusals in flight are one.
+//     Each exchange that went well takes off 1/32 of what is above 1: a limit
+//     that the host has is found out by one refusal in thirty answers or so.
+//   - Latency. Two medians of the time to the first byte are kept per key, one
+//     that follows a change within ten answers or so and one that takes some
+//     hundred. Where the first is above three times the second, and by more than
+//     250 ms, the factor is two thirds of their ratio, at most 8. Medians,
+//     because a page that takes long says nothing of the next; 250 ms, because
+//     less is within what networks and busy machines do; a slow baseline rather
+//     than a fixed one, because a site may have a part that is slower than the
+//     rest. Failures don't count: they are often fast. The first sixteen answers
+//     of a key are what the baseline is learnt from.
+//
+// When this machine, its network or a proxy is what became slow, all keys slow
+// down alike; asking less would be wrong then. So a key's ratio is divided by
+// the median ratio of other keys that answered within the last half minute,
+// where there are at least five.
 package polite
 
 import (
-	"container/heap"
+	"math"
 	"time"
 )
 
@@ -23,53 +56,54 @@ type Limits struct {
 
 // Config is what a Scheduler goes by.
 type Config struct {
-	Limits   func(key string) Limits // of a key, as configured
-	Base     time.Duration           // of the backoff
-	Cap      time.Duration           // of the backoff
-	Failures int                     // transient failures in a row that open the breaker; 0: never
-	CoolDown time.Duration           // how long the breaker stays open
-	Random   func() float64          // in [0, 1), for full jitter
+	Base     time.Duration  // of the backoff
+	Cap      time.Duration  // of the backoff
+	Failures int            // transient failures in a row that open the breaker; 0: never
+	CoolDown time.Duration  // how long the breaker stays open
+	Adaptive bool           // slow keys in trouble down
+	Random   func() float64 // in [0, 1), for full jitter
 }
 
-// Wait says why a key is not started.
-type Wait string
+// Key is the state of one politeness key in its Scheduler.
+type Key struct {
+	Value any // the caller's own
 
-// Reasons to wait.
-const (
-	Idle        Wait = "idle"        // nothing to ask
-	Ready       Wait = "ready"       // may start now
-	InFlight    Wait = "concurrency" // as many in flight as allowed
-	Delay       Wait = "delay"       // the configured delay
-	CrawlDelay  Wait = "crawl-delay" // a longer one that the host asked for
-	RetryAfter  Wait = "retry-after" // the server asked for it
-	Backoff     Wait = "backoff"     // after a failure
-	BreakerOpen Wait = "breaker"     // too many failures in a row
-	Slowed      Wait = "adaptive"    // the host answers more slowly, or fails more often, than it did
-	Cautious    Wait = "resume"      // a former owner may have started something
-)
-
-// key is the state of one politeness key. It is in at most one of the two
-// heaps: waiting (by next start) or ready (by time left).
-type key struct {
 	name     string
-	limits   Limits
-	pending  int // requests that could start
-	inFlight int
-	next     time.Time // no start before
-	why      Wait      // what moved next
-	raised   bool      // the delay is longer than configured
-	last     time.Time // of the last start
-	slowTill time.Time // concurrency 1 until then
+	limits   Limits // as configured, raised by AtLeast
+	next     int64  // no start before, whatever the delay says
+	held     int64  // no start before: the host asked for it
+	last     int64  // last start; long ago if there was none
+	slowTill int64  // one exchange at a time until then
+	openedAt int64  // when the breaker opened; long ago if it never did
 	latency  time.Duration
-	fails    int  // transient failures in a row
-	trial    bool // half open: one exchange decides
-	opened   int  // how often in a row the breaker opened
-	openedAt time.Time
-	place    place
-	index    int
-	stats    Stats
+	total    time.Duration // of the latencies of what finished
+	finished int64
+	strain   strain
+	pending  int // requests that could start
+	inFlight int32
+	index    int32 // in the queue it is in
+	fails    int32 // transient failures in a row
+	opened   int32 // how often in a row the breaker opened
+	trial    bool  // half open: one exchange decides
+	raised   bool  // the delay is longer than configured
+	why      why   // what moved next
+	in       place
 }
 
+// Name is what the key was added by.
+func (k *Key) Name() string { return k.name }
+
+// Limits returns what the key allows now, adaptive slowing aside.
+func (k *Key) Limits() Limits { return k.limits }
+
+// InFlight is the number of the key's exchanges started and not finished.
+func (k *Key) InFlight() int { return int(k.inFlight) }
+
+// Dead reports whether the breaker opened again on its trial: what is left of
+// the key is better deferred.
+func (k *Key) Dead() bool { return k.opened >= 2 }
+
+// place is the queue that a key is in.
 type place int8
 
 const (
@@ -78,169 +112,187 @@ const (
 	ready
 )
 
-// Stats is what a key was subjected to.
-type Stats struct {
-	Limits    Limits
-	Exchanges int64         // finished
-	Latency   time.Duration // sum over them
-}
+// longAgo is before any moment that a Scheduler is asked about, with room to
+// add a delay to.
+const longAgo = math.MinInt64 / 2
 
 // Scheduler holds the keys of one process. It is not safe for concurrent use:
-// its owner serialises the calls.
+// its owner serialises the calls. A call costs O(log keys) and allocates
+// nothing, but for Add.
 type Scheduler struct {
 	cfg      Config
-	keys     map[string]*key
-	waiting  keyHeap
-	ready    keyHeap
+	zero     time.Time // moments inside are nanoseconds since
+	now      int64     // the latest that Next was asked about
+	keys     []*Key
+	waiting  queue // by the next start that is allowed
+	ready    queue // most time left first
 	inFlight int
+	recent   recent
 }
 
-// New returns an empty Scheduler.
-func New(cfg Config) *Scheduler {
-	s := &Scheduler{cfg: cfg, keys: map[string]*key{}}
-	s.waiting.less = func(a, b *key) bool { return a.next.Before(b.next) }
-	s.ready.less = func(a, b *key) bool { return a.left() > b.left() }
-	return s
+// New returns an empty Scheduler; now is any moment of the clock that its
+// owner goes by.
+func New(cfg Config, now time.Time) *Scheduler {
+	return &Scheduler{cfg: cfg, zero: now, waiting: queue{in: waiting}, ready: queue{in: ready}, now: longAgo}
 }
 
-// left is about how long the key's requests take at the pace it allows.
-func (k *key) left() time.Duration {
-	return time.Duration(k.pending) * k.pace()
-}
+func (s *Scheduler) moment(t time.Time) int64    { return int64(t.Sub(s.zero)) }
+func (s *Scheduler) time(moment int64) time.Time { return s.zero.Add(time.Duration(moment)) }
 
-func (s *Scheduler) key(name string) *key {
-	k, ok := s.keys[name]
-	if !ok {
-		k = &key{name: name, limits: s.cfg.Limits(name), why: Delay}
-		s.keys[name] = k
-	}
+// Add adds a key. Names are the caller's to keep apart; value is kept for it.
+func (s *Scheduler) Add(name string, limits Limits, value any) *Key {
+	limits.Concurrency = max(1, limits.Concurrency)
+	k := &Key{Value: value, name: name, limits: limits, next: longAgo, held: longAgo, last: longAgo, slowTill: longAgo, openedAt: longAgo}
+	s.keys = append(s.keys, k)
 	return k
 }
 
-// NotBefore keeps a key from starting before t; it never moves a start
-// forward.
-func (s *Scheduler) NotBefore(name string, t time.Time, why Wait) {
-	k := s.key(name)
-	if t.After(k.next) {
-		k.next, k.why = t, why
-		s.place(k)
+// Len is the number of keys added.
+func (s *Scheduler) Len() int { return len(s.keys) }
+
+// At returns the i-th key added: what has to look at all of them can do so in
+// slices and let others at the Scheduler in between.
+func (s *Scheduler) At(i int) *Key { return s.keys[i] }
+
+// InFlight is the number of exchanges started and not finished.
+func (s *Scheduler) InFlight() int { return s.inFlight }
+
+// NotBefore keeps a key from starting before t; it never moves a start to an
+// earlier moment.
+func (s *Scheduler) NotBefore(k *Key, t time.Time, because Wait) {
+	s.notBefore(k, s.moment(t), whyOf(because))
+	s.place(k)
+}
+
+func (s *Scheduler) notBefore(k *Key, t int64, because why) {
+	if t > k.next {
+		k.next, k.why = t, because
 	}
+}
+
+// Hold keeps a key from starting before t, since its host asked for rest; it
+// never shortens a hold.
+func (s *Scheduler) Hold(k *Key, t time.Time) {
+	k.held = max(k.held, s.moment(t))
+	s.place(k)
+}
+
+// Held is until when the key's host asked for rest, now or in the past; the
+// zero time when it never did.
+func (s *Scheduler) Held(k *Key) time.Time {
+	if k.held == longAgo {
+		return time.Time{}
+	}
+	return s.time(k.held)
 }
 
 // Slow holds a key to one exchange at a time until t: what a former owner
 // started may still be running.
-func (s *Scheduler) Slow(name string, t time.Time) { s.key(name).slowTill = t }
-
-// AtLeast raises a key's delay to d (crawl-delay, or what a shard record
-// remembers); a shorter one changes nothing.
-func (s *Scheduler) AtLeast(name string, d time.Duration) {
-	k := s.key(name)
-	if d > k.limits.Delay {
-		k.limits.Delay, k.raised = d, true
-		if !k.last.IsZero() {
-			s.NotBefore(name, k.last.Add(d), Delay)
-		}
-	}
-}
-
-// Limits returns what the key allows now.
-func (s *Scheduler) Limits(name string) Limits { return s.key(name).limits }
-
-// Pending says how many of a key's requests could start.
-func (s *Scheduler) Pending(name string, n int) {
-	k := s.key(name)
-	k.pending = n
+func (s *Scheduler) Slow(k *Key, t time.Time) {
+	k.slowTill = max(k.slowTill, s.moment(t))
 	s.place(k)
 }
 
-// Next returns a key that may start an exchange at now. Where none may, ok is
-// false and wait is the time until one may (0: not before something finishes
-// or is added).
-func (s *Scheduler) Next(now time.Time) (name string, wait time.Duration, ok bool) {
-	for len(s.waiting.keys) > 0 {
-		k := s.waiting.keys[0]
-		if k.next.After(now) {
-			break
-		}
-		s.remove(k)
-		s.insert(&s.ready, ready, k)
+// AtLeast raises a key's delay to d (crawl-delay, or what a shard record
+// remembers), which counts from its last start; a shorter one changes nothing.
+func (s *Scheduler) AtLeast(k *Key, d time.Duration) {
+	if d > k.limits.Delay {
+		k.limits.Delay, k.raised = d, true
+		s.place(k)
 	}
-	for len(s.ready.keys) > 0 {
-		k := s.ready.keys[0]
-		if k.inFlight < s.allowed(k, now) {
-			return k.name, 0, true
-		}
-		// Slowed since it was placed: it comes back when something finishes.
-		s.remove(k)
-	}
-	if len(s.waiting.keys) > 0 {
-		return "", s.waiting.keys[0].next.Sub(now), false
-	}
-	return "", 0, false
 }
 
-func (s *Scheduler) allowed(k *key, now time.Time) int {
-	if k.trial || now.Before(k.slowTill) {
-		return 1
+// Pending says how many of a key's requests could start.
+func (s *Scheduler) Pending(k *Key, n int) {
+	if k.pending != n {
+		k.pending = n
+		s.place(k)
 	}
-	return max(1, k.limits.Concurrency)
+}
+
+// Next returns a key that may start an exchange at now. Where none may, it is
+// nil and wait is the time until one may (0: not before something finishes or
+// is added).
+func (s *Scheduler) Next(now time.Time) (k *Key, wait time.Duration) {
+	s.now = max(s.now, s.moment(now))
+	for len(s.waiting.items) > 0 && s.waiting.items[0].order <= s.now {
+		k := s.waiting.items[0].key
+		s.waiting.remove(k)
+		s.ready.put(k, -int64(k.left()))
+	}
+	if len(s.ready.items) > 0 {
+		return s.ready.items[0].key, 0
+	}
+	if len(s.waiting.items) > 0 {
+		return nil, time.Duration(s.waiting.items[0].order - s.now)
+	}
+	return nil, 0
 }
 
 // Start takes a slot of the key that Next named.
-func (s *Scheduler) Start(name string, now time.Time) {
-	k := s.key(name)
+func (s *Scheduler) Start(k *Key, now time.Time) {
 	k.pending--
 	k.inFlight++
 	s.inFlight++
-	k.last = now
-	k.next, k.why = now.Add(k.limits.Delay), Delay
+	k.last = max(k.last, s.moment(now))
+	s.place(k)
+}
+
+// Began says when an exchange that was started really began, or that somebody
+// else began one: the key's delay counts from then.
+func (s *Scheduler) Began(k *Key, at time.Time) {
+	k.last = max(k.last, s.moment(at))
 	s.place(k)
 }
 
 // Observation is how an exchange went.
 type Observation struct {
 	Latency    time.Duration // of the whole exchange
-	FirstByte  time.Duration // from its start to the answer's first byte; 0: there was none
+	FirstByte  time.Duration // from its start to the answer's first byte; 0: not known, or not to be judged by
 	Failed     bool          // transiently: 408, 425, 429, 5xx, timeout, refused, …
+	Refused    bool          // the host said that it is asked too much: 429, 503
 	RetryAfter time.Duration // what the server asked for; 0: nothing
 	Attempt    int           // of the request, from 1: how far the backoff goes
 }
 
 // Finish gives the slot back.
-func (s *Scheduler) Finish(name string, now time.Time, o Observation) {
-	k := s.key(name)
+func (s *Scheduler) Finish(k *Key, now time.Time, o Observation) {
+	at := s.moment(now)
 	k.inFlight--
 	s.inFlight--
-	k.stats.Exchanges++
-	k.stats.Latency += o.Latency
+	k.finished++
+	k.total += o.Latency
 	if k.latency == 0 {
 		k.latency = o.Latency
 	}
 	k.latency += (o.Latency - k.latency) / 8
 	if o.Failed {
-		s.failed(k, now, o)
+		s.failed(k, at, o)
 	} else {
 		k.fails, k.trial, k.opened = 0, false, 0
 	}
 	if o.RetryAfter > 0 {
-		s.NotBefore(name, now.Add(o.RetryAfter), RetryAfter)
+		k.held = max(k.held, at+int64(o.RetryAfter))
+	}
+	if s.cfg.Adaptive {
+		s.adapt(k, at, o)
 	}
 	s.place(k)
 }
 
-func (s *Scheduler) failed(k *key, now time.Time, o Observation) {
+func (s *Scheduler) failed(k *Key, now int64, o Observation) {
 	k.fails++
-	if !k.openedAt.IsZero() && !now.Add(-o.Latency).After(k.openedAt) {
+	if now-int64(o.Latency) <= k.openedAt {
 		return // started before the breaker opened: says nothing new
 	}
-	if s.cfg.Failures > 0 && (k.trial || k.fails >= s.cfg.Failures) {
+	if s.cfg.Failures > 0 && (k.trial || int(k.fails) >= s.cfg.Failures) {
 		k.fails, k.trial, k.openedAt = 0, true, now
 		k.opened++
-		s.NotBefore(k.name, now.Add(s.cfg.CoolDown), BreakerOpen)
+		s.notBefore(k, now+int64(s.cfg.CoolDown), whyBreaker)
 		return
 	}
 	if o.RetryAfter <= 0 {
-		s.NotBefore(k.name, now.Add(s.backoff(o.Attempt)), Backoff)
+		s.notBefore(k, now+int64(s.backoff(o.Attempt)), whyBackoff)
 	}
 }
 
@@ -255,120 +307,65 @@ func (s *Scheduler) backoff(attempt int) time.Duration {
 	return time.Duration(s.cfg.Random() * float64(min(d, s.cfg.Cap)))
 }
 
-// Dead reports whether the breaker opened again on its trial: what is left of
-// the key is better deferred.
-func (s *Scheduler) Dead(name string) bool {
-	k, ok := s.keys[name]
-	return ok && k.opened >= 2
-}
-
-// InFlight is the number of exchanges started and not finished.
-func (s *Scheduler) InFlight() int { return s.inFlight }
-
 // place puts a key where it belongs.
-func (s *Scheduler) place(k *key) {
-	s.remove(k)
-	if k.pending > 0 && (k.inFlight == 0 || k.inFlight < max(1, k.limits.Concurrency)) {
-		s.insert(&s.waiting, waiting, k)
-	}
-}
-
-func (s *Scheduler) insert(h *keyHeap, p place, k *key) {
-	k.place = p
-	heap.Push(h, k)
-}
-
-func (s *Scheduler) remove(k *key) {
-	switch k.place {
-	case waiting:
-		heap.Remove(&s.waiting, k.index)
-	case ready:
-		heap.Remove(&s.ready, k.index)
-	}
-	k.place = nowhere
-}
-
-// Why says why the key is not started at now, and until when.
-func (s *Scheduler) Why(name string, now time.Time) (Wait, time.Time) {
-	k, ok := s.keys[name]
-	if !ok {
-		return Idle, time.Time{}
-	}
-	return s.why(k, now)
-}
-
-func (s *Scheduler) why(k *key, now time.Time) (Wait, time.Time) {
+func (s *Scheduler) place(k *Key) {
+	due, ok := s.due(k)
 	switch {
-	case k.pending == 0:
-		return Idle, time.Time{}
-	case k.inFlight >= s.allowed(k, now):
-		return InFlight, time.Time{}
-	case k.next.After(now) && k.why == Delay && k.raised:
-		return CrawlDelay, k.next
-	case k.next.After(now):
-		return k.why, k.next
-	}
-	return Ready, now
-}
-
-// Waiting counts the keys with something to ask by why they wait.
-func (s *Scheduler) Waiting(now time.Time) map[Wait]int {
-	counts := map[Wait]int{}
-	for _, k := range s.keys {
-		if why, _ := s.why(k, now); why != Idle {
-			counts[why]++
+	case !ok:
+		s.withdraw(k)
+	case due <= s.now && k.in == ready: // it may have more or less left than it had
+		s.ready.put(k, -int64(k.left()))
+	default:
+		if k.in == ready {
+			s.ready.remove(k)
 		}
-	}
-	return counts
-}
-
-// Stats returns what each key was subjected to.
-func (s *Scheduler) Stats(each func(name string, st Stats)) {
-	for name, k := range s.keys {
-		st := k.stats
-		st.Limits = k.limits
-		each(name, st)
+		s.waiting.put(k, due)
 	}
 }
 
-// Bound is the least wall time that the key's limits allow for its exchanges:
-// max(L, delay) + max(⌈n/c⌉·L, (n−1)·delay + L), where n is the number of
-// exchanges but for robots.txt, whose share the first term is, and L the
-// server's latency.
-func (st Stats) Bound() time.Duration {
-	if st.Exchanges == 0 {
-		return 0
+func (s *Scheduler) withdraw(k *Key) {
+	switch k.in {
+	case waiting:
+		s.waiting.remove(k)
+	case ready:
+		s.ready.remove(k)
 	}
-	n, l := st.Exchanges-1, st.Latency/time.Duration(st.Exchanges)
-	bound := l
-	if n > 0 {
-		c := int64(max(1, st.Limits.Concurrency))
-		bound = max(l, st.Limits.Delay) +
-			max(time.Duration((n+c-1)/c)*l, time.Duration(n-1)*st.Limits.Delay+l)
-	}
-	return bound
 }
 
-type keyHeap struct {
-	keys []*key
-	less func(a, b *key) bool
+// due is the first moment at which the key may start an exchange, as long as
+// none of its own finishes; ok is false when there is none.
+func (s *Scheduler) due(k *Key) (at int64, ok bool) {
+	if k.pending <= 0 || int(k.inFlight) >= k.slots() {
+		return 0, false
+	}
+	at = max(k.next, k.held, k.last+int64(k.pause()))
+	if k.inFlight > 0 {
+		at = max(at, k.slowTill)
+	}
+	return at, true
 }
 
-func (h *keyHeap) Len() int           { return len(h.keys) }
-func (h *keyHeap) Less(i, j int) bool { return h.less(h.keys[i], h.keys[j]) }
-func (h *keyHeap) Swap(i, j int) {
-	h.keys[i], h.keys[j] = h.keys[j], h.keys[i]
-	h.keys[i].index, h.keys[j].index = i, j
+// slots is how many exchanges of the key may be in flight.
+func (k *Key) slots() int {
+	if k.trial {
+		return 1
+	}
+	return k.strain.slots(k.limits.Concurrency)
 }
-func (h *keyHeap) Push(x any) {
-	k := x.(*key)
-	k.index = len(h.keys)
-	h.keys = append(h.keys, k)
+
+// pause is the least time between two starts of the key.
+func (k *Key) pause() time.Duration { return k.strain.pause(k.limits) }
+
+// pace is what one request takes of the key's time, about.
+func (k *Key) pace() time.Duration {
+	return max(k.pause(), k.latency/time.Duration(k.strain.slots(k.limits.Concurrency)), time.Microsecond)
 }
-func (h *keyHeap) Pop() any {
-	last := len(h.keys) - 1
-	k := h.keys[last]
-	h.keys[last] = nil
-	h.keys = h.keys[:last]
-	return k
+
+// left is about how long the key's requests take at the pace it allows.
+func (k *Key) left() time.Duration {
+	pace := k.pace()
+	if k.pending > 0 && pace > math.MaxInt64/time.Duration(k.pending) {
+		return math.MaxInt64
+	}
+	return time.Duration(k.pending) * pace
 }

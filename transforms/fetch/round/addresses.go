@@ -218,6 +218,7 @@ func (p *Process) settleHost(h *host, addr netip.Addr) error {
 	p.recall.resolved(h.at, addr)
 	delete(p.keys, old.name)
 	to.urgent = append(to.urgent, old.urgent...)
+	p.rest(to, old.rest, time.Now())
 	err := p.front.Move(old.name, to.name)
 	p.pending(to)
 	return err
@@ -232,15 +233,6 @@ func leastOf(found []netip.Addr) netip.Addr {
 		}
 	}
 	return least
-}
-
-// verdict is what a key that died says of a robots.txt that was to be asked
-// through it.
-func (k *key) verdict() *policy {
-	if k.fails != "" {
-		return &policy{fails: k.dead}
-	}
-	return &policy{defers: true}
 }
 
 // namelessStatus adds the hosts that wait for their address; under mu.

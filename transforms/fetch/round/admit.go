@@ -66,17 +66,15 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 	if err := p.loadSeen(ctx, s, rec); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	for name, delay := range rec.Delays {
-		p.sched.AtLeast(name, delay)
-	}
-	p.mu.Unlock()
 	skipped := map[string]int64{}
 	skip := func(reason string) { skipped[reason]++ }
 	if err := p.loadSeeds(ctx, s, read); err != nil {
 		return err
 	}
 	if err := p.loadRequests(ctx, s, read, skip); err != nil {
+		return err
+	}
+	if err := p.noteRests(s); err != nil {
 		return err
 	}
 	if err := p.loadLinks(ctx, s, rec); err != nil {
@@ -119,12 +117,14 @@ func (p *Process) loadSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord
 		earlier.Round = r
 		er, err := earlier.Read(ctx)
 		if err == nil {
+			p.heed(er)
 			err = p.markSeen(ctx, s, er)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	p.heed(rec)
 	if err := p.markSeen(ctx, s, rec); err != nil {
 		return err
 	}
@@ -232,6 +232,9 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 		return err
 	}
 	*admitted++
+	if !r.NotBefore.IsZero() {
+		p.restUntil(s, k, r.NotBefore)
+	}
 	s.pending++
 	p.counts.admitted++
 	p.counts.queued++
@@ -258,10 +261,7 @@ func (p *Process) loaded(s *shard, skipped map[string]int64) {
 
 // finish marks a shard done and ends its wait.
 func (p *Process) finish(s *shard) error {
-	p.mu.Lock()
-	bound, wall := p.bound(s), p.elapsed()
-	p.mu.Unlock()
-	err := s.at.Finish(p.ctx, s.owner, bound, wall)
+	err := s.at.Finish(p.ctx, s.owner, p.bound(s), p.elapsed())
 	if errors.Is(err, lakeio.ErrLost) {
 		p.lose(s, err)
 		return nil

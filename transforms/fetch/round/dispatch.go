@@ -157,14 +157,17 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 		return nil, ended, 0, err
 	}
 	for {
-		name, until, ok := p.sched.Next(now)
-		if !ok {
+		next, until := p.sched.Next(now)
+		if next == nil {
+			if until > p.patience() && p.giveUpRests(now) {
+				return nil, nil, time.Nanosecond, nil // there is something to drain
+			}
 			if until > 0 && (wait == 0 || until < wait) {
 				wait = until
 			}
 			return nil, ended, wait, nil
 		}
-		it, end, err := p.take1(p.keys[name], now)
+		it, end, err := p.take1(next.Value.(*key), now)
 		if it != nil || err != nil {
 			return it, ended, 0, err
 		}
@@ -233,14 +236,14 @@ func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
 			p.draining = p.draining[:len(p.draining)-1]
 			k.draining = false
 			if !k.nameless {
-				p.sched.Pending(k.name, 0)
+				p.sched.Pending(k.pol, 0)
 			}
 			continue
 		}
 		switch {
 		case it.shard.closed:
 		case it.Robots != "": // others may wait for it
-			if err := p.learnedNow(it.Robots, k.verdict(), 0); err != nil {
+			if err := p.unreached(it.Robots, k); err != nil {
 				return nil, err
 			}
 		case k.fails != "":
@@ -300,6 +303,8 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	switch {
 	case it == nil, it.shard.closed:
 		return nil, nil, nil
+	case it.Waited:
+		return nil, nil, p.moveOn(it)
 	case k.dead != "" && it.Robots == "":
 		return nil, it.deferred(k.dead, now), nil
 	case it.Robots == "" && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
@@ -307,7 +312,7 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 			return nil, end, nil
 		}
 	}
-	p.sched.Start(k.name, now)
+	p.sched.Start(k.pol, now)
 	return it, nil, nil
 }
 
@@ -316,7 +321,10 @@ func (it *item) deferred(code string, now time.Time) *result {
 	c := it.capture(now)
 	c.Outcome, c.Class, c.Code = harrow.Deferred, harrow.Transient, code
 	r := it.Req
-	r.Reason = code
+	r.Reason, r.NotBefore = code, time.Time{}
+	if it.key.rest.After(now) {
+		r.NotBefore = it.key.rest
+	}
 	return &result{shard: it.shard, capture: &c, deferred: &r}
 }
 

@@ -18,9 +18,9 @@ import (
 func (p *Process) begin(it *item) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, delay := time.Now(), p.sched.Limits(it.key.name).Delay
-	p.sched.NotBefore(it.key.name, now.Add(delay), polite.Delay)
-	p.recall.started(it.key.name, now, delay)
+	now := time.Now()
+	p.sched.Began(it.key.pol, now)
+	p.recall.started(it.key.name, now, it.key.pol.Limits().Delay)
 	return now
 }
 
@@ -43,7 +43,9 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if err != nil && !errors.As(err, &failure) {
 		failure = &httpfetch.Error{Class: harrow.Transient, Code: "canceled", Err: err}
 	}
-	p.landed(it, begun, now, resp, failure)
+	if err := p.landed(it, begun, now, resp, failure); err != nil {
+		return err
+	}
 	if failure != nil && failure.Class == harrow.System {
 		return failure
 	}
@@ -52,7 +54,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	}
 	p.results <- &result{shard: it.shard, exchange: it.row(begun, now, resp, failure)}
 	if it.Robots != "" {
-		return p.robotsDone(it, resp, failure)
+		return p.robotsDone(it, resp, failure, now)
 	}
 	if failure != nil {
 		return p.pageFailed(it, failure, now)
@@ -60,28 +62,44 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	return p.pageDone(it, resp, now)
 }
 
-// landed gives the politeness slot and the place in flight back.
-func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) {
-	o := polite.Observation{Latency: now.Sub(begun), Attempt: int(it.Attempt)}
-	if failure != nil {
-		// A kept connection that died says nothing of the host.
-		o.Failed = failure.Class == harrow.Transient && !errors.Is(failure, httpfetch.ErrStale)
-	} else {
-		_, class, _ := httpfetch.Classify(resp.Status)
-		o.Failed = class == harrow.Transient
-		if o.Failed {
-			o.RetryAfter, _ = httpfetch.RetryAfter(resp.RetryAfter, now)
-		}
-	}
+// landed gives the politeness slot and the place in flight back. What the host
+// asked for is written down before.
+func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) error {
+	o := observation(it, begun, now, resp, failure)
 	p.mu.Lock()
-	p.sched.Finish(it.key.name, now, o)
-	if p.sched.Dead(it.key.name) {
+	p.sched.Finish(it.key.pol, now, o)
+	if o.RetryAfter > 0 {
+		p.rest(it.key, now.Add(o.RetryAfter), now)
+	}
+	if it.key.pol.Dead() {
 		p.kill(it.key, "breaker")
 	}
 	p.counts.exchanges++
 	p.mu.Unlock()
+	err := p.noteRest(it, o.RetryAfter, now)
 	<-p.slots
 	p.poke()
+	return err
+}
+
+// observation is what an exchange tells the scheduler.
+func observation(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) polite.Observation {
+	o := polite.Observation{Latency: now.Sub(begun), Attempt: int(it.Attempt)}
+	if failure != nil {
+		// A kept connection that died says nothing of the host.
+		o.Failed = failure.Class == harrow.Transient && !errors.Is(failure, httpfetch.ErrStale)
+		return o
+	}
+	_, class, _ := httpfetch.Classify(resp.Status)
+	o.Failed = class == harrow.Transient
+	o.Refused = resp.Status == 429 || resp.Status == 503
+	if resp.Status >= 300 { // RFC 9110 10.2.3 gives it a meaning with 503 and 3xx, RFC 6585 with 429; it is meant with any
+		o.RetryAfter, _ = httpfetch.RetryAfter(resp.RetryAfter, now)
+	}
+	if it.Robots == "" { // robots.txt is a file, whatever the pages cost
+		o.FirstByte = resp.FirstByte
+	}
+	return o
 }
 
 // row is the exchanges row.
@@ -103,14 +121,18 @@ func (p *Process) again(it *item) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	at, err := p.site.canon.Parse(it.url())
 	if err != nil {
 		return fmt.Errorf("hop: %w", err)
 	}
-	k := p.keyOf(at, it.shard)
-	if err := p.front.Push(k.name, it.priority(), data); err != nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue(p.keyOf(at, it.shard), it.priority(), data)
+}
+
+// queue puts an encoded item into a key's part of the frontier; under mu.
+func (p *Process) queue(k *key, priority int32, data []byte) error {
+	if err := p.front.Push(k.name, priority, data); err != nil {
 		return err
 	}
 	p.counts.queued++

@@ -24,6 +24,7 @@ type item struct {
 	Robots  string         `json:"o,omitempty"` // origin whose robots.txt this asks for; else a page
 	Got     bool           `json:"g,omitempty"` // a redirect made the hop a GET without body
 	Bare    bool           `json:"b,omitempty"` // a redirect led to another origin: credentials stay behind
+	Waited  bool           `json:"w,omitempty"` // a hop that lies in the queue of the key that redirected, until that has rested
 	Full    bool           `json:"f,omitempty"` // asked without validators: a 304 confirmed something else
 	Shard   int            `json:"n,omitempty"` // fetch shard that it belongs to: with politeness key ip several share a key
 	Key     string         `json:"k,omitempty"` // politeness key of the request, where that is not Req.Key: its address

@@ -13,15 +13,23 @@ import (
 // purpose: a new round must not ask a host sooner than its delay allows.
 type recollection struct {
 	mu     sync.Mutex
-	last   map[string]lastStart
+	last   map[string]lastStart  // of the keys started of late
+	before map[string]lastStart  // of those before them
+	forgot bool                  // some keys' starts are not remembered
 	robots map[string]*policy    // by origin
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	began  time.Time             // of the first round that this process knows
 }
 
+// lastStarts bounds how many keys' last starts a process remembers, about 150
+// bytes each: twice as many at most. Who is forgotten is taken for somebody who
+// was asked when the round began.
+const lastStarts = 1 << 15
+
 type lastStart struct {
 	at    time.Time
 	delay time.Duration
+	rest  time.Time // until when the host asked for rest
 }
 
 // policy is what is known of an origin's robots.txt; it does not change.
@@ -51,8 +59,22 @@ func recall(workspace, job, run string) *recollection {
 func (r *recollection) lastStart(key string) (lastStart, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.find(key)
+}
+
+func (r *recollection) find(key string) (lastStart, bool) {
 	l, ok := r.last[key]
+	if !ok {
+		l, ok = r.before[key]
+	}
 	return l, ok
+}
+
+// forgetful reports whether a key that is not known may have been started.
+func (r *recollection) forgetful() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.forgot
 }
 
 // fetchBegan is when the stage began in this process; round is when the round
@@ -87,7 +109,26 @@ func (r *recollection) forget(origin string) {
 func (r *recollection) started(key string, at time.Time, delay time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last[key] = lastStart{at, delay}
+	l, _ := r.find(key)
+	l.at, l.delay = at, delay
+	r.put(key, l)
+}
+
+// rests notes that a key's host asked for rest.
+func (r *recollection) rests(key string, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l, _ := r.find(key)
+	l.rest = until
+	r.put(key, l)
+}
+
+func (r *recollection) put(key string, l lastStart) {
+	r.last[key] = l
+	if len(r.last) >= lastStarts {
+		r.forgot = r.forgot || len(r.before) > 0
+		r.before, r.last = r.last, map[string]lastStart{}
+	}
 }
 
 func (r *recollection) addr(host string) netip.Addr {

@@ -50,6 +50,7 @@ type Process struct {
 	seen     *seen.Set
 	keys     map[string]*key
 	addrs    *addresses         // politeness key ip; else nil
+	asked    map[string]asked   // by politeness key: what shard records remember
 	robots   map[string]*asking // by origin: robots.txt files being fetched
 	shards   map[int]*shard
 	draining []*key // to be deferred as a whole
@@ -71,14 +72,16 @@ type Process struct {
 type key struct {
 	name     string
 	shard    *shard
-	admitted int64   // requests, for max_pages
-	urgent   []*item // robots.txt to be asked for
-	parked   []*item // requests that wait for one
-	dead     string  // code: everything left is deferred
-	fails    string  // reason: it fails for good instead, with dead as its code
-	draining bool    // is in Process.draining
-	noted    bool    // a former owner of one of its shards was taken account of
-	nameless bool    // it waits for an address and is never asked: see addresses
+	pol      *polite.Key // nil if it is nameless
+	rest     time.Time   // until when the host asked for rest
+	admitted int64       // requests, for max_pages
+	urgent   []*item     // robots.txt to be asked for
+	parked   []*item     // requests that wait for one
+	dead     string      // code: everything left is deferred
+	fails    string      // reason: it fails for good instead, with dead as its code
+	draining bool        // is in Process.draining
+	noted    bool        // a former owner of one of its shards was taken account of
+	nameless bool        // it waits for an address and is never asked: see addresses
 }
 
 // shard is a fetch shard that this process runs.
@@ -92,10 +95,17 @@ type shard struct {
 	err      error
 	finished chan struct{} // closed when it is done or given up
 	closed   bool
+
+	noting sync.Mutex           // held while the record is swapped
+	notes  *noting              // what the next swap takes along; under Process.mu
+	rests  map[string]time.Time // keys that the run before left to rest
 }
 
 // asking is a robots.txt on its way and who waits for it.
-type asking struct{ waiting []*key }
+type asking struct {
+	waiting   []*key
+	unreached bool // it is no longer asked for: what needs it is deferred
+}
 
 var (
 	processesMu sync.Mutex
@@ -129,7 +139,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, robots: map[string]*asking{}, shards: map[int]*shard{},
+	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, asked: map[string]asked{}, robots: map[string]*asking{}, shards: map[int]*shard{},
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, cfg.Fetch.InFlight), cpu: make(chan struct{}, cpus()),
 		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
 		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run),
@@ -148,8 +158,8 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	p.budget = memory.For(cfg.Env.Memory)
-	p.sched = polite.New(polite.Config{Limits: p.limits, Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
-		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64})
+	p.sched = polite.New(polite.Config{Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
+		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64}, p.begun)
 	if p.front, err = frontier.Open(cfg.Env.Spill); err != nil {
 		return nil, err
 	}
@@ -275,12 +285,6 @@ func (p *Process) poke() {
 	}
 }
 
-// limits of a key as configured; the scheduler asks once per key.
-func (p *Process) limits(name string) polite.Limits {
-	l, _ := p.site.limits.For(name)
-	return l
-}
-
 // keyOf returns the key of a URL, which belongs to the shard; under mu.
 func (p *Process) keyOf(u canon.URL, s *shard) *key {
 	if p.addrs != nil {
@@ -293,7 +297,9 @@ func (p *Process) keyOf(u canon.URL, s *shard) *key {
 func (p *Process) keyNamed(name string, s *shard) *key {
 	k, ok := p.keys[name]
 	if !ok {
+		limits, _ := p.site.limits.For(name)
 		k = &key{name: name, shard: s}
+		k.pol = p.sched.Add(name, limits, k)
 		p.keys[name] = k
 		k.dead = p.dead
 	}
@@ -307,20 +313,24 @@ func (p *Process) keyNamed(name string, s *shard) *key {
 // start allows: a former owner of the shard, an earlier round, the run before.
 func (p *Process) firstStart(k *key, epoch int64) {
 	now := time.Now()
+	p.heedKey(k, now)
 	last, known := p.recall.lastStart(k.name)
 	if known {
-		p.sched.AtLeast(k.name, last.delay)
+		p.sched.AtLeast(k.pol, last.delay)
+		p.sched.Began(k.pol, last.at)
+		p.rest(k, last.rest, now)
 	}
-	delay := p.sched.Limits(k.name).Delay
+	delay := k.pol.Limits().Delay
 	switch {
 	case epoch > 1:
 		k.noted = true
-		p.sched.NotBefore(k.name, now.Add(max(delay, time.Second)), polite.Cautious)
-		p.sched.Slow(k.name, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
+		p.sched.NotBefore(k.pol, now.Add(max(delay, time.Second)), polite.Cautious)
+		p.sched.Slow(k.pol, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
 	case known:
-		p.sched.NotBefore(k.name, last.at.Add(delay), polite.Delay)
+	case p.cfg.Round > 0 && p.recall.forgetful():
+		p.sched.NotBefore(k.pol, now.Add(max(delay, noteFrom)), polite.Delay)
 	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < time.Minute:
-		p.sched.NotBefore(k.name, now.Add(delay), polite.Delay)
+		p.sched.NotBefore(k.pol, now.Add(delay), polite.Delay)
 	}
 }
 
@@ -336,7 +346,7 @@ func (p *Process) pending(k *key) {
 	if len(k.parked) < p.site.mostParked() {
 		n += int(p.front.Count(k.name))
 	}
-	p.sched.Pending(k.name, n)
+	p.sched.Pending(k.pol, n)
 }
 
 func newOwner() string { return uuid.NewString() }

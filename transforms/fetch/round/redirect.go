@@ -35,7 +35,7 @@ func (p *Process) redirected(it *item, resp *httpfetch.Response, now time.Time) 
 		r.fail(it, harrow.Permanent, "redirect_loop", "redirects to itself")
 	default:
 		resp.Body.Close()
-		return p.again(next)
+		return p.hopOn(it.key, next, resp, now)
 	}
 	p.results <- r
 	return nil

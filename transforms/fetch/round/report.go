@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
-	"github.com/harrowdata/harrow/internal/polite"
 )
 
 // counts is what the status file tells; under Process.mu.
@@ -62,12 +61,12 @@ func (p *Process) putStatus(now time.Time) {
 }
 
 // bound is the least time that the limits of the shard's keys allow for what
-// was asked of them; under mu.
+// was asked of them.
 func (p *Process) bound(s *shard) time.Duration {
 	var most time.Duration
-	p.sched.Stats(func(name string, st polite.Stats) {
-		if k := p.keys[name]; k != nil && k.shard == s {
-			most = max(most, st.Bound())
+	p.eachKey(func(k *key) {
+		if k.shard == s {
+			most = max(most, k.pol.Stats().Bound())
 		}
 	})
 	return most

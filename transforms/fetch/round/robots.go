@@ -8,7 +8,6 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/httpfetch"
-	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
@@ -22,6 +21,8 @@ func (p *Process) obey(it *item, now time.Time) (ready bool, end *result) {
 	at := origin(it.at)
 	pol := p.recall.policy(at)
 	switch {
+	case pol == nil && p.robots[at] != nil && p.robots[at].unreached:
+		return false, it.deferred("robots", now)
 	case pol == nil:
 		p.park(it, at)
 		return false, nil
@@ -55,16 +56,52 @@ func (p *Process) park(it *item, at string) {
 	a.waiting = append(a.waiting, k)
 }
 
-// learned tells everybody who waits what an origin's robots.txt says.
-func (p *Process) learned(at string, pol *policy, delay time.Duration) error {
+// learned tells everybody who waits what an origin's robots.txt says. A delay
+// that it asks for is written down first: before a second start, so that a
+// successor keeps to it.
+func (p *Process) learned(s *shard, at string, pol *policy, delay time.Duration) error {
+	if err := p.noteDelay(s, at, delay); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.learnedNow(at, pol, delay)
+	p.recall.learn(at, pol)
+	return p.release(at, delay)
 }
 
-// learnedNow is learned under mu.
-func (p *Process) learnedNow(at string, pol *policy, delay time.Duration) error {
-	p.recall.learn(at, pol)
+// noteDelay writes down a delay for the keys that wait for a robots.txt: it is
+// theirs, wherever redirects led to.
+func (p *Process) noteDelay(s *shard, at string, delay time.Duration) error {
+	n := lakeio.Notes{Delays: map[string]time.Duration{}}
+	p.mu.Lock()
+	if a := p.robots[at]; a != nil {
+		for _, k := range a.waiting {
+			if delay > k.pol.Limits().Delay {
+				n.Delays[k.name] = delay
+			}
+		}
+	}
+	p.mu.Unlock()
+	if len(n.Delays) == 0 {
+		return nil
+	}
+	return p.note(s, n)
+}
+
+// unreached: nobody goes on asking for a robots.txt in this round, since the key
+// where it was to be asked for is given up; under mu.
+func (p *Process) unreached(at string, k *key) error {
+	if k.fails != "" {
+		p.recall.learn(at, &policy{fails: k.dead})
+		return p.release(at, 0)
+	}
+	err := p.release(at, 0)
+	p.robots[at] = &asking{unreached: true}
+	return err
+}
+
+// release lets the keys go on that wait for a robots.txt; under mu.
+func (p *Process) release(at string, delay time.Duration) error {
 	a := p.robots[at]
 	delete(p.robots, at)
 	if a == nil {
@@ -72,10 +109,7 @@ func (p *Process) learnedNow(at string, pol *policy, delay time.Duration) error 
 	}
 	for _, k := range a.waiting {
 		if delay > 0 {
-			p.sched.AtLeast(k.name, delay)
-			if last, ok := p.recall.lastStart(k.name); ok { // to which the new delay applies too
-				p.sched.NotBefore(k.name, last.at.Add(delay), polite.Delay)
-			}
+			p.sched.AtLeast(k.pol, delay)
 		}
 		for _, it := range k.parked {
 			data, err := it.encode()
@@ -94,22 +128,22 @@ func (p *Process) learnedNow(at string, pol *policy, delay time.Duration) error 
 }
 
 // robotsDone handles the answer to a robots.txt request.
-func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfetch.Error) error {
+func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfetch.Error, now time.Time) error {
 	if failure != nil {
 		if failure.Class == harrow.Permanent {
-			return p.learned(it.Robots, &policy{fails: failure.Code}, 0)
+			return p.learned(it.shard, it.Robots, &policy{fails: failure.Code}, 0)
 		}
 		return p.robotsUnreachable(it)
 	}
 	defer resp.Body.Close()
 	if resp.Status >= 300 && resp.Status < 400 && resp.Location != "" {
-		return p.robotsHop(it, resp.Location)
+		return p.robotsHop(it, resp, now)
 	}
 	switch robots.Status(resp.Status) {
 	case robots.Defer:
 		return p.robotsUnreachable(it)
 	case robots.AllowAll:
-		return p.learned(it.Robots, &policy{}, 0)
+		return p.learned(it.shard, it.Robots, &policy{}, 0)
 	}
 	text, err := readAll(resp.Body, robots.MaxBytes)
 	if err != nil {
@@ -120,20 +154,8 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 		return err
 	}
 	group := file.Group(p.product)
-	delay, ok := group.CrawlDelay()
-	if ok && delay > p.delayOf(it.key) {
-		// Before the key's second start, so that a successor keeps to it.
-		if err := it.shard.at.Note(p.ctx, it.shard.owner, lakeio.Notes{Delays: map[string]time.Duration{it.key.name: delay}}); err != nil {
-			return err
-		}
-	}
-	return p.learned(it.Robots, &policy{group: group}, delay)
-}
-
-func (p *Process) delayOf(k *key) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sched.Limits(k.name).Delay
+	delay, _ := group.CrawlDelay()
+	return p.learned(it.shard, it.Robots, &policy{group: group}, delay)
 }
 
 // robotsUnreachable tries again, or gives the origin up for this run.
@@ -147,21 +169,24 @@ func (p *Process) robotsUnreachable(it *item) error {
 		return nil
 	}
 	p.mu.Unlock()
-	return p.learned(it.Robots, &policy{defers: true}, 0)
+	return p.learned(it.shard, it.Robots, &policy{defers: true}, 0)
 }
 
 // robotsHop follows a redirect of robots.txt: a start of its own host's key.
 // Out of the registered domain, or after five hops, it counts as unavailable.
-func (p *Process) robotsHop(it *item, location string) error {
-	target, err := p.site.canon.Resolve(it.at, location)
+func (p *Process) robotsHop(it *item, resp *httpfetch.Response, now time.Time) error {
+	target, err := p.site.canon.Resolve(it.at, resp.Location)
 	if err != nil || it.Hop >= maxRobotsHops || canon.Domain(target.Host()) != canon.Domain(it.at.Host()) {
-		return p.learned(it.Robots, &policy{}, 0)
+		return p.learned(it.shard, it.Robots, &policy{}, 0)
 	}
 	next := *it
-	next.Hop, next.Attempt, next.URL = it.Hop+1, 0, target.String()
+	next.Hop, next.Attempt, next.URL, next.at = it.Hop+1, 0, target.String(), target
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.keyOf(target, it.shard)
+	if wait, _ := httpfetch.RetryAfter(resp.RetryAfter, now); wait > 0 {
+		k, next.Waited = it.key, true // see hopOn
+	}
 	k.urgent = append(k.urgent, &next)
 	p.pending(k)
 	p.poke()

@@ -23,14 +23,12 @@ const (
 func (p *Process) status(now time.Time) lakeio.Status {
 	sample := p.sampler.report()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	st := lakeio.Status{Worker: fmt.Sprintf("%s-%d", p.cfg.Env.Stage, os.Getpid()), Stage: p.cfg.Env.Stage, At: now.UTC(), Started: p.begun.UTC(),
 		InFlight: p.sched.InFlight(), Queued: p.counts.queued, Waiting: map[string]int{}, Sample: sample,
 		Counters: map[string]int64{"requests": p.counts.admitted, "exchanges": p.counts.exchanges, "bytes": p.counts.bytes}}
 	for o, n := range p.counts.outcomes {
 		st.Counters["captures."+string(o)] = n
 	}
-	p.keyStatus(&st, now)
 	st.Rates = p.minute.rates(now, st.Counters)
 	switch {
 	case p.stopping:
@@ -40,33 +38,53 @@ func (p *Process) status(now time.Time) lakeio.Status {
 	case p.sched.InFlight() >= p.cfg.Fetch.InFlight:
 		st.Blocked = fmt.Sprintf("fetch.in_flight: %d exchanges are in flight", p.cfg.Fetch.InFlight)
 	}
+	p.mu.Unlock()
+	p.eachKey(func(k *key) { p.keyStatus(&st, k, now) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.namelessStatus(&st, now)
 	return st
 }
 
-// keyStatus says why each key waits: counts of all, and those that will take
-// longest by name; under mu.
-func (p *Process) keyStatus(st *lakeio.Status, now time.Time) {
-	p.sched.States(now, func(s polite.State) {
-		k := p.keys[s.Name]
-		if k == nil {
+// keySlice is how many keys are looked at under one lock: the dispatcher waits
+// for it, and there may be a million keys.
+const keySlice = 512
+
+// eachKey visits every key, under mu but not under one hold of it: keys and
+// what they say may change in between.
+func (p *Process) eachKey(do func(*key)) {
+	for i := 0; ; {
+		p.mu.Lock()
+		end := min(i+keySlice, p.sched.Len())
+		for ; i < end; i++ {
+			do(p.sched.At(i).Value.(*key))
+		}
+		all := i == p.sched.Len()
+		p.mu.Unlock()
+		if all {
 			return
 		}
-		queued := p.front.Count(s.Name) + int64(len(k.parked))
-		one := lakeio.KeyStatus{Key: s.Name, Why: string(s.Why), Until: s.Until, Queued: queued, InFlight: s.InFlight,
-			Concurrency: max(1, s.Limits.Concurrency), Delay: s.Limits.Delay, Latency: s.Latency, Left: time.Duration(queued) * s.Pace}
-		switch {
-		case k.draining:
-			return // nothing of it is asked any more
-		case len(k.parked) > 0:
-			one.Why = whyRobots
-		case s.Why == polite.Idle && s.InFlight > 0:
-			one.Why = whyLast
-		case s.Why == polite.Idle:
-			return
-		}
-		note(st, one)
-	})
-	p.namelessStatus(st, now)
+	}
+}
+
+// keyStatus says why a key waits: it is counted, and named if it is among those
+// that will take longest; under mu.
+func (p *Process) keyStatus(st *lakeio.Status, k *key, now time.Time) {
+	s := p.sched.State(k.pol, now)
+	queued := p.front.Count(k.name) + int64(len(k.parked))
+	one := lakeio.KeyStatus{Key: k.name, Why: string(s.Why), Until: s.Until, Queued: queued, InFlight: s.InFlight,
+		Concurrency: s.Slots, Delay: s.Pause, Latency: s.Latency, Left: time.Duration(queued) * s.Pace}
+	switch {
+	case k.draining:
+		return // nothing of it is asked any more
+	case len(k.parked) > 0:
+		one.Why = whyRobots
+	case s.Why == polite.Idle && s.InFlight > 0:
+		one.Why = whyLast
+	case s.Why == polite.Idle:
+		return
+	}
+	note(st, one)
 }
 
 // note counts a key that waits.
