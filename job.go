@@ -83,7 +83,9 @@ type Fetch struct {
 	Retry                Retry             `json:"retry,omitzero"`                  //
 	Breaker              Breaker           `json:"breaker,omitzero"`                //
 	Roll                 Roll              `json:"roll,omitzero"`                   //
-	Headers              map[string]string `json:"headers,omitempty"`               // sent with every page; values may hold secrets
+	Headers              map[string]string `json:"headers,omitempty"`               // sent with every request, those whose value holds a secret to hosts in scope.hosts only, and over https, or http where the job file names the host so
+	HostHeaders          HostHeaders       `json:"host_headers,omitempty"`          // more of them by host pattern (with http:// or https:// before it: of that scheme), the longest that matches wins over Headers
+	Cookies              *bool             `json:"cookies,omitzero"`                // those that servers set are sent back to them, while the run lasts; default true
 	Proxies              []string          `json:"proxies,omitempty"`               // http(s):// or socks5://; may hold secrets; default: none
 	Resolve              map[string]string `json:"resolve,omitempty"`               // host pattern to IP or IP:PORT, for tests
 	AllowPrivateNetworks bool              `json:"allow_private_networks,omitzero"` // default false
@@ -113,17 +115,25 @@ type Roll struct {
 	Bytes ByteSize `json:"bytes,omitzero"` // before compression, over 0; default 64MiB
 }
 
-// Login fills in a form before the first page of its host.
+// HostHeaders are headers by host pattern, then by name; values may hold
+// secrets.
+type HostHeaders map[string]map[string]string
+
+// Login fills in a form before the first page of its registered domain is asked
+// for, and again when the session is over: when a page is answered with 401,
+// 403 or a redirect to URL.
 type Login struct {
 	URL     string            `json:"url"`
-	Form    string            `json:"form,omitzero"`    // CSS of the form; default: the first one
+	Form    string            `json:"form,omitzero"`    // CSS of the form; default: the first with a password field
 	Fields  map[string]string `json:"fields,omitempty"` // by input name; may hold secrets
-	Success string            `json:"success,omitzero"` // "re:" RE2 or text that the answer holds; default: any 2xx
+	Success string            `json:"success,omitzero"` // "re:" RE2 or text that the answer's body holds; default: any 2xx without the form
 }
 
-// Auth is HTTP authentication.
+// Auth is HTTP authentication. It goes where [Fetch].Headers that hold a secret
+// go, and wins over them.
 type Auth struct {
-	Basic string `json:"basic,omitzero"` // user:password; may hold secrets
+	Basic   string            `json:"basic,omitzero"`    // user:password; may hold secrets
+	Headers map[string]string `json:"headers,omitempty"` // for example Authorization: "Bearer ${TOKEN}"; may hold secrets
 }
 
 // Values of [Politeness].

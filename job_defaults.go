@@ -61,6 +61,7 @@ func (f *Fetch) SetDefaults() {
 	setDefault(&f.Roll.Every, Duration(30*time.Second))
 	setDefault(&f.Roll.Bytes, 64*MiB)
 	setDefaultPointer(&f.Conditional, true)
+	setDefaultPointer(&f.Cookies, true)
 	f.Politeness.SetDefaults()
 }
 

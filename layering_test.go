@@ -29,7 +29,7 @@ root < NOTHING
 logic < root logic
 	internal/canon internal/carry internal/cookies internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
-	internal/rules internal/seedfile internal/seen internal/serverlog internal/sitemap internal/xpath
+	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine
 
 # What tests share: where the public suites lie.

@@ -14,6 +14,7 @@ import (
 	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/operate"
@@ -75,6 +76,9 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 	if err := source.CheckSecrets(os.LookupEnv); err != nil {
 		return nil, usage{err}
 	}
+	if err := checkSent(job, source); err != nil {
+		return nil, usage{err}
+	}
 	j := &Job{Job: *job, Types: types, Lookups: lookups, Source: source, Path: path}
 	for _, t := range types {
 		chain, err := newRefining(t, job.Refine[t.Name], lookups, nil)
@@ -84,6 +88,23 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 		j.Refined = append(j.Refined, chain.after)
 	}
 	return j, nil
+}
+
+// checkSent places what is wrong with headers, credentials and the login, once
+// their secrets are filled in, in the job file.
+func checkSent(job *harrow.Job, source *jobfile.Source) error {
+	_, err := session.New(session.Config{Fetch: job.Fetch, Env: os.LookupEnv})
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var errs jobfile.Errors
+	for _, err := range joined.Unwrap() {
+		wrong := &harrow.ConfigError{Key: "fetch"}
+		errors.As(err, &wrong)
+		errs = append(errs, source.Errorf(wrong.Key, "%v", err))
+	}
+	return errs
 }
 
 // beside is where a file that the job file names is.

@@ -12,6 +12,7 @@ import (
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/internal/session"
 )
 
 // maxRobotsHops is what RFC 9309 2.3.1.2 wants followed at least.
@@ -45,7 +46,7 @@ func (t *trier) fetch(ctx context.Context, u canon.URL, r *Report) (*rules.Page,
 			r.Hops = append(r.Hops, h)
 			return nil, err
 		}
-		resp, err := t.do(ctx, u)
+		resp, err := t.ask(ctx, u, httpfetch.Request{})
 		h.Status, h.Location, h.ElapsedMS = resp.Status, resp.Location, resp.EndedAt.Sub(resp.StartedAt).Milliseconds()
 		var failure *httpfetch.Error
 		if errors.As(err, &failure) {
@@ -69,7 +70,7 @@ func (t *trier) fetch(ctx context.Context, u canon.URL, r *Report) (*rules.Page,
 		switch {
 		case err != nil:
 			return nil, r.fail(harrow.DataFault, "location", fmt.Sprintf("redirects to %q: %v", resp.Location, err))
-		case next == u:
+		case next == u && !(t.cookies() && session.Has(resp.Headers, "Set-Cookie")):
 			return nil, r.fail(harrow.Permanent, "redirect_loop", "redirects to itself")
 		case hop >= t.maxRedirects():
 			return nil, r.fail(harrow.Permanent, "redirects", fmt.Sprintf("more than %d redirects", t.maxRedirects()))
@@ -102,7 +103,7 @@ func (t *trier) answer(u canon.URL, resp *httpfetch.Response, r *Report) (*rules
 	r.BodyBytes, r.Digest, r.ElapsedMS = resp.Body.Len(), resp.Body.Digest(), resp.EndedAt.Sub(resp.StartedAt).Milliseconds()
 	r.Outcome, r.Class, r.Code = httpfetch.Classify(resp.Status)
 	if r.Outcome == harrow.Failed {
-		r.reject(r.Class, r.Code, fmt.Sprintf("answered %d", resp.Status))
+		r.reject(r.Class, r.Code, fmt.Sprintf("answered %d%s", resp.Status, t.sent.Refused(u, resp.Status)))
 	}
 	body, err := readAll(resp.Body, int64(t.cfg.Job.Limits.Document))
 	if err != nil || r.Outcome != harrow.Fetched {
@@ -127,7 +128,8 @@ func readAll(b *httpfetch.Body, most int64) ([]byte, error) {
 
 // do makes one exchange when its key's turn has come. The response is never
 // nil.
-func (t *trier) do(ctx context.Context, u canon.URL) (*httpfetch.Response, error) {
+func (t *trier) do(ctx context.Context, u canon.URL, req httpfetch.Request) (*httpfetch.Response, error) {
+	req.URL = u.String()
 	for attempt := 0; ; attempt++ {
 		if err := t.turn(ctx, u); err != nil {
 			return &httpfetch.Response{}, err
@@ -136,7 +138,7 @@ func (t *trier) do(ctx context.Context, u canon.URL) (*httpfetch.Response, error
 		if err != nil {
 			return &httpfetch.Response{}, err
 		}
-		resp, err := t.client.Do(ctx, httpfetch.Request{URL: u.String()}, res)
+		resp, err := t.client.Do(ctx, req, res)
 		if errors.Is(err, httpfetch.ErrStale) && attempt == 0 {
 			continue // it was the connection that was over, not the server's patience
 		}
@@ -232,7 +234,7 @@ func (t *trier) askRobots(ctx context.Context, at string, page canon.URL) (*poli
 		return nil, err
 	}
 	for hop := 0; ; hop++ {
-		resp, err := t.do(ctx, u)
+		resp, err := t.do(ctx, u, httpfetch.Request{Headers: t.sent.Headers(u, nil)})
 		var failure *httpfetch.Error
 		if errors.As(err, &failure) {
 			if failure.Class == harrow.Permanent {

@@ -12,12 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/cookies"
 	"github.com/harrowdata/harrow/internal/expr"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/jobfile"
@@ -26,6 +25,7 @@ import (
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/internal/rules"
 	"github.com/harrowdata/harrow/internal/seen"
+	"github.com/harrowdata/harrow/internal/session"
 )
 
 // ErrURL: what was given is no URL that could be asked for.
@@ -36,7 +36,7 @@ type Config struct {
 	Job   harrow.Job // with defaults
 	Types []harrow.RecordType
 	Hosts []string                                   // scope's hosts where the job names none: the seeds'
-	Env   jobfile.Env                                // secrets of fetch.headers
+	Env   jobfile.Env                                // secrets of fetch
 	Sleep func(context.Context, time.Duration) error // nil: waits
 	Wait  func(key string, d time.Duration)          // is told of waits over a second; may be nil
 	Links int                                        // how many of the links found a report names; 0: 10
@@ -193,6 +193,8 @@ type trier struct {
 	seeds    map[canon.URL]bool // of the job file
 	filed    *seen.Set          // seeds of files too; nil until somebody asks
 	client   *httpfetch.Client
+	sent     *session.Sent
+	jar      *cookies.Jar
 	pace     *polite.Table
 	product  string
 	body     *httpfetch.Body          // of the page; nil before there is one, and with a file
@@ -298,20 +300,20 @@ func newTrier(cfg Config) (*trier, error) {
 	if t.pace, err = polite.NewTable(f.Politeness); err != nil {
 		return nil, err
 	}
-	t.client, err = newClient(cfg)
+	t.sent, err = session.New(session.Config{Fetch: f, Own: t.scope.HasHost, Plain: session.Plain(d, f), Env: cfg.Env})
+	if err != nil {
+		return nil, err
+	}
+	t.jar = cookies.New(jarMemory)
+	t.client, err = newClient(cfg, t.sent.Everywhere())
 	return t, err
 }
 
-func newClient(cfg Config) (*httpfetch.Client, error) {
+// jarMemory is what cookies may take.
+const jarMemory = 1 << 20
+
+func newClient(cfg Config, headers []harrow.Header) (*httpfetch.Client, error) {
 	f := cfg.Job.Fetch
-	var headers []harrow.Header
-	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
-		value, err := jobfile.Resolve(f.Headers[name], cfg.Env)
-		if err != nil {
-			return nil, fmt.Errorf("fetch.headers.%s: %w", name, err)
-		}
-		headers = append(headers, harrow.Header{Name: name, Value: value})
-	}
 	proxies, err := jobfile.Proxies(f.Proxies, cfg.Env)
 	if err != nil {
 		return nil, err

@@ -226,8 +226,9 @@ func TestTryKeepsTheDelayAndAsksRobotsFirst(t *testing.T) {
 	var asked []string
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
-		asked = append(asked, r.Host+r.URL.Path+" "+r.Header.Get("X-Token"))
+		asked = append(asked, r.Host+r.URL.Path+" "+strings.TrimSpace(r.Header.Get("X-Token")+" "+r.Header.Get("Cookie")))
 		mu.Unlock()
+		w.Header().Set("Set-Cookie", "sid=1; Path=/")
 		site.ServeHTTP(w, r)
 	})
 	cfg := newConfig(t, h)
@@ -239,7 +240,7 @@ func TestTryKeepsTheDelayAndAsksRobotsFirst(t *testing.T) {
 	if _, err := trial.URL(t.Context(), cfg, "http://books.example/old"); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"books.example/robots.txt s3cret", "books.example/old s3cret", "books.example/book/1 s3cret"}; !slices.Equal(asked, want) {
+	if want := []string{"books.example/robots.txt s3cret", "books.example/old s3cret", "books.example/book/1 s3cret sid=1"}; !slices.Equal(asked, want) {
 		t.Errorf("%q", asked)
 	}
 	if want := []time.Duration{7 * time.Second, 7 * time.Second}; !slices.Equal(waits, want) { // the crawl-delay is longer than 3 s

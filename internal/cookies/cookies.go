@@ -140,18 +140,6 @@ func (j *Jar) Keep(registered string, session bool) {
 	j.shrink()
 }
 
-// Clear removes all cookies of a registered domain: a login begins without
-// those of the session that is gone.
-func (j *Jar) Clear(registered string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if d := j.domains[registered]; d != nil {
-		for len(d.cookies) > 0 {
-			j.remove(d, len(d.cookies)-1)
-		}
-	}
-}
-
 // Size is what the jar's cookies take of memory, in bytes.
 func (j *Jar) Size() int64 {
 	j.mu.Lock()

@@ -9,7 +9,7 @@ import (
 )
 
 // secretPlaces are the paths below which ${NAME} and ${file:/path} may stand.
-var secretPlaces = []string{"fetch.headers", "fetch.login", "fetch.auth", "fetch.proxies", "load"}
+var secretPlaces = []string{"fetch.headers", "fetch.host_headers", "fetch.login", "fetch.auth", "fetch.proxies", "load"}
 
 var (
 	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -165,6 +165,14 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"bad host pattern", valid + "fetch: {politeness: {overrides: {\"http://a.example/\": {delay: 2s}}}}\n", `11:34: fetch.politeness.overrides: got "http://a.example/"; expected a host or *.host, without scheme and path`},
 		{"header of two lines", valid + "fetch: {headers: {A: \"x\\ny\"}}\n", `11:22: fetch.headers.A: got "x\ny"; expected one line`},
 		{"bad header name", valid + "fetch: {headers: {\"A b\": x}}\n", `11:19: fetch.headers: got "A b"; expected the name of an HTTP header`},
+		{"headers of a path", valid + "fetch: {host_headers: {a.example/x: {A: b}}}\n", `11:24: fetch.host_headers: got "a.example/x"; expected a host or *.host, with http:// or https:// before it or not, without path`},
+		{"bad header name of a host", valid + "fetch: {host_headers: {\"https://a.example\": {\"A b\": x}}}\n", `11:46: fetch.host_headers.https://a.example: got "A b"; expected the name of an HTTP header`},
+		{"header of a host without value", valid + "fetch: {host_headers: {a.example: {A: }}}\n", `11:38: fetch.host_headers.a.example.A: got nothing; expected a value`},
+		{"auth of nothing", valid + "fetch: {auth: {headers: {}}}\n", `11:15: fetch.auth.basic is missing; expected user:password, or headers`},
+		{"auth twice", valid + "fetch: {auth: {basic: \"a:b\", headers: {authorization: x}}}\n", `11:40: fetch.auth.headers.authorization: basic is given too; expected one of them`},
+		{"secrets for everybody", strings.Replace(valid, "{seeds:", "{scope: {hosts: [\"*\"]}, seeds:", 1) + "fetch: {headers: {A: \"${B}\", C: d}, auth: {basic: \"${B}\"}}\n",
+			`11:22: fetch.headers.A: what holds a secret goes to the hosts in discover.scope.hosts, which are all; expected hosts by name there, or fetch.host_headers
+11:43: fetch.auth: goes to the hosts in discover.scope.hosts, which are all; expected hosts by name there, or fetch.host_headers`},
 
 		{"bad glob", strings.Replace(valid, `["/b/**"]`, `["/a", "/***"]`, 1), `6:19: parse[0].match[1]: got "/***"; expected a glob, or re: and RE2: three stars`},
 		{"bad re: glob", strings.Replace(valid, `["/b/**"]`, `["re:("]`, 1), "6:13: parse[0].match[0]: got \"re:(\"; expected RE2 after re:, but error parsing regexp: missing closing ): `(`"},

@@ -19,7 +19,6 @@ type gap struct {
 var notYet = map[string]gap{
 	"fetch.max_bundle_time":     key,
 	"fetch.login":               key,
-	"fetch.auth":                key,
 	"fetch.politeness.adaptive": values("false"),
 
 	"load.postgres": presence,

@@ -65,6 +65,7 @@ var ranges = map[string]check{
 	"Canonical.strip[]":            nonEmpty,
 	"Fetch.user_agent":             headerValue,
 	"Fetch.headers.*":              headerValue,
+	"Fetch.host_headers.*.*":       headerValue,
 	"Fetch.timeout":                overZero("0s"),
 	"Fetch.max_body":               overZero("0B"),
 	"Fetch.max_redirects":          between(0, 100),
@@ -82,6 +83,7 @@ var ranges = map[string]check{
 	"Login.form":                   elements,
 	"Login.success":                textOrRegex,
 	"Auth.basic":                   nonEmpty,
+	"Auth.headers.*":               headerValue,
 	"Politeness.key":               among(harrow.KeyHost, harrow.KeyRegisteredDomain, harrow.KeyIP),
 	"Politeness.robots":            among(harrow.RobotsObey, harrow.RobotsIgnore),
 	"Rule.record":                  form(columnName, columnNameForm),
@@ -118,7 +120,10 @@ var ranges = map[string]check{
 
 // keyRanges are the rules for the names in mappings.
 var keyRanges = map[string]func(d *decoder, name string) string{
-	"Fetch.headers":        func(_ *decoder, name string) string { return headerName(name) },
+	"Fetch.headers":        headerKey,
+	"Fetch.host_headers":   originKey,
+	"Fetch.host_headers.*": headerKey,
+	"Auth.headers":         headerKey,
 	"Fetch.resolve":        hostKey,
 	"Politeness.overrides": hostKey,
 }
@@ -323,6 +328,19 @@ func hostKey(d *decoder, pattern string) string {
 	}
 	return ""
 }
+
+// originKey is a host pattern, with a scheme before it perhaps.
+func originKey(d *decoder, pattern string) string {
+	if scheme, host, ok := strings.Cut(pattern, "://"); ok && (scheme == "http" || scheme == "https") {
+		pattern = host
+	}
+	if msg := hostKey(d, pattern); msg != "" {
+		return "a host or *.host, with http:// or https:// before it or not, without path"
+	}
+	return ""
+}
+
+func headerKey(_ *decoder, name string) string { return headerName(name) }
 
 func hostPattern(d *decoder, v reflect.Value) string { return hostKey(d, v.String()) }
 

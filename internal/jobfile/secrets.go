@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +51,27 @@ func Resolve(value string, env Env) (string, error) {
 		b.WriteString(v)
 	}
 	return b.String(), nil
+}
+
+// HoldsSecret reports whether a value of a job file has a secret to fill in.
+func HoldsSecret(value string) bool {
+	parts, err := segments(value)
+	return err == nil && slices.ContainsFunc(parts, func(p segment) bool { return p.ref != "" })
+}
+
+// Secrets are the values that [Resolve] fills into one value, in order.
+func Secrets(value string, env Env) (filled []string, err error) {
+	parts, err := segments(value)
+	for _, p := range parts {
+		if p.ref == "" || err != nil {
+			continue
+		}
+		var v string
+		if v, err = lookup(p.ref, env); err == nil {
+			filled = append(filled, v)
+		}
+	}
+	return filled, err
 }
 
 // ResolveJSON fills in the secrets of every text in a JSON value (a sink's

@@ -113,13 +113,43 @@ func (c *checker) checkFetch() {
 	for _, pattern := range slices.Sorted(maps.Keys(f.Politeness.Overrides)) {
 		c.oneOfPace("fetch.politeness.overrides."+pattern, f.Politeness.Overrides[pattern])
 	}
+	c.checkSent()
+}
+
+// checkSent looks at what is sent along with requests.
+func (c *checker) checkSent() {
+	f := c.job.Fetch
 	if f.Login != nil {
 		c.require("fetch.login.url", f.Login.URL == "", "the URL of the page with the form")
+		c.require("fetch.login.fields", len(f.Login.Fields) == 0, "the form's fields by name, with what to fill in")
+		if f.Cookies != nil && !*f.Cookies {
+			c.report("fetch.cookies", "fetch.cookies: got false; expected true beside login, which is a session in cookies")
+		}
 	}
 	if f.Auth != nil {
-		c.require("fetch.auth.basic", f.Auth.Basic == "", "user:password")
+		c.require("fetch.auth.basic", f.Auth.Basic == "" && len(f.Auth.Headers) == 0, "user:password, or headers")
+		for name := range f.Auth.Headers {
+			if f.Auth.Basic != "" && strings.EqualFold(name, "Authorization") {
+				c.reportKey("fetch.auth.headers."+name, "fetch.auth.headers.%s: basic is given too; expected one of them", name)
+			}
+		}
+	}
+	if !slices.ContainsFunc(c.job.Discover.Scope.Hosts, anyHost) {
+		return
+	}
+	const expected = `goes to the hosts in discover.scope.hosts, which are all; expected hosts by name there, or fetch.host_headers`
+	if f.Auth != nil {
+		c.report("fetch.auth", "fetch.auth: %s", expected)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
+		if HoldsSecret(f.Headers[name]) {
+			c.report("fetch.headers."+name, "fetch.headers.%s: what holds a secret %s", name, expected)
+		}
 	}
 }
+
+// anyHost reports whether a host pattern takes all hosts in.
+func anyHost(pattern string) bool { return pattern == "*" || strings.HasPrefix(pattern, "*:") }
 
 func (c *checker) oneOfPace(path string, l harrow.PolitenessLimits) {
 	if l.Delay != nil && !l.Rate.IsZero() {

@@ -45,7 +45,7 @@ func TestInterpolationProblems(t *testing.T) {
 		{"no value", "limits: {spill: \"/tmp/${param.day}\"}", `11:17: limits.spill: ${param.day} has no value; expected --param day=VALUE`, nil},
 		{"not used", "", ` --param day is not used; expected ${param.day} in the file`, map[string]string{"day": "1"}},
 		{"of the wrong type", "fetch:\n  in_flight: ${param.n}", `12:14: fetch.in_flight: got "x"; expected a whole number`, map[string]string{"n": "x"}},
-		{"secret elsewhere", "limits: {spill: \"${HOME}/x\"}", `11:17: limits.spill: the secret ${HOME} may not stand here; expected it in fetch.headers, fetch.login, fetch.auth, fetch.proxies or load`, nil},
+		{"secret elsewhere", "limits: {spill: \"${HOME}/x\"}", `11:17: limits.spill: the secret ${HOME} may not stand here; expected it in fetch.headers, fetch.host_headers, fetch.login, fetch.auth, fetch.proxies or load`, nil},
 		{"not closed", "limits: {spill: \"${HOME\"}", `11:17: limits.spill: ${ without }; expected ${NAME}, ${file:/path} or ${param.NAME}; $${ stands for ${ itself`, nil},
 		{"no name", "fetch: {headers: {A: \"${1-2}\"}}", `11:22: fetch.headers.A: ${1-2}; expected ${NAME}, ${file:/path} or ${param.NAME}; $${ stands for ${ itself`, nil},
 		{"relative file", "fetch: {headers: {A: \"${file:x}\"}}", `11:22: fetch.headers.A: ${file:x}; expected an absolute path: ${file:/path}`, nil},

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
 	"github.com/harrowdata/harrow/transforms/parts"
@@ -89,7 +90,7 @@ func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: r == 0 && cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
 		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
 		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Status: cfg.Status,
-		Pages: cfg.Pages, Variant: round.Variant(cfg.Fetch)}
+		Pages: cfg.Pages, Variant: round.Variant(cfg.Fetch), Plain: session.Plain(cfg.Discover, cfg.Fetch)}
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}

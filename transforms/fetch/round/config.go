@@ -42,6 +42,7 @@ type Config struct {
 	Limit     int64               `json:"limit"`           // requests per politeness key; 0: no limit
 	Pages     string              `json:"pages"`           // run whose version of pages is known; empty: none
 	Variant   string              `json:"variant"`         // of what is sent along with every request: answers got with another are not asked for conditionally
+	Plain     []string            `json:"plain,omitempty"` // hosts that secrets may go to over http: see session.Plain
 	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
 	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`   // ip:port of the name server, for tests; empty: the system's

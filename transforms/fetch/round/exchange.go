@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -31,7 +30,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Headers: slices.Concat(it.headers(), it.preconditions()), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Headers: p.along(it, begun), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.Req.Kind == harrow.KindSitemap {
@@ -43,6 +42,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if err != nil && !errors.As(err, &failure) {
 		failure = &httpfetch.Error{Class: harrow.Transient, Code: "canceled", Err: err}
 	}
+	p.keep(it, resp, now)
 	if err := p.landed(it, begun, now, resp, failure); err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (p *Process) pageDone(it *item, resp *httpfetch.Response, now time.Time) er
 	}
 	if outcome = r.capture.Outcome; outcome == harrow.Failed {
 		class, code = r.capture.Class, r.capture.Code
-		r.reject = it.reject(class, code, fmt.Sprintf("answered %d", resp.Status))
+		r.reject = it.reject(class, code, fmt.Sprintf("answered %d%s", resp.Status, p.sent.Refused(it.at, resp.Status)))
 		r.reject.Attempts = it.Attempt
 	}
 	if outcome == harrow.Fetched {

@@ -2,10 +2,8 @@ package round
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -137,16 +135,9 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 }
 
 // newClient makes the client that all exchanges of the process go through.
-// Secrets in headers are filled in here, on the worker.
-func newClient(cfg Config, budget *memory.Budget) (*httpfetch.Client, error) {
-	var headers []harrow.Header
-	for _, name := range slices.Sorted(maps.Keys(cfg.Fetch.Headers)) {
-		value, err := jobfile.Resolve(cfg.Fetch.Headers[name], os.LookupEnv)
-		if err != nil {
-			return nil, fmt.Errorf("fetch.headers.%s: %w", name, err)
-		}
-		headers = append(headers, harrow.Header{Name: name, Value: value})
-	}
+// The headers go along with every request; secrets are filled in here, on the
+// worker.
+func newClient(cfg Config, headers []harrow.Header, budget *memory.Budget) (*httpfetch.Client, error) {
 	proxies, err := jobfile.Proxies(cfg.Fetch.Proxies, os.LookupEnv)
 	if err != nil {
 		return nil, err

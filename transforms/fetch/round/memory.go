@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/harrowdata/harrow/internal/cookies"
 	"github.com/harrowdata/harrow/internal/robots"
 )
 
@@ -19,6 +20,7 @@ type recollection struct {
 	robots map[string]*policy    // by origin
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	began  time.Time             // of the first round that this process knows
+	jar    *cookies.Jar          // what servers set in this run
 }
 
 // lastStarts bounds how many keys' last starts a process remembers, about 150

@@ -17,6 +17,7 @@ import (
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
 	"github.com/harrowdata/harrow/internal/seen"
+	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -31,6 +32,7 @@ type Process struct {
 	budget  *memory.Budget
 	product string // robots.txt's product token
 	recall  *recollection
+	sent    *session.Sent // along with requests
 	sampler *sampler
 	known   *known
 	begun   time.Time
@@ -157,14 +159,18 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	if p.sampler, err = newSampler(cfg, p.site.canon, p.begun); err != nil {
 		return nil, err
 	}
+	if p.sent, err = newSent(cfg, p.site); err != nil {
+		return nil, err
+	}
 	p.budget = memory.For(cfg.Env.Memory)
+	p.recall.keepCookies(p.budget.Limit / cookiesPart)
 	p.sched = polite.New(polite.Config{Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
 		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64}, p.begun)
 	if p.front, err = frontier.Open(cfg.Env.Spill); err != nil {
 		return nil, err
 	}
 	p.seen = seen.New(p.budget.Seen, cfg.Env.Spill)
-	if p.client, err = newClient(cfg, p.budget); err != nil {
+	if p.client, err = newClient(cfg, p.sent.Everywhere(), p.budget); err != nil {
 		return nil, errors.Join(err, p.free())
 	}
 	if p.permit, err = newLockPermit(ctx, p.lake, time.Duration(cfg.Fetch.Timeout)); err != nil {

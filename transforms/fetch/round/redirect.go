@@ -31,7 +31,7 @@ func (p *Process) redirected(it *item, resp *httpfetch.Response, now time.Time) 
 		r.links = []harrow.Link{next.link()}
 	case int(it.Hop) >= p.maxRedirects():
 		r.fail(it, harrow.Permanent, "redirects", fmt.Sprintf("more than %d redirects", p.maxRedirects()))
-	case target == it.at && next.Got == it.Got:
+	case target == it.at && next.Got == it.Got && !p.gave(resp):
 		r.fail(it, harrow.Permanent, "redirect_loop", "redirects to itself")
 	default:
 		resp.Body.Close()

@@ -17,7 +17,7 @@ import (
 // change its answers, beyond what a request's id says. Secrets are not filled
 // in.
 func Variant(f harrow.Fetch) string {
-	data, err := json.Marshal([]any{f.Headers, f.Auth, f.Login})
+	data, err := json.Marshal([]any{f.Headers, f.HostHeaders, f.Cookies, f.Auth, f.Login})
 	if err != nil {
 		panic(fmt.Sprintf("fetch: config: %v", err))
 	}
