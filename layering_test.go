@@ -27,7 +27,7 @@ root < NOTHING
 
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
-	internal/canon internal/carry internal/cookies internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
+	internal/audit internal/canon internal/carry internal/cookies internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine

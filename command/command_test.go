@@ -54,9 +54,9 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "harrow: want a command: run, check, try, ls, cat, rejects, pause, demo; harrow --help says more\n"},
-		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, pause, demo\n"},
-		{"audit", "harrow: unknown command \"audit\"; want one of run, check, try, ls, cat, rejects, pause, demo\n"},
+		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, pause, demo; harrow --help says more\n"},
+		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, pause, demo\n"},
+		{"diff", "harrow: unknown command \"diff\"; want one of run, check, try, ls, cat, rejects, audit, pause, demo\n"},
 		{"--frob", "harrow: unknown flag --frob\n"},
 		{"cat", "harrow: expected \"<table>\"\n"},
 		{"cat captures more", "harrow: unexpected argument more\n"},
@@ -64,6 +64,8 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		{"cat captures --limit x", "harrow: --limit: expected a valid 64 bit int but got \"x\"\n"},
 		{"ls", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
 		{"rejects", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
+		{"audit", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
+		{"audit last more", "harrow: unexpected argument more\n"},
 		{"rejects replay", "harrow: unexpected argument replay\n"},
 		{"pause x", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
 		{"ls --workspace s3://bucket", "harrow: workspace scheme s3 is not supported\n"},

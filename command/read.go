@@ -148,3 +148,34 @@ func (c *rejectsShowCmd) Run(e *env) error {
 	}
 	return r.Cat(e.ctx, q, e.output(format))
 }
+
+type auditCmd struct {
+	workspaceFlag
+	Which string `arg:"" optional:"" name:"run" help:"Run: last (default), or an id that harrow ls names." default:"last"`
+	Job   string `help:"Job: its name or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
+	Keys  int    `help:"Name this many hosts beside those whose limits did not hold." placeholder:"N" default:"20"`
+	JSON  bool   `name:"json" help:"Write JSON, with every host."`
+}
+
+// Run implements the command.
+func (c *auditCmd) Run(e *env) error {
+	f := runFlags{workspaceFlag: c.workspaceFlag, Job: c.Job, RunID: c.Which}
+	r, err := f.open(e)
+	if err != nil {
+		return err
+	}
+	a, err := r.Audit(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = writeJSON(e.stdout, a)
+	} else {
+		_, width := terminal(e.stdout)
+		err = view.WriteAudit(e.stdout, a, c.Keys, width())
+	}
+	if err == nil && !a.Held {
+		err = errQuiet(exitCrossed)
+	}
+	return err
+}

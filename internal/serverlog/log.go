@@ -34,10 +34,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/harrowdata/harrow/internal/audit"
 )
 
 // Late is how much later than it happened a server may learn of something.
-const Late = 20 * time.Millisecond
+const Late = audit.Late
 
 // Entry is one request as a server saw it.
 type Entry struct {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/harrowdata/harrow/internal/audit"
 )
 
 // Recorder is a handler that writes a Log.
@@ -67,8 +69,8 @@ func (h *holdLast) begun(status int) {
 		return
 	}
 	h.bodiless = h.bodiless || status == http.StatusNoContent || status == http.StatusNotModified || h.Header().Get("Content-Length") == "0"
-	if asksForRest(status) {
-		h.asks = restUntil(h.Header().Get("Retry-After"), time.Now())
+	if audit.AsksForRest(status) {
+		h.asks = audit.RestUntil(h.Header().Get("Retry-After"), time.Now())
 	}
 	h.status.Store(int32(status))
 }
