@@ -10,6 +10,7 @@
 package round
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -46,6 +47,7 @@ type Config struct {
 	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
 	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`   // ip:port of the name server, for tests; empty: the system's
+	Roots     *x509.CertPool      `json:"-"`               // certificate authorities, for tests; nil: the system's
 }
 
 // Validate names the first field that makes no sense.

@@ -144,5 +144,5 @@ func newClient(cfg Config, headers []harrow.Header, budget *memory.Budget) (*htt
 	}
 	return httpfetch.New(httpfetch.Config{UserAgent: cfg.Fetch.UserAgent, Timeout: time.Duration(cfg.Fetch.Timeout),
 		MaxBody: int64(cfg.Fetch.MaxBody), Headers: headers, Resolve: cfg.Fetch.Resolve, AllowPrivate: cfg.Fetch.AllowPrivateNetworks,
-		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill, Proxies: proxies, DNS: cfg.DNS}, budget.Bodies)
+		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill, Proxies: proxies, DNS: cfg.DNS, Roots: cfg.Roots}, budget.Bodies)
 }
