@@ -86,7 +86,7 @@ func TestValidJobsRead(t *testing.T) {
 		"the least":       "",
 		"defaults said":   "fetch: {conditional: true, proxies: [], max_bundle_time: 0s, politeness: {adaptive: true, key: registered_domain}}\n",
 		"nulls":           "fetch:\nrefine:\n  book:\nload:\n  sqlite:\n",
-		"override":        "fetch: {politeness: {overrides: {\"*.my-own.example\": {concurrency: 4, delay: 0s}, \"b.example:8080\": {rate: 30/m}}}}\n",
+		"override":        "fetch: {politeness: {adaptive: false, overrides: {\"*.my-own.example\": {concurrency: 4, delay: 0s}, \"b.example:8080\": {rate: 30/m}}}}\n",
 		"resolve":         "fetch: {resolve: {\"*.example\": \"127.0.0.1:8090\", a.example: \"::1\"}}\n",
 		"keep":            "refine: {book: {key: [title, price_currency], keep: {latest: price_amount}}}\n",
 		"keyed by url":    "refine: {book: {key: [_url], keep: most_complete}}\n",
@@ -284,7 +284,6 @@ func field(text string) string { return valid + "      " + text + "\n" }
 
 func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"fetch: {politeness: {adaptive: false}}", `11:22: fetch.politeness.adaptive: false is not supported yet`},
 		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
 		{"load: {postgres: }", `11:8: load.postgres is not supported yet`},
 	} {

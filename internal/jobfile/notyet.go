@@ -17,9 +17,8 @@ type gap struct {
 // by path (* for a name, [] for a position). Such a key may stand with its
 // default. Strike an entry out when its part is built.
 var notYet = map[string]gap{
-	"fetch.max_bundle_time":     key,
-	"fetch.login":               key,
-	"fetch.politeness.adaptive": values("false"),
+	"fetch.max_bundle_time": key,
+	"fetch.login":           key,
 
 	"load.postgres": presence,
 }

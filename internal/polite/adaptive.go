@@ -9,6 +9,7 @@ import (
 const (
 	mostFactor    = 16                     // of all
 	mostByLatency = 8                      // of the latency's part
+	mostByFailure = 4                      // that failures make which are no refusals
 	leastPause    = 10 * time.Millisecond  // that a factor is applied to
 	mostPause     = time.Minute            // that a factor may make
 	warmUp        = 16                     // answers that make the first baseline
@@ -18,7 +19,7 @@ const (
 	triggerRise   = 250 * time.Millisecond // and how much more it must be
 	perSuccess    = 1 - 1.0/32             // what is left of refusals' factor above 1
 	failureWeight = 1.0 / 16
-	failureLimit  = 0.3
+	failureLimit  = 0.4
 	othersLeast   = 5
 	othersFresh   = 30 * time.Second
 )
@@ -82,7 +83,7 @@ func (t *strain) refuse(begun, now int64, refused bool) {
 	case refused:
 		t.refusals = 1 + 2*t.refusals // f doubles
 	case t.failures > failureLimit:
-		t.refusals = 0.5 + 1.5*t.refusals
+		t.refusals = max(t.refusals, min(0.5+1.5*t.refusals, mostByFailure-1))
 	default:
 		return
 	}

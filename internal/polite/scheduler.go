@@ -21,9 +21,9 @@
 //
 //   - Refusals. An answer 429 or 503 says in so many words that the host is asked
 //     too much, so it doubles the factor. Any other transient failure (5xx,
-//     timeout, reset, …) makes it half as large again while more than 30 % of
-//     the last sixteen or so exchanges failed: one broken page, tried four
-//     times, is no such time. What began before the factor last rose says
+//     timeout, reset, …) makes it half as large again, up to 4, while more than
+//     40 % of the last sixteen or so exchanges failed: one broken page, tried
+//     four times, is no such time. What began before the factor last rose says
 //     nothing new, as with a congestion window: four refusals in flight are one.
 //     Each exchange that went well takes off 1/32 of what is above 1: a limit
 //     that the host has is found out by one refusal in thirty answers or so.

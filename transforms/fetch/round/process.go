@@ -165,7 +165,8 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	p.budget = memory.For(cfg.Env.Memory)
 	p.recall.keepCookies(p.budget.Limit / cookiesPart)
 	p.sched = polite.New(polite.Config{Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
-		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64}, p.begun)
+		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64,
+		Adaptive: cfg.Fetch.Politeness.Adaptive == nil || *cfg.Fetch.Politeness.Adaptive}, p.begun)
 	if p.front, err = frontier.Open(cfg.Env.Spill); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,57 @@
+package round
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/harrowdata/harrow"
+)
+
+// A host that refuses without saying for how long is asked more slowly, and the
+// status says so; with adaptive: false it is not.
+func TestAHostThatRefusesIsAskedMoreSlowly(t *testing.T) {
+	t.Parallel()
+	for _, adaptive := range []bool{true, false} {
+		t.Run(fmt.Sprint(adaptive), func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			b := newBench(t, noRobots(func(w http.ResponseWriter, _ *http.Request) {
+				if asked.Add(1) == 5 {
+					w.WriteHeader(429)
+				}
+			}))
+			hour := harrow.Duration(time.Hour)
+			b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 2, Delay: &hour}
+			b.cfg.Fetch.Politeness.Adaptive = &adaptive
+			short := harrow.Duration(10 * time.Millisecond)
+			b.cfg.Fetch.Politeness.Overrides = map[string]harrow.PolitenessLimits{"one.example": {Concurrency: 2, Delay: &short}}
+			var urls []string
+			for i := range 8 {
+				urls = append(urls, fmt.Sprintf("http://one.example/%d", i))
+			}
+			p, err := Join(t.Context(), b.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := p.Admit(t.Context(), 0, b.requests(urls...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p.mu.Lock()
+			st := p.sched.State(p.keys["one.example"].pol, time.Now())
+			p.mu.Unlock()
+			if slowed := st.Pause > time.Duration(short); slowed != adaptive {
+				t.Errorf("after a refusal: %+v", st)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
