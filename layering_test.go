@@ -27,14 +27,14 @@ root < NOTHING
 
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
-	internal/audit internal/canon internal/carry internal/cookies internal/demosite internal/frontier internal/gunzip internal/httpfetch internal/httpheader
+	internal/audit internal/canon internal/carry internal/cookies internal/demosite internal/dnscache internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine
 
-# What tests share: where the public suites lie.
+# What tests share: where the public suites lie, a name server.
 suites < NOTHING
-	internal/suites
+	internal/suites internal/dnscache/dnstest
 
 # Tables, parts, manifests: the files that outlive a process.
 lake < root logic
@@ -191,6 +191,7 @@ flag
 testing
 	harrowtest/...           suites for the tests of others
 	internal/suites          only tests import it
+	internal/dnscache/dnstest only tests import it
 	io/lakeio/storetest      is called by tests
 	bench/...                measures
 	soak/...                 measures

@@ -3,46 +3,38 @@ package httpfetch
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
-
-	"github.com/harrowdata/harrow"
+	"strings"
 )
 
-// newResolver makes the resolver of a name server; empty: the system's.
-func newResolver(server string) (*net.Resolver, error) {
-	if server == "" {
-		return net.DefaultResolver, nil
+// Lookup returns the addresses that an exchange with the host may connect to,
+// at least one, best first. The host is as in a URL, with its port or without
+// (which says nothing of a name, but Resolve may go by it). What is known of it is remembered, see package dnscache. The error is the context's,
+// or an *[Error]: nxdomain, dns, or forbidden_address if there are only
+// addresses that are refused.
+func (c *Client) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	host, port := bare(host)
+	if i := c.dialer.globs.Longest(host, port); i >= 0 {
+		return []netip.Addr{netip.MustParseAddrPort(c.dialer.targets[i]).Addr()}, nil
 	}
-	if to, err := netip.ParseAddrPort(server); err != nil || to.Port() == 0 {
-		return nil, fmt.Errorf("DNS is %q; want ip:port", server)
+	addrs, err := c.dialer.addresses(ctx, host)
+	if err == nil {
+		addrs, err = c.dialer.allowed(addrs)
 	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server)
-	}}, nil
+	switch {
+	case err == nil:
+		return addrs, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("looking up %.300q: %w", host, ctx.Err())
+	}
+	class, code := classify(err, false)
+	return nil, &Error{class, code, fmt.Errorf("looking up %.300q: %w", host, err)}
 }
 
-// Lookup returns the addresses that an exchange with the host may connect to,
-// at least one. The host is as in a URL, without its port. The error is the
-// context's, or an *[Error]: nxdomain, dns, or forbidden_address if there are
-// only addresses that are refused.
-func (c *Client) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	all, err := c.dialer.resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("looking up %.300q: %w", host, ctx.Err())
-		}
-		class, code := classify(err, false)
-		return nil, &Error{class, code, fmt.Errorf("looking up %.300q: %w", host, err)}
+// bare takes brackets and the port off a host.
+func bare(host string) (name string, port int) {
+	if name, port, err := splitHostPort(host); err == nil {
+		return name, int(port)
 	}
-	var addrs []netip.Addr
-	for _, a := range all {
-		if a = a.Unmap(); c.config.AllowPrivate || !Forbidden(a) {
-			addrs = append(addrs, a)
-		}
-	}
-	if len(addrs) == 0 {
-		return nil, &Error{harrow.Permanent, "forbidden_address", fmt.Errorf("looking up %.300q: %w", host, errForbidden)}
-	}
-	return addrs, nil
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), 0
 }

@@ -55,9 +55,9 @@ type Response struct {
 // The response is never nil. Beside an error it has no body, and a status and
 // headers only if they came. The error is the parent context's when that has
 // ended, else an *[Error].
-func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (*Response, error) {
+func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (out *Response, err error) {
 	defer res.Release()
-	out := &Response{StartedAt: c.config.Clock()}
+	out = &Response{StartedAt: c.config.Clock()}
 	defer func() { out.EndedAt = c.config.Clock() }()
 	if res == nil || res.held < c.config.MemoryBody {
 		return out, misuse(req.URL, errors.New("an exchange needs a fresh reservation"))
@@ -66,23 +66,22 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (*Respon
 	if err != nil {
 		return out, misuse(req.URL, err)
 	}
-	inner, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(c.config.Timeout, func() { cancel(errTimeout) })
-	defer timer.Stop()
-	a := &attempt{cancel: cancel, clock: c.config.Clock, start: out.StartedAt, proxy: c.proxies.take(), addr: req.Addr}
+	a := &attempt{clock: c.config.Clock, start: out.StartedAt, proxy: c.proxies.take(), addr: req.Addr}
 	out.Proxy = a.proxy.String()
-	hreq = hreq.WithContext(a.with(inner))
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	defer func() { a.end(err != nil) }()
+	timer := time.AfterFunc(c.config.Timeout, a.timeout)
+	defer timer.Stop()
 
-	hres, err := c.transport.RoundTrip(hreq)
+	hres, err := c.transport.RoundTrip(hreq.WithContext(a.with(a.ctx)))
 	out.RemoteAddr = a.remote()
 	out.FirstByte = time.Duration(a.first.Load())
 	if err == nil {
 		out.fill(hres)
-		err = c.body(inner, out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
+		err = c.body(a.ctx, out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
 	}
 	if err != nil {
-		return out, c.fail(ctx, inner, a, req.URL, err)
+		return out, c.fail(ctx, a, req.URL, err)
 	}
 	return out, nil
 }

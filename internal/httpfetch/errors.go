@@ -50,8 +50,8 @@ func misuse(url string, err error) error {
 
 // fail makes an error of what ended the exchange. The reason the context was
 // cancelled for goes before what the transport made of it.
-func (c *Client) fail(parent, inner context.Context, a *attempt, url string, err error) error {
-	switch cause := context.Cause(inner); {
+func (c *Client) fail(parent context.Context, a *attempt, url string, err error) error {
+	switch cause := context.Cause(a.ctx); {
 	case errors.Is(cause, errTimeout):
 		err = &Error{harrow.Transient, "timeout", fmt.Errorf("%w: %v", errTimeout, c.config.Timeout)}
 	case errors.Is(cause, ErrStale):
@@ -59,7 +59,7 @@ func (c *Client) fail(parent, inner context.Context, a *attempt, url string, err
 	case parent.Err() != nil:
 		return fmt.Errorf("%.2000q: %w", url, parent.Err())
 	}
-	class, code := classify(err, a.conn != nil)
+	class, code := classify(err, a.connection() != nil)
 	var own *Error
 	if errors.As(err, &own) {
 		err = own.Err
