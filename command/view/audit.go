@@ -156,6 +156,26 @@ func (r Run) before(ctx context.Context) (asked, error) {
 	return asked{}, nil
 }
 
+// Exchanges hands out what the run sent itself, round by round and shard by
+// shard, nearly in the order of ends: of rounds that have not committed as far
+// as their rolls have closed. A row's text is only good until the next one.
+func (r Run) Exchanges(ctx context.Context) iter.Seq2[harrow.Exchange, error] {
+	return func(yield func(harrow.Exchange, error) bool) {
+		a, err := r.asked(ctx, time.Time{})
+		if err != nil {
+			yield(harrow.Exchange{}, err)
+			return
+		}
+		for _, shards := range a.rounds {
+			for x, err := range sentRows(ctx, r.Store, slices.Concat(shards...)) {
+				if !yield(x, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 // audit goes through the run before, then through the run. Rows that are
 // further out of order than expected are gone through again, those of all
 // shards side by side, and with a longer window.

@@ -139,13 +139,18 @@ type row struct {
 	earlier    bool
 }
 
-// rowHeap has the row on top that began first.
+// rowHeap has the row on top that began first, of several the longest.
 type rowHeap []row
 
-func (h rowHeap) Len() int           { return len(h) }
-func (h rowHeap) Less(i, j int) bool { return h[i].start.Before(h[j].start) }
-func (h rowHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *rowHeap) Push(x any)        { *h = append(*h, x.(row)) }
+func (h rowHeap) Len() int { return len(h) }
+func (h rowHeap) Less(i, j int) bool {
+	if c := h[i].start.Compare(h[j].start); c != 0 {
+		return c < 0
+	}
+	return h[i].end.After(h[j].end)
+}
+func (h rowHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *rowHeap) Push(x any)   { *h = append(*h, x.(row)) }
 func (h *rowHeap) Pop() any {
 	last := len(*h) - 1
 	r := (*h)[last]

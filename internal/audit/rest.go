@@ -9,10 +9,10 @@ import (
 const MaxRest = 24 * time.Hour
 
 // AsksForRest reports whether a Retry-After of an answer with this status asks
-// its client to leave the host alone: it failed, and not for good.
-func AsksForRest(status int) bool {
-	return status == 408 || status == 425 || status == 429 || status >= 500 && status <= 599
-}
+// its client to leave the host alone. RFC 9110 gives the field a meaning with
+// 503 and 3xx, RFC 6585 with 429; it is taken to be meant wherever the answer is
+// none.
+func AsksForRest(status int) bool { return status >= 300 && status <= 599 }
 
 // dates are the forms of an HTTP date (RFC 9110, 5.6.7).
 var dates = []string{"Mon, 02 Jan 2006 15:04:05 GMT", "Monday, 02-Jan-06 15:04:05 GMT", "Mon Jan _2 15:04:05 2006"}

@@ -88,6 +88,17 @@ func (l *Log) JudgeBeside(limits func(key string) Limits, sent []harrow.Exchange
 	return broken
 }
 
+// HoldUps are, by key, how long the client's log says that a request of its
+// was on its way at most.
+func (l *Log) HoldUps(sent []harrow.Exchange) map[string]time.Duration {
+	worst := map[string]time.Duration{}
+	arrivals, _, _ := match(l.Requests(), sent)
+	for _, a := range arrivals {
+		worst[a.Key] = max(worst[a.Key], a.heldUp)
+	}
+	return worst
+}
+
 // arrival is a request as the server saw it, and how long it was on its way;
 // -1: unknown.
 type arrival struct {

@@ -48,6 +48,8 @@ type Config struct {
 	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`   // ip:port of the name server, for tests; empty: the system's
 	Roots     *x509.CertPool      `json:"-"`               // certificate authorities, for tests; nil: the system's
+
+	fault fault // none, but in tests of those who judge politeness
 }
 
 // Validate names the first field that makes no sense.

@@ -65,7 +65,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 // landed gives the politeness slot and the place in flight back. What the host
 // asked for is written down before.
 func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) error {
-	o := observation(it, begun, now, resp, failure)
+	o := p.cfg.fault.heard(observation(it, begun, now, resp, failure))
 	p.mu.Lock()
 	p.sched.Finish(it.key.pol, now, o)
 	if o.RetryAfter > 0 {

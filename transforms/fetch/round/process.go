@@ -306,7 +306,7 @@ func (p *Process) keyNamed(name string, s *shard) *key {
 	if !ok {
 		limits, _ := p.site.limits.For(name)
 		k = &key{name: name, shard: s}
-		k.pol = p.sched.Add(name, limits, k)
+		k.pol = p.sched.Add(name, p.cfg.fault.limits(limits), k)
 		p.keys[name] = k
 		k.dead = p.dead
 	}

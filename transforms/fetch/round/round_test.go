@@ -33,8 +33,10 @@ type bench struct {
 	headers []harrow.Header
 }
 
-func newBench(t *testing.T, h http.Handler) *bench {
-	b := &bench{t: t, log: serverlog.Record(h)}
+func newBench(t *testing.T, h http.Handler) *bench { return newBenchBy(t, h, serverlog.Options{}) }
+
+func newBenchBy(t *testing.T, h http.Handler, o serverlog.Options) *bench {
+	b := &bench{t: t, log: serverlog.RecordWith(h, o)}
 	b.site = httptest.NewServer(b.log)
 	t.Cleanup(b.site.Close)
 	dir := t.TempDir()
