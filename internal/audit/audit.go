@@ -33,6 +33,7 @@
 package audit
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -144,10 +145,8 @@ type rowHeap []row
 
 func (h rowHeap) Len() int { return len(h) }
 func (h rowHeap) Less(i, j int) bool {
-	if c := h[i].start.Compare(h[j].start); c != 0 {
-		return c < 0
-	}
-	return h[i].end.After(h[j].end)
+	a, b := h[i], h[j]
+	return cmp.Or(a.start.Compare(b.start), b.end.Compare(a.end), strings.Compare(a.url, b.url)) < 0
 }
 func (h rowHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *rowHeap) Push(x any)   { *h = append(*h, x.(row)) }
