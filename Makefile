@@ -89,6 +89,10 @@ bench-fetch: ## The fetch stage against the least time that politeness allows
 bench-fetch-small: ## The same in CI's size: politeness is judged, time is not
 	go run ./bench/fetch -small
 
+.PHONY: simulate
+simulate: ## A quarter of a billion requests in a day, on a virtual clock: minutes
+	go run ./bench/simulate -out docs/measurements/simulation.md
+
 .PHONY: soak
 soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md
 	tools/soak

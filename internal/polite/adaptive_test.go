@@ -60,7 +60,7 @@ func newWorld(adaptive bool) *world {
 func (w *world) add(name string, limits Limits, requests int, answers server) *Key {
 	k := w.s.Add(name, limits, answers)
 	w.served[k] = &served{}
-	w.s.Pending(k, requests)
+	w.s.Pending(k, requests, 0)
 	return k
 }
 
@@ -95,7 +95,7 @@ func (w *world) finish(e event) {
 	w.s.Finish(e.key, w.now, Observation{Latency: e.takes, FirstByte: e.takes, Failed: e.failed, Refused: e.refused, Attempt: 1})
 	if e.failed {
 		w.served[e.key].refused++
-		w.s.Pending(e.key, e.key.pending+1)
+		w.s.Pending(e.key, e.key.pending+1, 0)
 	} else {
 		w.served[e.key].good++
 	}
@@ -272,7 +272,7 @@ func TestWhatFailuresMakeOfAKey(t *testing.T) {
 			if math.Abs(got-c.factor) > c.factor/3 || c.factor == 1 && got > 1 {
 				t.Errorf("a second's delay is %.2f s, want about %v", got, c.factor)
 			}
-			s.Pending(k, 1)
+			s.Pending(k, 1, 0)
 			if why, _ := s.Why(k, now); (why == Slowed) != (c.factor > 1) {
 				t.Errorf("why %s", why)
 			}
@@ -284,7 +284,7 @@ func TestWhatFailuresMakeOfAKey(t *testing.T) {
 func TestRefusalsInFlightTogetherCountOnce(t *testing.T) {
 	s := New(Config{Adaptive: true, Random: func() float64 { return 0 }}, epoch)
 	k := s.Add("a", Limits{Concurrency: 8, Delay: 0}, nil)
-	s.Pending(k, 100)
+	s.Pending(k, 100, 0)
 	if n := len(startAll(s, at(0))); n != 8 {
 		t.Fatalf("started %d", n)
 	}

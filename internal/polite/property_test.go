@@ -42,7 +42,7 @@ func newPlay(t *rapid.T) *play {
 		m := &model{limits: Limits{rapid.IntRange(1, 4).Draw(t, "concurrency"), time.Duration(rapid.IntRange(0, 50).Draw(t, "delay")) * time.Millisecond},
 			left: rapid.IntRange(0, 40).Draw(t, "requests"), failing: rapid.SampledFrom([]int{0, 10, 300, 900}).Draw(t, "failing")}
 		m.key = p.s.Add(fmt.Sprint("k", i), m.limits, m)
-		p.s.Pending(m.key, m.left)
+		p.s.Pending(m.key, m.left, 0)
 		p.models = append(p.models, m)
 	}
 	return p
@@ -98,7 +98,7 @@ func (p *play) finish(i int) {
 	if !m.held.IsZero() && !p.s.Held(m.key).Equal(m.held) {
 		p.Fatalf("%s is held until %v, want %v", m.key.Name(), p.s.Held(m.key), m.held)
 	}
-	p.s.Pending(m.key, m.left)
+	p.s.Pending(m.key, m.left, 0)
 }
 
 // meddle does what else may happen to a key.
@@ -120,7 +120,7 @@ func (p *play) meddle() {
 		p.s.Hold(m.key, p.now.Add(d))
 	case 4:
 		m.left += 2
-		p.s.Pending(m.key, m.left)
+		p.s.Pending(m.key, m.left, 0)
 	}
 }
 

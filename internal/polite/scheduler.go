@@ -62,6 +62,10 @@ type Config struct {
 	CoolDown time.Duration  // how long the breaker stays open
 	Adaptive bool           // slow keys in trouble down
 	Random   func() float64 // in [0, 1), for full jitter
+
+	// Order says which of the keys that may start goes first: the least. It is
+	// asked when something changes of a key. Nil: most time left first.
+	Order func(*Key) int64
 }
 
 // Key is the state of one politeness key in its Scheduler.
@@ -80,6 +84,7 @@ type Key struct {
 	finished int64
 	strain   strain
 	pending  int // requests that could start
+	later    int // more requests, that can't yet
 	inFlight int32
 	index    int32 // in the queue it is in
 	fails    int32 // transient failures in a row
@@ -202,10 +207,12 @@ func (s *Scheduler) AtLeast(k *Key, d time.Duration) {
 	}
 }
 
-// Pending says how many of a key's requests could start.
-func (s *Scheduler) Pending(k *Key, n int) {
-	if k.pending != n {
-		k.pending = n
+// Pending says how many of a key's requests could start, and how many more
+// there are that can't yet, since they wait for a robots.txt: these count for
+// the time the key has left.
+func (s *Scheduler) Pending(k *Key, n, later int) {
+	if k.pending != n || k.later != later {
+		k.pending, k.later = n, later
 		s.place(k)
 	}
 }
@@ -218,7 +225,7 @@ func (s *Scheduler) Next(now time.Time) (k *Key, wait time.Duration) {
 	for len(s.waiting.items) > 0 && s.waiting.items[0].order <= s.now {
 		k := s.waiting.items[0].key
 		s.waiting.remove(k)
-		s.ready.put(k, -int64(k.left()))
+		s.ready.put(k, s.order(k))
 	}
 	if len(s.ready.items) > 0 {
 		return s.ready.items[0].key, 0
@@ -314,13 +321,20 @@ func (s *Scheduler) place(k *Key) {
 	case !ok:
 		s.withdraw(k)
 	case due <= s.now && k.in == ready: // it may have more or less left than it had
-		s.ready.put(k, -int64(k.left()))
+		s.ready.put(k, s.order(k))
 	default:
 		if k.in == ready {
 			s.ready.remove(k)
 		}
 		s.waiting.put(k, due)
 	}
+}
+
+func (s *Scheduler) order(k *Key) int64 {
+	if s.cfg.Order != nil {
+		return s.cfg.Order(k)
+	}
+	return -int64(k.left())
 }
 
 func (s *Scheduler) withdraw(k *Key) {
@@ -363,9 +377,9 @@ func (k *Key) pace() time.Duration {
 
 // left is about how long the key's requests take at the pace it allows.
 func (k *Key) left() time.Duration {
-	pace := k.pace()
-	if k.pending > 0 && pace > math.MaxInt64/time.Duration(k.pending) {
+	pace, n := k.pace(), time.Duration(k.pending+k.later)
+	if n > 0 && pace > math.MaxInt64/n {
 		return math.MaxInt64
 	}
-	return time.Duration(k.pending) * pace
+	return n * pace
 }

@@ -42,7 +42,7 @@ func whys(s *Scheduler, now time.Time) map[string]Wait {
 
 func TestAKeyKeepsItsDelayBetweenStarts(t *testing.T) {
 	s, a := one(Limits{Concurrency: 4, Delay: 100 * time.Millisecond})
-	s.Pending(a, 3)
+	s.Pending(a, 3, 0)
 	if got := startAll(s, at(0)); len(got) != 1 {
 		t.Fatalf("at 0 started %v, want one", got)
 	}
@@ -56,7 +56,7 @@ func TestAKeyKeepsItsDelayBetweenStarts(t *testing.T) {
 
 func TestAKeyKeepsItsConcurrency(t *testing.T) {
 	s, a := one(Limits{Concurrency: 2})
-	s.Pending(a, 5)
+	s.Pending(a, 5, 0)
 	if got := startAll(s, at(0)); len(got) != 2 {
 		t.Fatalf("started %v, want two", got)
 	}
@@ -71,10 +71,11 @@ func TestAKeyKeepsItsConcurrency(t *testing.T) {
 
 func TestTheKeyWithTheMostTimeLeftGoesFirst(t *testing.T) {
 	s := New(Config{Random: func() float64 { return 0 }}, epoch)
-	s.Pending(s.Add("short", Limits{1, time.Second}, nil), 2)
-	s.Pending(s.Add("fast", Limits{1, time.Millisecond}, nil), 100)
-	s.Pending(s.Add("long", Limits{1, time.Second}, nil), 9)
-	if got := fmt.Sprint(startAll(s, at(0))); got != "[long short fast]" {
+	s.Pending(s.Add("short", Limits{1, time.Second}, nil), 2, 0)
+	s.Pending(s.Add("fast", Limits{1, time.Millisecond}, nil), 100, 0)
+	s.Pending(s.Add("long", Limits{1, time.Second}, nil), 9, 0)
+	s.Pending(s.Add("longest, but for its robots.txt", Limits{1, time.Second}, nil), 1, 20)
+	if got := fmt.Sprint(startAll(s, at(0))); got != "[longest, but for its robots.txt long short fast]" {
 		t.Errorf("started %s", got)
 	}
 }
@@ -100,7 +101,7 @@ func TestWhatMovesAKeysNextStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, a := one(Limits{Concurrency: 1, Delay: 100 * time.Millisecond})
-			s.Pending(a, 2)
+			s.Pending(a, 2, 0)
 			startAll(s, at(0))
 			c.do(s, a)
 			if k, wait := s.Next(at(0)); k != nil || wait != c.want {
@@ -115,7 +116,7 @@ func TestWhatMovesAKeysNextStart(t *testing.T) {
 
 func TestTheBreakerOpensHalfOpensAndGivesUp(t *testing.T) {
 	s, a := one(Limits{Concurrency: 4})
-	s.Pending(a, 20)
+	s.Pending(a, 20, 0)
 	now := 0
 	fail := func() {
 		if got := startAll(s, at(now)); len(got) == 0 {
@@ -150,7 +151,7 @@ func TestTheBreakerOpensHalfOpensAndGivesUp(t *testing.T) {
 func TestASlowedKeyHasOneExchangeInFlight(t *testing.T) {
 	s, a := one(Limits{Concurrency: 4})
 	s.Slow(a, at(1000))
-	s.Pending(a, 8)
+	s.Pending(a, 8, 0)
 	if got := startAll(s, at(0)); len(got) != 1 {
 		t.Errorf("started %d, want 1", len(got))
 	}

@@ -236,7 +236,7 @@ func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
 			p.draining = p.draining[:len(p.draining)-1]
 			k.draining = false
 			if !k.nameless {
-				p.sched.Pending(k.pol, 0)
+				p.sched.Pending(k.pol, 0, 0)
 			}
 			continue
 		}

@@ -349,11 +349,11 @@ func (p *Process) pending(k *key) {
 	if k.nameless {
 		return
 	}
-	n := len(k.urgent)
+	n, later := len(k.urgent), int(p.front.Count(k.name))
 	if len(k.parked) < p.site.mostParked() {
-		n += int(p.front.Count(k.name))
+		n, later = n+later, 0
 	}
-	p.sched.Pending(k.pol, n)
+	p.sched.Pending(k.pol, n, later+len(k.parked))
 }
 
 func newOwner() string { return uuid.NewString() }

@@ -55,3 +55,26 @@ func TestAHostThatRefusesIsAskedMoreSlowly(t *testing.T) {
 		})
 	}
 }
+
+// A host whose robots.txt is awaited has all of its requests still before it: it
+// is not put behind others that have less to do.
+func TestTheHostWithTheMostLeftGoesFirstFromItsRobotsOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, noRobots(func(http.ResponseWriter, *http.Request) {}))
+	b.cfg.Fetch.InFlight = 1
+	var urls []string
+	for i := range 30 {
+		urls = append(urls, fmt.Sprintf("http://large.example/%d", i))
+	}
+	for i := range 10 {
+		urls = append(urls, fmt.Sprintf("http://small%d.example/", i))
+	}
+	if _, err := b.run(t.Context(), urls...); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range b.log.Requests() {
+		if i < 20 && e.Host != "large.example" {
+			t.Fatalf("request %d is %s", i, e.URL)
+		}
+	}
+}
