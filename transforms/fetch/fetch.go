@@ -74,7 +74,8 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 		committed = append(committed, out)
 		in = out.Of(lakeio.Links.Name())
 	}
-	all := parts.Flatten(s, committed...)
+	// Nothing that comes after fetch may hold up a round of it.
+	all := parts.Together(s, parts.Flatten(s, committed...))
 	return Output{
 		Captures:  all.Of(lakeio.Captures.Name(), lakeio.Bodies.Name()),
 		Links:     all.Of(lakeio.Links.Name()),

@@ -21,6 +21,7 @@ func init() {
 	register.DoFn4x1[context.Context, int, func(*engine.Slice) bool, func(harrow.Part), error](&mergeFn{})
 	register.DoFn4x1[context.Context, int, func(*harrow.Part) bool, func(harrow.Part), error](&commitFn{})
 	register.Function1x2(oneKey)
+	register.Function3x0(ungroup)
 	register.Emitter1[harrow.Part]()
 	register.Emitter2[int, engine.Slice]()
 	register.Iter1[engine.Slice]()

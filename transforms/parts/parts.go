@@ -152,8 +152,24 @@ func Stored(s beam.Scope, env engine.Env) Collection {
 	return Collection{Col: beam.ParDo(s, &commitFn{Env: env, Stored: true}, grouped)}
 }
 
+// Together yields the parts of a collection once all of them are there: what
+// comes behind it begins when everything before it has ended. A runner that
+// hands elements on one by one would let the next stage's work on the first
+// ones get into the way of what has yet to make the last ones.
+func Together(s beam.Scope, c Collection) Collection {
+	s = s.Scope("together")
+	return Collection{beam.ParDo(s, ungroup, beam.GroupByKey(s, beam.ParDo(s, oneKey, c.Col))), c.Tables}
+}
+
 // oneKey brings a stage's references to one place.
 func oneKey(p harrow.Part) (int, harrow.Part) { return 0, p }
+
+// ungroup hands on what was brought there.
+func ungroup(_ int, next func(*harrow.Part) bool, emit func(harrow.Part)) {
+	for p := (harrow.Part{}); next(&p); p = (harrow.Part{}) {
+		emit(p)
+	}
+}
 
 // check panics on an Env that no worker could use.
 func check(env engine.Env, name string) {
