@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/harrowdata/harrow"
 )
 
 // ErrStale is wrapped by the error (class transient, code "reset") of a
@@ -38,16 +36,14 @@ const resetWait = time.Second
 // caller does: net/http cancels first and closes later, and by then the next
 // exchange with the host may have begun.
 type attempt struct {
+	moments
 	ctx    context.Context // ends with the exchange
 	cancel context.CancelCauseFunc
-	clock  harrow.Clock
-	start  time.Time
 	proxy  *proxy     // nil: direct
 	addr   netip.Addr // to connect to; zero: look the host up
 
-	wrote atomic.Bool  // the request's headers were handed to a connection
-	kept  atomic.Bool  // net/http keeps the connection for another exchange
-	first atomic.Int64 // nanoseconds from start to the answer's first byte
+	wrote atomic.Bool // the request's headers were handed to a connection
+	kept  atomic.Bool // net/http keeps the connection for another exchange
 
 	mu     sync.Mutex // the timer and net/http have goroutines of their own
 	conn   *conn      // nil until there is a connection
@@ -72,7 +68,8 @@ func (a *attempt) with(ctx context.Context) context.Context {
 		GotConn:              func(i httptrace.GotConnInfo) { a.gotConn(i.Conn) },
 		WroteHeaders:         func() { a.wrote.Store(true) },
 		PutIdleConn:          func(err error) { a.kept.Store(err == nil) },
-		GotFirstResponseByte: func() { a.first.Store(int64(max(a.clock().Sub(a.start), 1))) },
+		WroteRequest:         func(i httptrace.WroteRequestInfo) { a.wroteRequest(i.Err) },
+		GotFirstResponseByte: func() { a.note(&a.first) },
 	})
 }
 
@@ -101,6 +98,7 @@ func (a *attempt) gotConn(c net.Conn) {
 		a.cancel(ErrStale)
 		return
 	}
+	a.note(&a.sent)
 	own := ownConn(c)
 	if own == nil {
 		return

@@ -27,6 +27,9 @@ type Request struct {
 	// Addr is connected to instead of looking the host up, guarded all the
 	// same. Zero: the host is looked up.
 	Addr netip.Addr
+	// Written, if not nil, is called when the request has been written to a
+	// connection. It must not block.
+	Written func(at time.Time)
 }
 
 // Response is the answer, or as much of it as there was.
@@ -39,6 +42,8 @@ type Response struct {
 	RemoteAddr  string // the server's ip:port; empty through a proxy, which alone knows it
 	Proxy       string // scheme://host:port, without credentials; empty: direct
 	StartedAt   time.Time
+	SentAt      time.Time // when a connection was ready and the request about to be written; zero: never
+	WrittenAt   time.Time // when the request had been written: the server may have it for a moment by then; zero: not known
 	EndedAt     time.Time
 	FirstByte   time.Duration // from StartedAt to the first byte of an answer; 0: none came
 	Location    string
@@ -66,7 +71,7 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (out *Re
 	if err != nil {
 		return out, misuse(req.URL, err)
 	}
-	a := &attempt{clock: c.config.Clock, start: out.StartedAt, proxy: c.proxies.take(), addr: req.Addr}
+	a := &attempt{moments: moments{clock: c.config.Clock, start: out.StartedAt, tell: req.Written}, proxy: c.proxies.take(), addr: req.Addr}
 	out.Proxy = a.proxy.String()
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	defer func() { a.end(err != nil) }()
@@ -75,7 +80,7 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (out *Re
 
 	hres, err := c.transport.RoundTrip(hreq.WithContext(a.with(a.ctx)))
 	out.RemoteAddr = a.remote()
-	out.FirstByte = time.Duration(a.first.Load())
+	a.fill(out)
 	if err == nil {
 		out.fill(hres)
 		err = c.body(a.ctx, out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)

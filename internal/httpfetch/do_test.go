@@ -62,6 +62,28 @@ func TestAnAnswerComesWithAllThatIsKnownOfIt(t *testing.T) {
 	}
 }
 
+func TestARequestIsSentWhenThereIsAConnection(t *testing.T) {
+	var seen time.Time
+	address := serve(t, func(http.ResponseWriter, *http.Request) { seen = time.Now() })
+	c := newClient(t, address, nil)
+	for range 2 { // over a new connection, and over the one that is kept
+		var told []time.Time
+		out, err := do(t, c, Request{URL: "http://www.example/", Written: func(at time.Time) { told = append(told, at) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(told) != 1 || !told[0].Equal(out.WrittenAt) {
+			t.Errorf("told %v, written at %v", told, out.WrittenAt)
+		}
+		if out.SentAt.Before(out.StartedAt) || out.WrittenAt.Before(out.SentAt) || out.SentAt.After(seen) || out.SentAt.After(out.StartedAt.Add(out.FirstByte)) {
+			t.Errorf("started at %v, sent at %v, seen at %v, answered %v after its start", out.StartedAt, out.SentAt, seen, out.FirstByte)
+		}
+		if err := out.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestTargetsAreSentByteForByte(t *testing.T) {
 	address := accept(t, func(c net.Conn) {
 		defer c.Close()
@@ -155,8 +177,11 @@ func TestConnectFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	_, err = do(t, newClient(t, l.Addr().String(), nil), Request{URL: "http://www.example/"})
+	out, err := do(t, newClient(t, l.Addr().String(), nil), Request{URL: "http://www.example/", Written: func(time.Time) { t.Error("it was said to be written") }})
 	wantError(t, err, harrow.Transient, "refused")
+	if !out.SentAt.IsZero() || !out.WrittenAt.IsZero() {
+		t.Errorf("it was sent at %v, written at %v", out.SentAt, out.WrittenAt)
+	}
 
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
 	_, err = do(t, newClient(t, plain, nil), Request{URL: "https://www.example/"})

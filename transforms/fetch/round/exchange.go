@@ -13,16 +13,6 @@ import (
 	"github.com/harrowdata/harrow/internal/sitemap"
 )
 
-// begin notes the moment from which the key's delay counts.
-func (p *Process) begin(it *item) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	p.sched.Began(it.key.pol, now)
-	p.recall.started(it.key.name, now, it.key.pol.Limits().Delay)
-	return now
-}
-
 // exchange sends one HTTP request and sees to what comes of it. An error is a
 // system failure: it stops the process.
 func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun time.Time) error {
@@ -30,7 +20,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Headers: p.along(it, begun), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Headers: p.along(it, begun), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.Req.Kind == harrow.KindSitemap {
@@ -43,6 +33,9 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 		failure = &httpfetch.Error{Class: harrow.Transient, Code: "canceled", Err: err}
 	}
 	p.keep(it, resp, now)
+	if !resp.SentAt.IsZero() {
+		begun = resp.SentAt
+	}
 	if err := p.landed(it, begun, now, resp, failure); err != nil {
 		return err
 	}
@@ -67,6 +60,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) error {
 	o := p.cfg.fault.heard(observation(it, begun, now, resp, failure))
 	p.mu.Lock()
+	p.settle(it, latest(begun, resp.WrittenAt))
 	p.sched.Finish(it.key.pol, now, o)
 	if o.RetryAfter > 0 {
 		p.rest(it.key, now.Add(o.RetryAfter), now)

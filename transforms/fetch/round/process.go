@@ -83,6 +83,7 @@ type key struct {
 	fails    string      // reason: it fails for good instead, with dead as its code
 	draining bool        // is in Process.draining
 	noted    bool        // a former owner of one of its shards was taken account of
+	unsent   *item       // its exchange has no connection yet: the delay to the next start has not begun
 	nameless bool        // it waits for an address and is never asked: see addresses
 }
 
@@ -353,7 +354,11 @@ func (p *Process) pending(k *key) {
 	if len(k.parked) < p.site.mostParked() {
 		n, later = n+later, 0
 	}
-	p.sched.Pending(k.pol, n, later+len(k.parked))
+	later += len(k.parked)
+	if k.unsent != nil {
+		n, later = 0, n+later
+	}
+	p.sched.Pending(k.pol, n, later)
 }
 
 func newOwner() string { return uuid.NewString() }

@@ -79,6 +79,8 @@ func (p *Process) keyStatus(st *lakeio.Status, k *key, now time.Time) {
 		return // nothing of it is asked any more
 	case len(k.parked) > 0:
 		one.Why = whyRobots
+	case k.unsent != nil:
+		one.Why = string(polite.Delay) // which has not begun
 	case s.Why == polite.Idle && s.InFlight > 0:
 		one.Why = whyLast
 	case s.Why == polite.Idle:
