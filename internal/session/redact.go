@@ -48,7 +48,7 @@ func (r *redactor) compile() {
 // Private reports whether a job sends what not everybody may know: what its
 // servers answer then is kept without the values of cookies and without any
 // secret that a header sends back.
-func (s *Sent) Private() bool { return len(s.secret) > 0 || s.redact.replacer != nil }
+func (s *Sent) Private() bool { return s.login != nil || len(s.secret) > 0 || s.redact.replacer != nil }
 
 // Text is a message, or a header's value, without secrets.
 func (s *Sent) Text(text string) string {

@@ -1,5 +1,5 @@
-// Package session says what of a job goes along with its requests: headers and
-// credentials. It sends nothing itself.
+// Package session says what of a job goes along with its requests: headers,
+// credentials and the login that opens a session. It sends nothing itself.
 //
 // Who gets what is decided by the URL that is asked, hop by hop, never by the
 // one that led there, and by its scheme, so that no redirect and no link
@@ -14,6 +14,8 @@
 //   - fetch.host_headers go to the hosts of their pattern. A pattern with a
 //     scheme is about that scheme; one without sends secrets over http by the
 //     rule above only.
+//   - A login's fields are posted to the registered domain of login.url, never
+//     over http if that is https.
 //   - Cookies are of package cookies; a Cookie header of the job's own wins over
 //     them.
 package session
@@ -52,6 +54,7 @@ type Sent struct {
 	secret     []harrow.Header // of headers and auth
 	auth       string          // key of the job file; empty: none
 	byScheme   map[string]*hostHeaders
+	login      *Login
 	redact     redactor
 }
 
@@ -87,6 +90,9 @@ func New(cfg Config) (*Sent, error) {
 	for _, scheme := range []string{"http", "https"} {
 		s.byScheme[scheme] = f.hostHeaders(scheme, cfg.Fetch.HostHeaders)
 	}
+	if cfg.Fetch.Login != nil {
+		s.login = f.login(*cfg.Fetch.Login)
+	}
 	if err := errors.Join(f.errs...); err != nil {
 		return nil, err
 	}
@@ -96,6 +102,9 @@ func New(cfg Config) (*Sent, error) {
 
 // Everywhere are the headers that go along with every request.
 func (s *Sent) Everywhere() []harrow.Header { return s.everywhere }
+
+// Login is the job's login; nil: none.
+func (s *Sent) Login() *Login { return s.login }
 
 // Headers are those that go to the URL beside [Sent.Everywhere]; a request's
 // own win over them.
