@@ -170,6 +170,12 @@ func TestProblemsAreNamedWithPlaceAndExpectation(t *testing.T) {
 		{"header of a host without value", valid + "fetch: {host_headers: {a.example: {A: }}}\n", `11:38: fetch.host_headers.a.example.A: got nothing; expected a value`},
 		{"auth of nothing", valid + "fetch: {auth: {headers: {}}}\n", `11:15: fetch.auth.basic is missing; expected user:password, or headers`},
 		{"auth twice", valid + "fetch: {auth: {basic: \"a:b\", headers: {authorization: x}}}\n", `11:40: fetch.auth.headers.authorization: basic is given too; expected one of them`},
+		{"login nowhere", valid + "fetch: {login: {fields: {a: b}}}\n", `11:16: fetch.login.url is missing; expected the URL of the page with the form`},
+		{"login at no URL", valid + "fetch: {login: {url: login, fields: {a: b}}}\n", `11:22: fetch.login.url: got "login"; expected the URL of the page with the form: no URL`},
+		{"login with nothing", valid + "fetch: {login: {url: \"http://a.example/\"}}\n", `11:16: fetch.login.fields is missing; expected the form's fields by name, with what to fill in`},
+		{"login without cookies", valid + "fetch: {cookies: false, login: {url: \"http://a.example/\", fields: {a: b}}}\n", `11:18: fetch.cookies: got false; expected true beside login, which is a session in cookies`},
+		{"login by no form", valid + "fetch: {login: {url: \"http://a.example/\", form: \"f!!\", success: \"re:(\", fields: {a: b}}}\n",
+			"11:49: fetch.login.form: got \"f!!\"; expected a selector (css): no css: \"f!!\"\n11:65: fetch.login.success: got \"re:(\"; expected RE2 after re:, but error parsing regexp: missing closing ): `(`"},
 		{"secrets for everybody", strings.Replace(valid, "{seeds:", "{scope: {hosts: [\"*\"]}, seeds:", 1) + "fetch: {headers: {A: \"${B}\", C: d}, auth: {basic: \"${B}\"}}\n",
 			`11:22: fetch.headers.A: what holds a secret goes to the hosts in discover.scope.hosts, which are all; expected hosts by name there, or fetch.host_headers
 11:43: fetch.auth: goes to the hosts in discover.scope.hosts, which are all; expected hosts by name there, or fetch.host_headers`},

@@ -121,6 +121,11 @@ func (c *checker) checkSent() {
 	f := c.job.Fetch
 	if f.Login != nil {
 		c.require("fetch.login.url", f.Login.URL == "", "the URL of the page with the form")
+		if l := f.Login; l.URL != "" && c.opts.CheckURL != nil && !HoldsSecret(l.URL) {
+			if err := c.opts.CheckURL(l.URL); err != nil {
+				c.report("fetch.login.url", "fetch.login.url: got %.200q; expected the URL of the page with the form: %v", l.URL, err)
+			}
+		}
 		c.require("fetch.login.fields", len(f.Login.Fields) == 0, "the form's fields by name, with what to fill in")
 		if f.Cookies != nil && !*f.Cookies {
 			c.report("fetch.cookies", "fetch.cookies: got false; expected true beside login, which is a session in cookies")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"mime/multipart"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,7 +70,7 @@ func (l *Login) fill(page canon.URL, a Answer) (Step, error) {
 		return Step{}, err
 	}
 	method, action, enctype := f.attribute(form, "method"), f.attribute(form, "action"), f.attribute(form, "enctype")
-	if !strings.EqualFold(method, http.MethodPost) {
+	if !strings.EqualFold(method, "POST") {
 		return Step{}, fmt.Errorf("the form's method is %q, which would put what is filled in into a URL; expected post", method)
 	}
 	target, err := l.action(d, page, action)
@@ -86,7 +85,7 @@ func (l *Login) fill(page canon.URL, a Answer) (Step, error) {
 	if origin != target.Scheme()+"://"+target.Authority() {
 		referer = origin + "/"
 	}
-	return Step{Method: http.MethodPost, URL: target, Body: body, sent: true, Headers: []harrow.Header{
+	return Step{Method: "POST", URL: target, Body: body, sent: true, Headers: []harrow.Header{
 		{Name: "Content-Type", Value: kind}, {Name: "Origin", Value: origin}, {Name: "Referer", Value: referer}}}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,7 +101,7 @@ func (l *Login) URL() canon.URL { return l.url }
 func (l *Login) Domain() string { return canon.Domain(l.url.Host()) }
 
 // Begin asks for the page with the form.
-func (l *Login) Begin() Step { return Step{Method: http.MethodGet, URL: l.url} }
+func (l *Login) Begin() Step { return Step{Method: "GET", URL: l.url} }
 
 // Next is the step after an answer, or done: the session is open. An error says
 // why there will be none, without any value that was filled in.
@@ -141,8 +140,8 @@ func (l *Login) follow(s Step, a Answer, most int) (Step, error) {
 		return s, fmt.Errorf("more than %d redirects", most)
 	}
 	next := Step{Method: s.Method, URL: target, Headers: s.Headers, Body: s.Body, Hop: s.Hop + 1, sent: s.sent}
-	if a.Status != http.StatusTemporaryRedirect && a.Status != http.StatusPermanentRedirect {
-		next.Method, next.Headers, next.Body = http.MethodGet, nil, nil
+	if a.Status != 307 && a.Status != 308 {
+		next.Method, next.Headers, next.Body = "GET", nil, nil
 	}
 	if len(next.Body) > 0 && !l.safe(target) {
 		return s, errors.New("it redirects what was filled in from https to http")
@@ -158,13 +157,14 @@ func (l *Login) safe(target canon.URL) bool {
 // Over reports whether the answer to a page says that there is no session, or
 // none any more: it is refused, or one is sent to the login's page.
 func (l *Login) Over(page canon.URL, status int, location string) bool {
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+	if status == 401 || status == 403 {
 		return true
 	}
 	if status < 300 || status > 399 || location == "" {
 		return false
 	}
 	target, err := plainURLs.Resolve(page, location)
-	same := func(u canon.URL) bool { return u.Host() == l.url.Host() && u.Path() == l.url.Path() }
+	// Whatever the host: www.shop.example may send to its own /login.
+	same := func(u canon.URL) bool { return canon.Domain(u.Host()) == l.Domain() && u.Path() == l.url.Path() }
 	return err == nil && same(target) && !same(page)
 }

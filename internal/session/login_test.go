@@ -259,6 +259,8 @@ func TestWhichAnswersSayThatTheSessionIsOver(t *testing.T) {
 		"forbidden":           {"https://www.shop.example/a", "", 403, true},
 		"sent to log in":      {"https://shop.example/a", "/login?next=%2Fa", 302, true},
 		"from another host":   {"http://www.shop.example/a", "https://shop.example/login", 303, true},
+		"to its own":          {"https://www.shop.example/a", "/login", 302, true},
+		"to another's":        {"https://www.shop.example/a", "https://other.example/login", 302, false},
 		"sent somewhere else": {"https://shop.example/a", "/b", 302, false},
 		"to the login's own":  {"https://shop.example/login", "/login?y=1", 302, false},
 		"fine":                {"https://shop.example/a", "", 200, false},

@@ -242,6 +242,11 @@ func (p *Process) drainSome(now time.Time) (ended []*result, err error) {
 		}
 		switch {
 		case it.shard.closed:
+		case it.login != nil: // others wait for it
+			lost, err := p.unasked(it, k, now)
+			if ended = append(ended, lost...); err != nil {
+				return nil, err
+			}
 		case it.Robots != "": // others may wait for it
 			if err := p.unreached(it.Robots, k); err != nil {
 				return nil, err
@@ -305,10 +310,15 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 		return nil, nil, nil
 	case it.Waited:
 		return nil, nil, p.moveOn(it)
-	case k.dead != "" && it.Robots == "":
+	case k.dead != "" && !it.aside():
 		return nil, it.deferred(k.dead, now), nil
-	case it.Robots == "" && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
+	case !it.aside() && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
 		if ready, end := p.obey(it, now); !ready {
+			return nil, end, nil
+		}
+	}
+	if p.private(it) {
+		if ready, end := p.enter(it, now); !ready {
 			return nil, end, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/internal/sitemap"
 )
 
@@ -23,6 +24,8 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Headers: p.along(it, begun), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
+	} else if it.login != nil {
+		req.MaxBody = session.MaxLoginBody
 	} else if it.Req.Kind == harrow.KindSitemap {
 		req.MaxBody = sitemap.MaxBytes
 	}
@@ -45,9 +48,15 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if p.ctx.Err() != nil {
 		return nil // cut off: nothing is known of it, so it is asked again
 	}
-	p.results <- &result{shard: it.shard, exchange: it.row(begun, now, resp, failure)}
+	p.results <- &result{shard: it.shard, exchange: p.hide(it, it.row(begun, now, resp, failure))}
 	if it.Robots != "" {
 		return p.robotsDone(it, resp, failure, now)
+	}
+	if it.login != nil {
+		return p.loginDone(it, resp, failure, now)
+	}
+	if taken, err := p.outside(it, resp, failure, now); taken || err != nil {
+		return err
 	}
 	if failure != nil {
 		return p.pageFailed(it, failure, now)

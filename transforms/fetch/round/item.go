@@ -26,6 +26,7 @@ type item struct {
 	Bare    bool           `json:"b,omitempty"` // a redirect led to another origin: credentials stay behind
 	Waited  bool           `json:"w,omitempty"` // a hop that lies in the queue of the key that redirected, until that has rested
 	Full    bool           `json:"f,omitempty"` // asked without validators: a 304 confirmed something else
+	Again   bool           `json:"i,omitempty"` // its session was over
 	Shard   int            `json:"n,omitempty"` // fetch shard that it belongs to: with politeness key ip several share a key
 	Key     string         `json:"k,omitempty"` // politeness key of the request, where that is not Req.Key: its address
 
@@ -34,6 +35,10 @@ type item struct {
 	key   *key              // politeness key of at
 	addr  netip.Addr        // to connect to; invalid: whatever the host's name gives
 	known *harrow.PageState // what it is asked conditionally by; nil: in full
+
+	login   *entering // the request of a login that this is; nil: none
+	session int64     // which it is asked in; 0: none
+	probe   bool      // it is the first that is asked in its session
 }
 
 // inProgress is the priority of what was begun: retries and hops go before
@@ -48,7 +53,7 @@ func (it *item) url() string {
 }
 
 func (it *item) priority() int32 {
-	if it.Attempt > 0 || it.Hop > 0 {
+	if it.Attempt > 0 || it.Hop > 0 || it.Again {
 		return inProgress
 	}
 	return it.Req.Priority

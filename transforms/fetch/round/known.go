@@ -92,7 +92,7 @@ func (k *known) close() error {
 func (p *Process) recallPage(it *item) error {
 	it.known = nil
 	k, r := p.known, it.Req
-	if k.file == nil || it.Robots != "" || it.Full || r.Kind != harrow.KindPage || r.Method != "GET" || len(r.Body) > 0 ||
+	if k.file == nil || it.aside() || it.Full || r.Kind != harrow.KindPage || r.Method != "GET" || len(r.Body) > 0 ||
 		preconditioned(r.Headers) || p.site.follower.LooksInto(it.at) {
 		return nil
 	}

@@ -21,6 +21,7 @@ type recollection struct {
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	began  time.Time             // of the first round that this process knows
 	jar    *cookies.Jar          // what servers set in this run
+	gate   *gate                 // where the session of the job's login stands
 }
 
 // lastStarts bounds how many keys' last starts a process remembers, about 150

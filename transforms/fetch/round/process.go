@@ -54,6 +54,8 @@ type Process struct {
 	addrs    *addresses         // politeness key ip; else nil
 	asked    map[string]asked   // by politeness key: what shard records remember
 	robots   map[string]*asking // by origin: robots.txt files being fetched
+	gate     *gate              // where the session of the job's login stands
+	gated    []*key             // with requests parked until there is one
 	shards   map[int]*shard
 	draining []*key // to be deferred as a whole
 	stopping bool   // starts ended: nothing new
@@ -77,11 +79,12 @@ type key struct {
 	pol      *polite.Key // nil if it is nameless
 	rest     time.Time   // until when the host asked for rest
 	admitted int64       // requests, for max_pages
-	urgent   []*item     // robots.txt to be asked for
+	urgent   []*item     // robots.txt to be asked for, and logins
 	parked   []*item     // requests that wait for one
 	dead     string      // code: everything left is deferred
 	fails    string      // reason: it fails for good instead, with dead as its code
 	draining bool        // is in Process.draining
+	gated    bool        // is in Process.gated
 	noted    bool        // a former owner of one of its shards was taken account of
 	unsent   *item       // its exchange has no connection yet: the delay to the next start has not begun
 	nameless bool        // it waits for an address and is never asked: see addresses
@@ -165,6 +168,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	}
 	p.budget = memory.For(cfg.Env.Memory)
 	p.recall.keepCookies(p.budget.Limit / cookiesPart)
+	p.gate = p.recall.resumeGate()
 	p.sched = polite.New(polite.Config{Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
 		Failures: cfg.Fetch.Breaker.Failures, CoolDown: time.Duration(cfg.Fetch.Breaker.CoolDown), Random: rand.Float64,
 		Adaptive: cfg.Fetch.Politeness.Adaptive == nil || *cfg.Fetch.Politeness.Adaptive}, p.begun)

@@ -123,6 +123,7 @@ func (p *Process) giveUpRests(now time.Time) bool {
 		k := p.sched.At(i).Value.(*key)
 		switch {
 		case p.waiting(k) == 0 || k.shard.closed:
+		case len(k.urgent) == 0 && k.gated: // it waits for another key's login
 		case k.rest.Sub(now) > p.patience():
 			held = append(held, k)
 		default:
@@ -231,7 +232,7 @@ func (p *Process) hopOn(k *key, next *item, resp *httpfetch.Response, now time.T
 func (p *Process) moveOn(it *item) error {
 	it.Waited = false
 	k := p.keyOf(it.at, it.shard)
-	if it.Robots != "" {
+	if it.aside() {
 		k.urgent = append(k.urgent, it)
 		p.pending(k)
 		return nil

@@ -77,6 +77,8 @@ func (p *Process) keyStatus(st *lakeio.Status, k *key, now time.Time) {
 	switch {
 	case k.draining:
 		return // nothing of it is asked any more
+	case k.gated:
+		one.Why = whyLogin
 	case len(k.parked) > 0:
 		one.Why = whyRobots
 	case k.unsent != nil:

@@ -117,7 +117,7 @@ func (w *writer) add(res *result) error {
 
 // empty reports whether the result only asks whether its shard is through.
 func (r *result) empty() bool {
-	return r.capture == nil && r.exchange == nil && len(r.links) == 0 && len(r.skipped) == 0
+	return r.capture == nil && r.exchange == nil && r.reject == nil && len(r.links) == 0 && len(r.skipped) == 0
 }
 
 // settle squares what the rolls hold with the share of open batches. When the
