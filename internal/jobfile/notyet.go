@@ -1,16 +1,10 @@
 package jobfile
 
-import (
-	"fmt"
-	"reflect"
-	"slices"
-	"strings"
-)
+import "reflect"
 
-// gap is a key, or some of its values, that isn't built.
+// gap is a key that isn't built.
 type gap struct {
 	beyond func(reflect.Value) bool // whether a value goes beyond the default
-	value  bool                     // the value is named in the message
 }
 
 // notYet are the keys that the job file has and this release hasn't built,
@@ -34,18 +28,6 @@ var (
 	presence = gap{beyond: func(reflect.Value) bool { return true }}
 )
 
-// values: only these go beyond; one that ends in * stands for all that begin
-// like it.
-func values(these ...string) gap {
-	return gap{value: true, beyond: func(v reflect.Value) bool {
-		got := shown(v)
-		return slices.ContainsFunc(these, func(one string) bool {
-			prefix, open := strings.CutSuffix(one, "*")
-			return got == one || open && strings.HasPrefix(got, prefix)
-		})
-	}}
-}
-
 // gapAt finds the entry of a place.
 func gapAt(at place) (gap, bool) {
 	if g, ok := notYet[at.pattern]; ok {
@@ -67,20 +49,8 @@ func (d *decoder) checkGap(pos Pos, v reflect.Value, at place) {
 	if !ok || !g.beyond(v) {
 		return
 	}
-	what := at.path
-	if g.value {
-		what += ": " + shown(v)
-	}
-	d.fail(pos, at.path, "%s is not supported yet", what)
+	d.fail(pos, at.path, "%s is not supported yet", at.path)
 	d.errs[len(d.errs)-1].gap = true
-}
-
-// shown is a value's text; what a nil pointer would point to is none.
-func shown(v reflect.Value) string {
-	if v = settled(v); !v.IsValid() {
-		return ""
-	}
-	return fmt.Sprint(v.Interface())
 }
 
 // settled follows a pointer.
