@@ -46,6 +46,10 @@ func (t *trier) fetch(ctx context.Context, u canon.URL, r *Report) (*rules.Page,
 			r.Hops = append(r.Hops, h)
 			return nil, err
 		}
+		if in, err := t.logIn(ctx, u, r); err != nil || !in {
+			r.Hops = append(r.Hops, h)
+			return nil, err
+		}
 		resp, err := t.ask(ctx, u, httpfetch.Request{})
 		h.Status, h.Location, h.ElapsedMS = resp.Status, resp.Location, resp.EndedAt.Sub(resp.StartedAt).Milliseconds()
 		var failure *httpfetch.Error
@@ -60,6 +64,9 @@ func (t *trier) fetch(ctx context.Context, u canon.URL, r *Report) (*rules.Page,
 			return nil, err
 		}
 		r.Hops = append(r.Hops, h)
+		if t.isOut(u, resp, r) {
+			return nil, resp.Body.Close()
+		}
 		if resp.Status < 300 || resp.Status > 399 || resp.Status == 304 || resp.Location == "" {
 			return t.answer(u, resp, r)
 		}

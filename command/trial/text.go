@@ -59,6 +59,9 @@ func (r *Report) WriteText(out io.Writer, width int, paint view.Paint) error {
 	for i, h := range r.Hops {
 		h.write(w, i)
 	}
+	if r.Login != nil {
+		w.verdict("login", w.judged(r.Login.OK, "in", "no"), ": %s", r.Login.Why)
+	}
 	w.verdict("outcome", w.judged(r.Outcome == harrow.Fetched, string(r.Outcome), string(r.Outcome)), "%s", r.outcome())
 	r.writeBody(w)
 	r.writeLinks(w)

@@ -1,7 +1,7 @@
 // Package trial takes one URL through a whole job and stores nothing: what
 // `harrow try` shows. It asks as a run would: robots.txt first, each host's
 // delay between two starts, every hop of a redirect held against scope and
-// robots.txt again. It asks once; nothing is repeated.
+// robots.txt again, after a login where the job has one. It asks once; nothing is repeated.
 package trial
 
 import (
@@ -87,6 +87,7 @@ type Report struct {
 	Politeness  Politeness     `json:"politeness"`
 	File        string         `json:"file,omitempty"` // that stood for the answer
 	Hops        []Hop          `json:"hops"`
+	Login       *Verdict       `json:"login,omitempty"` // of fetch.login; null: none was wanted
 	Outcome     harrow.Outcome `json:"outcome"`
 	Class       harrow.Class   `json:"class,omitempty"`
 	Code        string         `json:"code,omitempty"`
@@ -195,6 +196,7 @@ type trier struct {
 	client   *httpfetch.Client
 	sent     *session.Sent
 	jar      *cookies.Jar
+	entered  bool // fetch.login's session is open
 	pace     *polite.Table
 	product  string
 	body     *httpfetch.Body          // of the page; nil before there is one, and with a file
