@@ -39,11 +39,14 @@ type attempt struct {
 	moments
 	ctx    context.Context // ends with the exchange
 	cancel context.CancelCauseFunc
+	secure bool       // https
 	proxy  *proxy     // nil: direct
+	epoch  int        // of the proxy
 	addr   netip.Addr // to connect to; zero: look the host up
 
-	wrote atomic.Bool // the request's headers were handed to a connection
-	kept  atomic.Bool // net/http keeps the connection for another exchange
+	tunnel atomic.Bool // the proxy has answered CONNECT
+	wrote  atomic.Bool // the request's headers were handed to a connection
+	kept   atomic.Bool // net/http keeps the connection for another exchange
 
 	mu     sync.Mutex // the timer and net/http have goroutines of their own
 	conn   *conn      // nil until there is a connection
@@ -156,6 +159,13 @@ func (a *attempt) dialled(c *conn) error {
 	}
 	a.dials = append(a.dials, c)
 	return nil
+}
+
+// reached reports whether there was a connection, if only to a proxy.
+func (a *attempt) reached() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.dials) > 0
 }
 
 // timeout ends the exchange.

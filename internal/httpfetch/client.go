@@ -186,6 +186,7 @@ func (c *Client) Close() {
 func newTransport(config Config, d *dialer) *http.Transport {
 	return &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return attemptOf(r.Context()).next() },
+		OnProxyConnectResponse: connected,
 		DialContext:            d.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: config.Roots, ClientSessionCache: tls.NewLRUClientSessionCache(config.InFlight)},
 		TLSHandshakeTimeout:    config.Timeout,

@@ -45,8 +45,8 @@ func newDialer(config Config) (*dialer, error) {
 		return nil, fmt.Errorf("DNS is %q; want ip:port", config.DNS)
 	}
 	// A search list serves names of one's own network: those of private
-	// addresses.
-	names, err := dnscache.New(dnscache.Config{Server: config.DNS, Timeout: config.Timeout, Search: config.AllowPrivate, Clock: config.Clock})
+	// addresses. Whoever waits for a look-up has the deadline of its exchange.
+	names, err := dnscache.New(dnscache.Config{Server: config.DNS, Timeout: 2 * config.Timeout, Search: config.AllowPrivate, Clock: config.Clock})
 	if err != nil {
 		return nil, err
 	}

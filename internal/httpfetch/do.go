@@ -71,24 +71,62 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (out *Re
 	if err != nil {
 		return out, misuse(req.URL, err)
 	}
-	a := &attempt{moments: moments{clock: c.config.Clock, start: out.StartedAt, tell: req.Written}, proxy: c.proxies.take(), addr: req.Addr}
+	a := &attempt{moments: moments{clock: c.config.Clock, start: out.StartedAt, tell: req.Written}, addr: req.Addr, secure: hreq.URL.Scheme == "https"}
+	if err := c.viaProxy(a, hreq); err != nil {
+		class, code := classify(err, false)
+		return out, &Error{class, code, fmt.Errorf("%.2000q: %w", req.URL, err)}
+	}
 	out.Proxy = a.proxy.String()
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	defer func() { a.end(err != nil) }()
 	timer := time.AfterFunc(c.config.Timeout, a.timeout)
 	defer timer.Stop()
+	if err = c.exchange(hreq.WithContext(a.with(a.ctx)), a, out, orDefault(req.MaxBody, c.config.MaxBody), res); err != nil {
+		return out, c.fail(ctx, a, req.URL, err)
+	}
+	return out, nil
+}
 
-	hres, err := c.transport.RoundTrip(hreq.WithContext(a.with(a.ctx)))
+// viaProxy chooses the proxy, if there are any.
+func (c *Client) viaProxy(a *attempt, hreq *http.Request) (err error) {
+	if len(c.proxies.all) == 0 {
+		return nil
+	}
+	if err := c.dialer.proxied(hreq.Host, a.addr); err != nil {
+		return err
+	}
+	if a.proxy, a.epoch, err = c.proxies.take(a.start); err != nil {
+		return err
+	}
+	if u := hreq.URL; !a.secure && a.proxy.url.Scheme != "socks5" && !strings.HasPrefix(u.Opaque, "//") {
+		// The absolute form says where it goes (RFC 9112, 3.2.2).
+		u.Opaque = "//" + u.Host + u.RequestURI()
+	}
+	return nil
+}
+
+// exchange sends the request and reads the answer.
+func (c *Client) exchange(hreq *http.Request, a *attempt, out *Response, limit int64, res *Reservation) error {
+	hres, err := c.transport.RoundTrip(hreq)
 	out.RemoteAddr = a.remote()
 	a.fill(out)
 	if err == nil {
 		out.fill(hres)
-		err = c.body(a.ctx, out, hres, orDefault(req.MaxBody, c.config.MaxBody), res)
+	}
+	if a.proxy != nil {
+		v, blamed := a.throughProxy(err, out.Status)
+		c.proxies.report(a.proxy, a.epoch, c.config.Clock(), v)
+		if blamed != nil {
+			if hres != nil {
+				hres.Body.Close()
+			}
+			return &Error{harrow.Transient, "proxy", fmt.Errorf("%s: %w", a.proxy, blamed)}
+		}
 	}
 	if err != nil {
-		return out, c.fail(ctx, a, req.URL, err)
+		return err
 	}
-	return out, nil
+	return c.body(a.ctx, out, hres, limit, res)
 }
 
 // request translates the request. The target is sent byte for byte as the URL

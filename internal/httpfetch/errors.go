@@ -51,7 +51,10 @@ func misuse(url string, err error) error {
 // fail makes an error of what ended the exchange. The reason the context was
 // cancelled for goes before what the transport made of it.
 func (c *Client) fail(parent context.Context, a *attempt, url string, err error) error {
+	var own *Error
+	blamed := errors.As(err, &own) && own.Code == "proxy" // timeouts, too
 	switch cause := context.Cause(a.ctx); {
+	case blamed:
 	case errors.Is(cause, errTimeout):
 		err = &Error{harrow.Transient, "timeout", fmt.Errorf("%w: %v", errTimeout, c.config.Timeout)}
 	case errors.Is(cause, ErrStale):
@@ -60,7 +63,6 @@ func (c *Client) fail(parent context.Context, a *attempt, url string, err error)
 		return fmt.Errorf("%.2000q: %w", url, parent.Err())
 	}
 	class, code := classify(err, a.connection() != nil)
-	var own *Error
 	if errors.As(err, &own) {
 		err = own.Err
 	}
@@ -128,7 +130,7 @@ func classifyNetwork(err error) (harrow.Class, string, bool) {
 		return harrow.Transient, "reset", true
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return harrow.Transient, "timeout", true
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &op) && strings.HasSuffix(op.Err.Error(), "connection refused"): // a SOCKS server's word
 		return harrow.Transient, "refused", true
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, net.ErrClosed):
 		return harrow.Transient, "reset", true

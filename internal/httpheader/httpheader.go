@@ -11,8 +11,9 @@ import (
 )
 
 // framing fields are HTTP's own: a header of that name would contradict what
-// is really sent.
-var framing = []string{"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// is really sent. Proxy-Authorization would reach the server where there is no
+// proxy; credentials of one are part of its URL.
+var framing = []string{"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // Check says what is wrong with the first header that can't be sent: its name
 // or value is none that HTTP allows (RFC 9110 5.1, 5.5), or it is one of HTTP's

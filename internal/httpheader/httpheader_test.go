@@ -14,6 +14,7 @@ func TestCheck(t *testing.T) {
 		{"a b", "", `"a b" is not a valid header name`},
 		{"", "", `"" is not a valid header name`},
 		{"x-token", "secret\nSet: x", "the value of header X-Token has characters that HTTP does not allow"},
+		{"proxy-authorization", "Basic c2VjcmV0", "header Proxy-Authorization can't be set"},
 		{"host", "a.example", "header Host can't be set"},
 		{"CONTENT-LENGTH", "1", "header Content-Length can't be set"},
 	} {
