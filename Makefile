@@ -82,8 +82,8 @@ bench-harvest: ## A harvest beside a loop written by hand: CPU a page
 	go run ./bench/harvest
 
 .PHONY: bench-fetch
-bench-fetch: ## The fetch stage against the least time that politeness allows
-	go run ./bench/fetch
+bench-fetch: ## The fetch stage against the least time that politeness allows; writes docs/measurements/fetch.md
+	go run ./bench/fetch -md docs/measurements/fetch.md
 
 .PHONY: bench-fetch-small
 bench-fetch-small: ## The same in CI's size: politeness is judged, time is not
@@ -92,6 +92,10 @@ bench-fetch-small: ## The same in CI's size: politeness is judged, time is not
 .PHONY: simulate
 simulate: ## A quarter of a billion requests in a day, on a virtual clock: minutes
 	go run ./bench/simulate -out docs/measurements/simulation.md
+
+.PHONY: bench-million
+bench-million: ## A million requests over 100,000 hosts: memory, and what a request costs
+	go run ./bench/fetch -only c
 
 .PHONY: soak
 soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md

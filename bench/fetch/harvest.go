@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/bench/internal/measure"
 	"github.com/harrowdata/harrow/command"
 	"github.com/harrowdata/harrow/command/view"
@@ -37,6 +38,7 @@ func decoded[C, R any](ctx context.Context, data []byte, play func(context.Conte
 // harvestConfig is what the process that is measured gets.
 type harvestConfig struct {
 	Job, Workspace, Runner string
+	Until                  string // last stage; empty: all
 	Profile                string // file for a CPU profile
 }
 
@@ -55,7 +57,11 @@ func harvest(ctx context.Context, c harvestConfig) (s view.Summary, err error) {
 		defer func() { pprof.StopCPUProfile(); err = errors.Join(err, f.Close()) }()
 	}
 	var out, progress bytes.Buffer
-	code := command.Run(ctx, []string{"run", c.Job, "--workspace", c.Workspace, "--runner", c.Runner, "--json"}, &out, &progress)
+	args := []string{"run", c.Job, "--workspace", c.Workspace, "--runner", c.Runner, "--json"}
+	if c.Until != "" {
+		args = append(args, "--until", c.Until)
+	}
+	code := command.Run(ctx, args, &out, &progress)
 	if code != 0 {
 		return s, fmt.Errorf("harrow run ended with exit code %d:\n%s", code, progress.String())
 	}
@@ -117,7 +123,7 @@ func measureRun(ctx context.Context, s scenario, runner, profile string) (o outc
 		return o, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	c := harvestConfig{Job: filepath.Join(dir, "bench.yaml"), Workspace: filepath.Join(dir, "workspace"), Runner: runner, Profile: profile}
+	c := harvestConfig{Job: filepath.Join(dir, "bench.yaml"), Workspace: filepath.Join(dir, "workspace"), Runner: runner, Until: s.Until, Profile: profile}
 	if err := os.WriteFile(c.Job, []byte(s.job(addr)), 0o666); err != nil {
 		return o, err
 	}
@@ -135,15 +141,30 @@ func measureRun(ctx context.Context, s scenario, runner, profile string) (o outc
 	if err != nil {
 		return o, err
 	}
-	if o.server, err = logOf(ctx, addr); err != nil {
+	exchanges, err := o.readRun(ctx, c.Workspace)
+	if err != nil {
 		return o, err
 	}
-	return o, o.readRun(ctx, c.Workspace)
+	if o.server, err = logOf(ctx, addr, exchanges); err != nil {
+		return o, err
+	}
+	var spans []span
+	for _, e := range exchanges {
+		if e.Key == o.server.Bounding {
+			spans = append(spans, span{e.StartedAt, e.EndedAt})
+		}
+	}
+	o.client = newSlots(s, spans)
+	return o, nil
 }
 
-// logOf asks the site what its log says.
-func logOf(ctx context.Context, addr string) (j judgement, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+// logOf asks the site what its log says beside the exchanges.
+func logOf(ctx context.Context, addr string, exchanges []harrow.Exchange) (j judgement, err error) {
+	body, err := json.Marshal(exchanges)
+	if err != nil {
+		return j, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/", bytes.NewReader(body))
 	if err != nil {
 		return j, err
 	}
@@ -153,40 +174,46 @@ func logOf(ctx context.Context, addr string) (j judgement, err error) {
 		return j, err
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if resp.StatusCode != http.StatusOK {
+		return j, fmt.Errorf("the site's log: %s", resp.Status)
+	}
 	return j, json.NewDecoder(resp.Body).Decode(&j)
 }
 
-// readRun reads from the workspace when the stages were committed, and what
-// the host that decides was subjected to.
-func (o *outcome) readRun(ctx context.Context, workspace string) error {
+// readRun reads from the workspace when the stages were committed, and all
+// exchanges, unless the site keeps no entries to compare them with.
+func (o *outcome) readRun(ctx context.Context, workspace string) (exchanges []harrow.Exchange, err error) {
 	store, err := lakeio.Open(workspace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.run, err = lakeio.ReadRun(ctx, store, o.harrow.Job, o.harrow.Run); err != nil {
-		return err
+		return nil, err
 	}
 	lake := lakeio.Lake{Store: store, Job: o.run.Job, Run: o.run.ID}
-	var spans []span
 	for _, name := range stageNames(o.run) {
 		m, err := lake.Manifest(ctx, name)
+		if errors.Is(err, lakeio.ErrNotFound) && o.Until != "" {
+			break
+		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o.stages = append(o.stages, stageEnd{name, m.At})
 		for _, part := range m.TablesOf(lakeio.Exchanges.Name()) {
+			if o.Lean {
+				break
+			}
 			for e, err := range lakeio.ReadRows(ctx, store, lakeio.Exchanges, part) {
 				if err != nil {
-					return err
+					return nil, err
 				}
-				if e.Key == o.server.Bounding {
-					spans = append(spans, span{e.StartedAt, e.EndedAt})
-				}
+				e.Key, e.URL = strings.Clone(e.Key), strings.Clone(e.URL) // the batch goes
+				exchanges = append(exchanges, harrow.Exchange{Key: e.Key, URL: e.URL, StartedAt: e.StartedAt, EndedAt: e.EndedAt})
 			}
 		}
 	}
-	o.client = newSlots(o.scenario, spans)
-	return nil
+	return exchanges, nil
 }
 
 func stageNames(r lakeio.Run) (names []string) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/serverlog"
 )
 
@@ -18,6 +19,7 @@ type judgement struct {
 	AtOnce      int           // most requests that one host was answering at once
 	Gap         time.Duration // smallest between two starts on a host
 	Violations  []string      // what politeness did not allow, the first few
+	Close       int           // hosts of which the log alone, without what the client says of hold-ups, says so
 	Faults      []string      // pages asked more or less than once, the first few
 	Slots       slots         // of the host that decides
 }
@@ -37,6 +39,9 @@ func newJudgement(s scenario, entries []serverlog.Entry) judgement {
 		}
 	}
 	for h := range s.Hosts {
+		if s.Lean {
+			break // see count
+		}
 		name := hostName(h)
 		j.host(s, h, byHost[name])
 		delete(byHost, name)
@@ -47,10 +52,34 @@ func newJudgement(s scenario, entries []serverlog.Entry) judgement {
 	return j
 }
 
-// polite adds what the log says of how the hosts were treated.
-func (j *judgement) polite(s scenario, log *serverlog.Log) {
+// count is all that a lean log tells: whether every host was asked as often as
+// there are pages.
+func (j *judgement) count(s scenario, all map[string]serverlog.Figures) {
+	for h := range s.Hosts {
+		f := all[hostName(h)]
+		if want := int64(s.requests(h) + 1); f.Requests != want {
+			j.fault("%s was asked %d times, there are %d URLs", hostName(h), f.Requests, want)
+		}
+		j.Requests += int(f.Requests)
+	}
+	if len(all) > len(s.Hosts) {
+		j.fault("%d hosts were asked, there are %d", len(all), len(s.Hosts))
+	}
+}
+
+// polite adds what the log says of how the hosts were treated, beside what the
+// client sent: the server alone can't tell a request that came too soon from one
+// that came right after a request that was held up on its way. A lean log is
+// judged alone.
+func (j *judgement) polite(s scenario, log *serverlog.Log, sent []harrow.Exchange) {
 	promised := serverlog.Limits{Concurrency: s.Concurrency, Delay: s.CrawlDelay}
-	for _, v := range log.Judge(func(string) serverlog.Limits { return promised }) {
+	limits := func(string) serverlog.Limits { return promised }
+	broken := log.Judge(limits)
+	if !s.Lean {
+		j.Close = len(broken)
+		broken = log.JudgeBeside(limits, sent)
+	}
+	for _, v := range broken {
 		j.Violations = few(j.Violations, v.String())
 	}
 	for _, f := range log.All() {

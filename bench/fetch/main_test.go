@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +24,8 @@ func TestMain(m *testing.M) {
 func TestASmallHarvestIsJudgedByTheServersLog(t *testing.T) {
 	s := scenario{Name: "t", Hosts: []int{21, 3, 1}, Latency: 5 * time.Millisecond, Concurrency: 2, CrawlDelay: 50 * time.Millisecond, Size: 7000, Rounds: 1}
 	var out strings.Builder
-	ok, err := bench(t.Context(), options{small: true, runner: "direct"}, []scenario{s}, &out)
+	md := filepath.Join(t.TempDir(), "fetch.md")
+	ok, err := bench(t.Context(), options{small: true, runner: "direct", md: md}, []scenario{s}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +36,41 @@ func TestASmallHarvestIsJudgedByTheServersLog(t *testing.T) {
 	for _, want := range []string{"t on direct: 25 pages on 3 hosts", "harrow said", "0 violations", "29 requests", "h0000.example at the client"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the report", want)
+		}
+	}
+	text, err := os.ReadFile(md)
+	if err != nil || !strings.Contains(string(text), "| t | direct | 29 |") {
+		t.Errorf("%v: the table has no such row:\n%s", err, text)
+	}
+}
+
+func TestFewAndManyRequestsAreCompared(t *testing.T) {
+	var out strings.Builder
+	// So few cost what the start costs: the verdict says nothing.
+	_, err := bench(t.Context(), options{only: "c"}, []scenario{mostHosts(100), mostHosts(400)}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + out.String())
+	for _, want := range []string{"400 pages on 40 hosts, one with 200", "441 requests", "0 violations", "× what it is at 111"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in the report", want)
+		}
+	}
+	if strings.Contains(out.String(), "FAILED: h0") {
+		t.Error("a host was not asked as often as it has pages")
+	}
+}
+
+func TestAScenarioTravelsWhole(t *testing.T) {
+	for _, s := range []scenario{bigHost(1, false), manyHosts(1, false), mostHosts(1_000_000)} {
+		data, err := json.Marshal(siteConfig{s})
+		if err != nil || len(data) > 100<<10 { // a process gets it in its environment
+			t.Fatal(len(data), err)
+		}
+		var came siteConfig
+		if err := json.Unmarshal(data, &came); err != nil || !reflect.DeepEqual(came.Scenario, s) {
+			t.Errorf("%s came back as another: %v", s.Name, err)
 		}
 	}
 }
@@ -71,7 +110,7 @@ func TestTheJudgeFindsWhatPolitenessForbids(t *testing.T) {
 	}
 	clients.Wait()
 	j := newJudgement(s, recorder.Requests())
-	if j.polite(s, &recorder.Log); len(j.Violations) != 2 || j.AtOnce != 2 || j.Gap > 50*time.Millisecond {
+	if j.polite(s, &recorder.Log, nil); len(j.Violations) != 2 || j.AtOnce != 2 || j.Gap > 50*time.Millisecond {
 		t.Errorf("%q, %d at once, smallest gap %v", j.Violations, j.AtOnce, j.Gap)
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -9,12 +11,42 @@ import (
 // scenario is a web to harvest and what politeness allows there.
 type scenario struct {
 	Name        string
-	Hosts       []int         // pages of each host
+	Hosts       hostSizes     // pages of each host
 	Latency     time.Duration // of every answer
 	Concurrency int           // as configured
 	CrawlDelay  time.Duration // what every robots.txt asks for; 0: there is none (404)
 	Size        int           // bytes of a page
 	Rounds      int           // discover.rounds
+	Until       string        // last stage of the run; empty: all
+	Lean        bool          // the site keeps figures of its hosts, and no entry of every request
+}
+
+// hostSizes travel as runs of equal sizes: how many, and which.
+type hostSizes []int
+
+// MarshalJSON implements json.Marshaler.
+func (h hostSizes) MarshalJSON() ([]byte, error) {
+	var runs [][2]int
+	for _, n := range h {
+		if len(runs) == 0 || runs[len(runs)-1][1] != n {
+			runs = append(runs, [2]int{0, n})
+		}
+		runs[len(runs)-1][0]++
+	}
+	return json.Marshal(runs)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *hostSizes) UnmarshalJSON(data []byte) error {
+	var runs [][2]int
+	if err := json.Unmarshal(data, &runs); err != nil {
+		return err
+	}
+	*h = nil
+	for _, r := range runs {
+		*h = append(*h, slices.Repeat([]int{r[1]}, r[0])...)
+	}
+	return nil
 }
 
 // linked is which pages are found by a link: the last of every twenty of a
@@ -50,6 +82,17 @@ func manyHosts(size int, small bool) scenario {
 	return s
 }
 
+// mostHosts is n requests over n/10 hosts, one of which has half of them. It
+// ends with fetch, and memory and cost are what counts.
+func mostHosts(n int) scenario {
+	s := scenario{Name: "c", Hosts: hostSizes{n / 2}, Concurrency: 32, Size: 1, Rounds: 1, Until: "fetch", Lean: true}
+	hosts := max(n/10, 2)
+	for i := range hosts - 1 {
+		s.Hosts = append(s.Hosts, n/2*(i+1)/(hosts-1)-n/2*i/(hosts-1))
+	}
+	return s
+}
+
 func (s scenario) pages() (n int) {
 	for _, pages := range s.Hosts {
 		n += pages
@@ -58,6 +101,9 @@ func (s scenario) pages() (n int) {
 }
 
 func (s scenario) String() string {
+	if s.Lean {
+		return fmt.Sprintf("%d pages on %d hosts, one with %d, %d at once per host", s.pages(), len(s.Hosts), s.Hosts[0], s.Concurrency)
+	}
 	text := fmt.Sprintf("%d pages on %d hosts, %d at once per host", s.pages(), len(s.Hosts), s.Concurrency)
 	if s.CrawlDelay > 0 {
 		text += fmt.Sprintf(", crawl-delay %v", s.CrawlDelay)
@@ -104,7 +150,7 @@ func (s scenario) requests(h int) int {
 }
 
 // jobFile is the harvest; to be filled in are the number of rounds, the site's
-// address and the concurrency.
+// address, the concurrency and the memory.
 const jobFile = `version: 1
 job: bench
 discover:
@@ -116,6 +162,7 @@ fetch:
   resolve: {"*.example": "%s"}
   politeness:
     default: {concurrency: %d, delay: 0s}
+limits: {memory: %dMiB}
 parse:
   - record: product
     match: ["/p/*.html"]
@@ -132,5 +179,13 @@ load:
 `
 
 func (s scenario) job(addr string) string {
-	return fmt.Sprintf(jobFile, s.Rounds, addr, s.Concurrency)
+	return fmt.Sprintf(jobFile, s.Rounds, addr, s.Concurrency, s.memory()>>20)
+}
+
+// memory is limits.memory.
+func (s scenario) memory() int64 {
+	if s.Lean {
+		return 256 << 20
+	}
+	return 1 << 30
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/demosite"
 	"github.com/harrowdata/harrow/internal/serverlog"
 )
@@ -31,12 +32,10 @@ func serve(ctx context.Context, c siteConfig) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	recorder := serverlog.Record(newSite(c.Scenario))
+	recorder := serverlog.RecordWith(newSite(c.Scenario), serverlog.Options{Lean: c.Scenario.Lean})
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == control {
-			j := newJudgement(c.Scenario, recorder.Requests())
-			j.polite(c.Scenario, &recorder.Log)
-			_ = json.NewEncoder(w).Encode(j) // an error: the client has gone
+			answer(w, r, c.Scenario, &recorder.Log)
 			return
 		}
 		recorder.ServeHTTP(w, r)
@@ -52,6 +51,21 @@ func serve(ctx context.Context, c siteConfig) (any, error) {
 		return nil, err
 	}
 	return struct{}{}, nil
+}
+
+// answer judges the log, beside the exchanges that the client has sent along.
+func answer(w http.ResponseWriter, r *http.Request, s scenario, log *serverlog.Log) {
+	var sent []harrow.Exchange
+	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	j := newJudgement(s, log.Requests())
+	if s.Lean {
+		j.count(s, log.All())
+	}
+	j.polite(s, log, sent)
+	_ = json.NewEncoder(w).Encode(j) // an error: the client has gone
 }
 
 // site answers for all hosts of a scenario.
@@ -73,7 +87,9 @@ func newSite(s scenario) *site {
 
 // ServeHTTP implements http.Handler.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(s.Latency)
+	if s.Latency > 0 {
+		time.Sleep(s.Latency)
+	}
 	h, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSuffix(r.Host, ".example"), "h"))
 	if err != nil || h < 0 || h >= len(s.Hosts) {
 		http.Error(w, "no such host", http.StatusMisdirectedRequest)
@@ -88,6 +104,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSuffix(r.URL.Path, ".html"), "/p/"))
 		if err != nil || n < s.first[h] || n >= s.first[h]+s.Hosts[h] {
 			http.NotFound(w, r)
+			return
+		}
+		if s.Size <= 1 {
+			_, _ = io.WriteString(w, "<h1>"+r.Host+r.URL.Path+"</h1>") // an error: the client has gone
 			return
 		}
 		s.pages.ServeHTTP(w, r)

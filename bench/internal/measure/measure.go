@@ -170,12 +170,12 @@ func SoakRow(bench, seed, counts, result string) (err error) {
 			err = e
 		}
 	}()
-	_, err = fmt.Fprintf(f, "| %s | %s | %s | %s | %s |\n", bench, seed, counts, result, commit())
+	_, err = fmt.Fprintf(f, "| %s | %s | %s | %s | %s |\n", bench, seed, counts, result, Commit())
 	return err
 }
 
-// commit is what is checked out, with a + where files have changed since.
-func commit() string {
+// Commit is what is checked out, with a + where files have changed since.
+func Commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+").Output()
 	if err != nil {
 		return "unknown"
