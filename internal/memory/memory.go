@@ -1,4 +1,4 @@
-// Package memory divides the one knob limits.memory into four fixed shares,
+// Package memory divides the one knob limits.memory into five fixed shares,
 // each a weighted semaphore over bytes. Shares don't lend to each other: what
 // one part of the pipeline holds can never stop another part, so waiting for
 // memory can't become a deadlock between them.
@@ -28,16 +28,18 @@ const (
 	BodiesPercent  = 25 // bodies of exchanges in flight, and until they are written
 	BatchesPercent = 25 // rows that wait for their batch to be full
 	ShufflePercent = 35 // sort buffers and merge windows
-	SeenPercent    = 15 // ids a fetch shard has seen
+	SeenPercent    = 12 // ids a fetch shard has seen
+	RobotsPercent  = 3  // what robots.txt files say
 )
 
-// Budget is the memory of one process in its four shares.
+// Budget is the memory of one process in its five shares.
 type Budget struct {
 	Limit   int64 // bytes, all shares together
 	Bodies  *Share
 	Batches *Share
 	Shuffle *Share
 	Seen    *Share
+	Robots  *Share
 }
 
 // New divides limit bytes. It is an error when limit is below [MinLimit].
@@ -57,6 +59,7 @@ func New(limit int64) (*Budget, error) {
 		Batches: part("batches", BatchesPercent),
 		Shuffle: part("shuffle", ShufflePercent),
 		Seen:    part("seen", SeenPercent),
+		Robots:  part("robots", RobotsPercent),
 	}, nil
 }
 

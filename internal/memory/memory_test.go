@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSharesAddUpToTheLimit(t *testing.T) {
-	if sum := BodiesPercent + BatchesPercent + ShufflePercent + SeenPercent; sum != 100 {
+	if sum := BodiesPercent + BatchesPercent + ShufflePercent + SeenPercent + RobotsPercent; sum != 100 {
 		t.Fatalf("percentages add up to %d", sum)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -24,13 +24,13 @@ func TestSharesAddUpToTheLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := int64(0)
-		for _, s := range []*Share{b.Bodies, b.Batches, b.Shuffle, b.Seen} {
-			if s.Size() < limit/100*10 {
+		for _, s := range []*Share{b.Bodies, b.Batches, b.Shuffle, b.Seen, b.Robots} {
+			if s.Size() < limit/100*3 {
 				t.Fatalf("share of %d bytes out of %d", s.Size(), limit)
 			}
 			sum += s.Size()
 		}
-		if sum > limit || limit-sum > 4 {
+		if sum > limit || limit-sum > 5 {
 			t.Fatalf("shares add up to %d of %d", sum, limit)
 		}
 	})

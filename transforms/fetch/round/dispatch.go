@@ -313,8 +313,8 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	case k.dead != "" && !it.aside():
 		return nil, it.deferred(k.dead, now), nil
 	case !it.aside() && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
-		if ready, end := p.obey(it, now); !ready {
-			return nil, end, nil
+		if ready, end, err := p.obey(it, now); !ready {
+			return nil, end, err
 		}
 	}
 	if p.private(it) {

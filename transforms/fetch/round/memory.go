@@ -1,11 +1,13 @@
 package round
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/harrowdata/harrow/internal/cookies"
+	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/robots"
 )
 
@@ -14,10 +16,10 @@ import (
 // purpose: a new round must not ask a host sooner than its delay allows.
 type recollection struct {
 	mu     sync.Mutex
-	last   map[string]lastStart  // of the keys started of late
-	before map[string]lastStart  // of those before them
-	forgot bool                  // some keys' starts are not remembered
-	robots map[string]*policy    // by origin
+	last   map[string]lastStart // of the keys started of late
+	before map[string]lastStart // of those before them
+	forgot bool                 // some keys' starts are not remembered
+	robots *policies
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	began  time.Time             // of the first round that this process knows
 	jar    *cookies.Jar          // what servers set in this run
@@ -48,15 +50,35 @@ var (
 	recallOf = map[string]string{}        // job to run
 )
 
-func recall(workspace, job, run string) *recollection {
+// recall returns what this process remembers of a run. It remembers a job's
+// last one only; share and spill are where its robots.txt files go.
+func recall(workspace, job, run string, share *memory.Share, spill string) (*recollection, error) {
 	recallMu.Lock()
 	defer recallMu.Unlock()
 	at := workspace + "\x00" + job
 	if recallOf[at] != run {
+		if old := recalled[at]; old != nil {
+			if err := old.robots.close(); err != nil {
+				return nil, err
+			}
+		}
 		recallOf[at] = run
-		recalled[at] = &recollection{last: map[string]lastStart{}, robots: map[string]*policy{}, addrs: map[string]netip.Addr{}}
+		recalled[at] = &recollection{last: map[string]lastStart{}, robots: newPolicies(share, spill), addrs: map[string]netip.Addr{}}
 	}
-	return recalled[at]
+	return recalled[at], nil
+}
+
+// forgetRobots gives back what the robots.txt files of a run take, after its
+// end.
+func forgetRobots(run string) (err error) {
+	recallMu.Lock()
+	defer recallMu.Unlock()
+	for at, of := range recallOf {
+		if of == run {
+			err = errors.Join(err, recalled[at].robots.close())
+		}
+	}
+	return err
 }
 
 func (r *recollection) lastStart(key string) (lastStart, bool) {
@@ -89,24 +111,6 @@ func (r *recollection) fetchBegan(round time.Time) time.Time {
 		r.began = round
 	}
 	return r.began
-}
-
-func (r *recollection) policy(origin string) *policy {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.robots[origin]
-}
-
-func (r *recollection) learn(origin string, p *policy) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.robots[origin] = p
-}
-
-func (r *recollection) forget(origin string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.robots, origin)
 }
 
 func (r *recollection) started(key string, at time.Time, delay time.Duration) {

@@ -148,8 +148,8 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, asked: map[string]asked{}, robots: map[string]*asking{}, shards: map[int]*shard{},
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, cfg.Fetch.InFlight), cpu: make(chan struct{}, cpus()),
 		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
-		product: robots.ProductToken(cfg.Fetch.UserAgent), recall: recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run),
-		known: newKnown()}
+		product: robots.ProductToken(cfg.Fetch.UserAgent),
+		known:   newKnown()}
 	p.minute.past = []snapshot{{at: p.begun}}
 	if p.lake, err = cfg.Env.Open(); err != nil {
 		return nil, err
@@ -167,6 +167,9 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	p.budget = memory.For(cfg.Env.Memory)
+	if p.recall, err = recall(cfg.Env.Workspace, cfg.Env.Job, cfg.Env.Run, p.budget.Robots, cfg.Env.Spill); err != nil {
+		return nil, err
+	}
 	p.recall.keepCookies(p.budget.Limit / cookiesPart)
 	p.gate = p.recall.resumeGate()
 	p.sched = polite.New(polite.Config{Base: time.Duration(cfg.Fetch.Retry.Base), Cap: time.Duration(cfg.Fetch.Retry.Cap),
@@ -388,7 +391,7 @@ func Shutdown(l lakeio.Lake) error {
 	for _, p := range left {
 		errs = append(errs, p.leave())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, forgetRobots(l.Run))...)
 }
 
 // leave ends the process once, however often it is asked to.

@@ -16,14 +16,23 @@ import (
 const maxRobotsHops = 5
 
 // obey asks an item's robots.txt whether it may be fetched: ready, or ended,
-// or (neither) parked until robots.txt is known. Under mu.
-func (p *Process) obey(it *item, now time.Time) (ready bool, end *result) {
+// or (neither) parked until robots.txt is known. An error is one of the disk.
+// Under mu.
+func (p *Process) obey(it *item, now time.Time) (ready bool, end *result, err error) {
 	at := origin(it.at)
-	pol := p.recall.policy(at)
+	pol, fresh, err := p.recall.robots.get(at, now)
+	if err != nil {
+		return false, nil, err
+	}
+	ready, end = p.obeys(it, at, pol, fresh, now)
+	return ready, end, nil
+}
+
+func (p *Process) obeys(it *item, at string, pol *policy, fresh bool, now time.Time) (ready bool, end *result) {
 	switch {
-	case pol == nil && p.robots[at] != nil && p.robots[at].unreached:
+	case !fresh && p.robots[at] != nil && p.robots[at].unreached:
 		return false, it.deferred("robots", now)
-	case pol == nil:
+	case !fresh:
 		p.park(it, at)
 		return false, nil
 	case pol.fails != "":
@@ -65,7 +74,9 @@ func (p *Process) learned(s *shard, at string, pol *policy, delay time.Duration)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recall.learn(at, pol)
+	if err := p.recall.robots.put(at, pol, time.Now()); err != nil {
+		return err
+	}
 	return p.release(at, delay)
 }
 
@@ -92,7 +103,9 @@ func (p *Process) noteDelay(s *shard, at string, delay time.Duration) error {
 // where it was to be asked for is given up; under mu.
 func (p *Process) unreached(at string, k *key) error {
 	if k.fails != "" {
-		p.recall.learn(at, &policy{fails: k.dead})
+		if err := p.recall.robots.put(at, &policy{fails: k.dead}, time.Now()); err != nil {
+			return err
+		}
 		return p.release(at, 0)
 	}
 	err := p.release(at, 0)
@@ -158,7 +171,8 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	return p.learned(it.shard, it.Robots, &policy{group: group}, delay)
 }
 
-// robotsUnreachable tries again, or gives the origin up for this run.
+// robotsUnreachable tries again, or gives the origin up for this run, unless it
+// has a file of before, which goes on to count (RFC 9309 2.4).
 func (p *Process) robotsUnreachable(it *item) error {
 	p.mu.Lock()
 	if int(it.Attempt) < p.cfg.Fetch.Retry.Attempts && it.key.dead == "" && !p.stopping {
@@ -169,7 +183,14 @@ func (p *Process) robotsUnreachable(it *item) error {
 		return nil
 	}
 	p.mu.Unlock()
-	return p.learned(it.shard, it.Robots, &policy{defers: true}, 0)
+	pol, _, err := p.recall.robots.get(it.Robots, time.Now())
+	if err != nil {
+		return err
+	}
+	if pol == nil || pol.fails != "" {
+		pol = &policy{defers: true}
+	}
+	return p.learned(it.shard, it.Robots, pol, 0)
 }
 
 // robotsHop follows a redirect of robots.txt: a start of its own host's key.

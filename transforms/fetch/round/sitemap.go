@@ -144,7 +144,7 @@ func (p *Process) loadSeeds(ctx context.Context, s *shard, read Requests) error 
 		}
 		at := origin(u)
 		s.seeds[at] = true
-		p.recall.forget(at)
+		p.recall.robots.forget(at)
 		return nil
 	})
 }
