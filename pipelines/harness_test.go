@@ -35,7 +35,7 @@ type bench struct {
 	request Request
 	limits  map[string]limit // by host
 	ttl     time.Duration    // of the job lock where it is a lease; 0: as ever
-	whole   bool             // the job is the demo's, with all that is in it
+	whole   bool             // the job is the demo's, with all that is in it, and runs undisturbed
 	loose   bool             // other tests run beside: gaps between single requests say little
 }
 

@@ -17,10 +17,14 @@ type Limits struct {
 	Delay       time.Duration // between two starts
 }
 
+// HoldUp is the rule that requests reach the server soon after their client's log
+// says that they were sent: if most don't, that log says nothing.
+const HoldUp = "hold-up"
+
 // Violation is one way in which a key was not treated as promised.
 type Violation struct {
 	Key  string
-	Rule string // concurrency, delay, retry-after; hold-up: the two logs don't go together
+	Rule string // concurrency, delay, retry-after, or HoldUp
 	Text string // what happened and what was promised
 }
 
@@ -73,17 +77,14 @@ const (
 func (l *Log) JudgeBeside(limits func(key string) Limits, sent []harrow.Exchange) (broken []Violation) {
 	arrivals, median, worst := match(l.Requests(), sent)
 	if median > mostHeldUp {
-		return []Violation{{"", "hold-up", fmt.Sprintf("half of %d requests were more than %v on their way", len(sent), mostHeldUp)}}
+		broken = append(broken, Violation{"", HoldUp, fmt.Sprintf("half of %d requests were more than %v on their way", len(sent), mostHeldUp)})
 	}
 	byKey := map[string][]arrival{}
 	for _, a := range arrivals {
-		if a.heldUp < 0 {
-			a.heldUp = worst
-		}
 		byKey[a.Key] = append(byKey[a.Key], a)
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		broken = append(broken, judgeKey(key, byKey[key], limits(key))...)
+		broken = append(broken, judgeKey(key, byKey[key], limits(key), worst)...)
 	}
 	return broken
 }
@@ -108,7 +109,7 @@ type arrival struct {
 }
 
 // sent is when it was started, as far as that is known.
-func (a arrival) sent() time.Time { return a.Start.Add(-a.heldUp) }
+func (a arrival) sent() time.Time { return a.Start.Add(-max(0, a.heldUp)) }
 
 // over is when the exchange was over: one that was cut off was so when its
 // client says, within reason.
@@ -153,21 +154,27 @@ func match(entries []Entry, sent []harrow.Exchange) (arrivals []arrival, median,
 	return arrivals, ways[len(ways)/2], ways[len(ways)-1]
 }
 
-// judgeKey judges one key's requests.
-func judgeKey(key string, arrivals []arrival, promised Limits) (broken []Violation) {
+// judgeKey judges one key's requests. Where the client's log lacks some of them,
+// which one was sent before which other is known only as far as the worst
+// hold-up allows.
+func judgeKey(key string, arrivals []arrival, promised Limits, worst time.Duration) (broken []Violation) {
 	f := Figures{MostAtOnce: mostAtOnce(arrivals), Held: early(arrivals)}
 	broken = f.common(key, promised)
 	// In the order they were started: one may overtake another.
 	slices.SortStableFunc(arrivals, func(a, b arrival) int { return a.sent().Compare(b.sent()) })
+	if !slices.ContainsFunc(arrivals, func(a arrival) bool { return a.heldUp < 0 }) {
+		worst = 0
+	}
 	for i, a := range arrivals {
+		heldUp := max(0, a.heldUp) + worst
 		for _, n := range Windows {
 			if i+n >= len(arrivals) {
 				break
 			}
 			b := arrivals[i+n]
-			if gap := b.Start.Sub(a.Start); gap < time.Duration(n)*promised.Delay-jitter-a.heldUp {
+			if gap := b.Start.Sub(a.Start); gap < time.Duration(n)*promised.Delay-jitter-heldUp {
 				broken = append(broken, Violation{key, "delay", fmt.Sprintf("%s was asked at %s, %v after %s, %d starts before it: promised %v each, held up %v",
-					b.URL, b.Start.Format(time.RFC3339Nano), gap, a.URL, n, promised.Delay, a.heldUp)})
+					b.URL, b.Start.Format(time.RFC3339Nano), gap, a.URL, n, promised.Delay, heldUp)})
 				return broken
 			}
 		}

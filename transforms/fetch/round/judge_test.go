@@ -15,7 +15,7 @@ import (
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
-	"github.com/harrowdata/harrow/soak/judge"
+	"github.com/harrowdata/harrow/soak/judges"
 )
 
 // describe writes the run.json that the rounds of a bench belong to.
@@ -33,9 +33,9 @@ func (b *bench) describe() {
 }
 
 // judged is what both judges say of what the bench has asked.
-func (b *bench) judged(promised func(key string) serverlog.Limits) judge.Verdict {
+func (b *bench) judged(promised func(key string) serverlog.Limits) judges.Verdict {
 	b.t.Helper()
-	c := judge.Case{Store: b.lake.Store, Log: &b.log.Log, Whole: true,
+	c := judges.Case{Store: b.lake.Store, Log: &b.log.Log, Whole: true,
 		Promised: func(key string) (serverlog.Limits, bool) { return promised(key), true }}
 	v, err := c.Judge(b.t.Context())
 	if err != nil {
@@ -272,7 +272,7 @@ func rulesOf(broken []serverlog.Violation) (rules []string) {
 	return rules
 }
 
-func auditRules(v judge.Verdict) (rules []string) {
+func auditRules(v judges.Verdict) (rules []string) {
 	for _, a := range v.Audits {
 		for _, k := range a.Keys {
 			for _, b := range k.Violations {

@@ -1,12 +1,13 @@
-// Package judge holds a harvest to its politeness by two judges that share
+// Package judges holds a harvest to its politeness by two judges that share
 // nothing but the clock: the log of the server that was asked, and what harrow
 // audit makes of the exchanges that the client wrote down.
-package judge
+package judges
 
 import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // Case is what is judged: all that a server was asked by the runs of a
 // workspace.
 type Case struct {
-	Store lakeio.Store
+	Store lakeio.Store // nil: there is none, the server's log is all there is
 	Log   *serverlog.Log
 	// Promised are the limits of a key, as the test knows them; ok is false
 	// for those that it has no opinion of: they are held to the job's.
@@ -27,6 +28,9 @@ type Case struct {
 	// Whole says that nothing that was sent was lost, and all of it reached the
 	// server: then the judges have to agree about every key.
 	Whole bool
+	// Busy says that other tests run beside: whatever hold-up the client's log
+	// says that a request had is believed.
+	Busy bool
 }
 
 // Verdict is what came of it.
@@ -54,37 +58,9 @@ func (v Verdict) Problems() (lines []string) {
 // Judge hears both.
 func (c Case) Judge(ctx context.Context) (Verdict, error) {
 	var v Verdict
-	var sent []harrow.Exchange
-	jobs, err := lakeio.Jobs(ctx, c.Store)
+	sent, err := v.hear(ctx, c.Store)
 	if err != nil {
 		return v, err
-	}
-	for _, job := range jobs {
-		runs, err := lakeio.Runs(ctx, c.Store, job)
-		if err != nil {
-			return v, err
-		}
-		for _, id := range runs {
-			run, err := view.FindRun(ctx, c.Store, job, id)
-			if err != nil {
-				return v, err
-			}
-			if run.Source("fetch") != id {
-				continue
-			}
-			a, err := run.Audit(ctx)
-			if err != nil {
-				return v, err
-			}
-			v.Audits = append(v.Audits, a)
-			for x, err := range run.Exchanges(ctx) {
-				if err != nil {
-					return v, err
-				}
-				x.URL, x.Key, x.Error = strings.Clone(x.URL), strings.Clone(x.Key), strings.Clone(x.Error)
-				sent = append(sent, x)
-			}
-		}
 	}
 	keys := merge(v.Audits)
 	v.Server = c.Log.JudgeBeside(func(key string) serverlog.Limits {
@@ -99,8 +75,50 @@ func (c Case) Judge(ctx context.Context) (Verdict, error) {
 		}
 		return serverlog.Limits{Concurrency: k.concurrency, Delay: k.delay}
 	}, sent)
+	if c.Busy {
+		v.Server = slices.DeleteFunc(v.Server, func(b serverlog.Violation) bool { return b.Rule == serverlog.HoldUp })
+	}
 	v.Disagree = c.compare(keys, c.Log.HoldUps(sent))
 	return v, nil
+}
+
+// hear has every run of a workspace audited, and returns what they sent.
+func (v *Verdict) hear(ctx context.Context, store lakeio.Store) (sent []harrow.Exchange, err error) {
+	if store == nil {
+		return nil, nil
+	}
+	jobs, err := lakeio.Jobs(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range jobs {
+		runs, err := lakeio.Runs(ctx, store, job)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range runs {
+			run, err := view.FindRun(ctx, store, job, id)
+			if err != nil {
+				return nil, err
+			}
+			if run.Source("fetch") != id {
+				continue // another run's
+			}
+			a, err := run.Audit(ctx)
+			if err != nil {
+				return nil, err
+			}
+			v.Audits = append(v.Audits, a)
+			for x, err := range run.Exchanges(ctx) {
+				if err != nil {
+					return nil, err
+				}
+				x.URL, x.Key, x.Error = strings.Clone(x.URL), strings.Clone(x.Key), strings.Clone(x.Error)
+				sent = append(sent, x)
+			}
+		}
+	}
+	return sent, nil
 }
 
 // heard is what all audits together say of a key.
