@@ -4,17 +4,19 @@
 //
 // # What is judged
 //
-// Concurrency, exactly: an exchange lasts from its start, before DNS and
-// connect, to the end of its body, so the figure is never less than what the
-// server saw.
+// Concurrency, exactly: an exchange lasts from when there is a connection that
+// its request can be written to, to the end of its answer's body. So the figure
+// is never less than what the server saw.
 //
 // Delay, to the table's microsecond: the time between one start and the next.
 // A crawl-delay that robots.txt asked for beyond the configuration is held
 // against the starts since the key's last robots.txt was read: what it said
 // before is not known.
 //
-// Retry-After: no exchange begins while one holds, save within [Late] of the
-// answer: what was on its way is not called back.
+// Retry-After: no exchange begins while one holds, save what was on its way and
+// is not called back: what is sent within [Late] of the answer, and as many as
+// may have been waiting for a connection then, which is none where a key has one
+// exchange at a time.
 //
 // A run goes on where the one before it ended: rows of that one come first,
 // marked by [Auditor.Earlier]. They are not counted, but what comes later has to

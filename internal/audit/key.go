@@ -19,7 +19,7 @@ type key struct {
 	gaps     bool
 	read     time.Time // when the last robots.txt was; zero: never
 	settled  bool      // a start has come since
-	holds    []row     // whose answers ask for rest
+	holds    []hold    // that have not run out
 	asked    int64     // answers that did
 	longest  time.Duration
 	held     int64 // exchanges that began while one held
@@ -32,8 +32,11 @@ func (k *key) take(r row) bool {
 	if k.last.key != nil && r.start.Before(k.last.start) {
 		return false
 	}
+	for i := range k.holds {
+		k.holds[i].settle(k, r.start)
+	}
 	k.open = slices.DeleteFunc(k.open, func(o row) bool { return !o.end.After(r.start) })
-	k.holds = slices.DeleteFunc(k.holds, func(h row) bool { return !h.rest.After(r.start) })
+	k.holds = slices.DeleteFunc(k.holds, func(h hold) bool { return !h.rest.After(r.start) })
 	if !r.earlier {
 		k.exchange++
 		k.counts[r.kind]++
@@ -43,7 +46,7 @@ func (k *key) take(r row) bool {
 	}
 	k.open = append(k.open, r)
 	if !r.rest.IsZero() {
-		k.holds = append(k.holds, r)
+		k.holds = append(k.holds, hold{row: r})
 		if !r.earlier {
 			k.asked++
 			k.longest = max(k.longest, r.rest.Sub(r.end))
@@ -89,12 +92,47 @@ func (k *key) spacing(r row) {
 	}
 }
 
+// hold is an exchange whose answer asks for rest.
+type hold struct {
+	row
+	settled bool
+	coming  int // exchanges that may have been waiting for a connection when it came
+}
+
+// settle reckons what may have been on its way, once all that had been sent
+// when the answer came is known. Of a key with a delay between its starts only
+// one waits for its connection at a time.
+func (h *hold) settle(k *key, now time.Time) {
+	if h.settled || !now.After(h.end) {
+		return
+	}
+	h.settled = true
+	h.coming = k.limits.Concurrency - 1
+	for _, o := range k.open {
+		if !o.start.After(h.end) && o.end.After(h.end) {
+			h.coming--
+		}
+	}
+	if max(k.limits.Delay, k.limits.CrawlDelay) > 0 {
+		h.coming = min(h.coming, 1)
+	}
+}
+
 func (k *key) rested(r row) {
-	for _, h := range k.holds {
-		if r.start.After(h.end.Add(Late)) {
+	told := false
+	for i := range k.holds {
+		h := &k.holds[i]
+		if !r.start.After(h.end.Add(Late)) {
+			continue
+		}
+		if h.coming > 0 {
+			h.coming--
+			continue
+		}
+		if !told {
+			told = true
 			k.held++
-			k.violated("retry-after", h, r, fmt.Sprintf("begun %v after an answer that asked for %v", r.start.Sub(h.end), h.rest.Sub(h.end)))
-			return
+			k.violated("retry-after", h.row, r, fmt.Sprintf("begun %v after an answer that asked for %v", r.start.Sub(h.end), h.rest.Sub(h.end)))
 		}
 	}
 }
