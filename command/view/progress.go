@@ -220,6 +220,7 @@ var reasons = map[string]string{
 	"resume":      "wait since the run was resumed",
 	"robots":      "wait for robots.txt",
 	"dns":         "wait for their address (DNS)",
+	"login":       "wait for a login",
 	"ready":       "may start",
 }
 

@@ -177,6 +177,7 @@ var reason = map[string]string{
 	"resume":      "the run was resumed",
 	"robots":      "its robots.txt is being fetched",
 	"dns":         "its address is being looked up",
+	"login":       "a login is under way",
 	"last":        "its last requests are in flight",
 	"ready":       "may start",
 }

@@ -1,12 +1,14 @@
 package round
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
@@ -29,11 +31,19 @@ type lounge struct {
 	asked   []string // pages, in order, with what they were answered
 	between int      // pages asked while a login was under way
 	opening bool
+
+	hold chan struct{} // who asks for the login's page waits for it; nil: nobody
 }
 
 const password = "p4ssw0rd&x"
 
 func (l *lounge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.hold != nil && r.URL.Path == "/login" {
+		select {
+		case <-l.hold:
+		case <-r.Context().Done():
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch r.URL.Path {
@@ -307,6 +317,42 @@ func TestTheNextRoundGoesOnInTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := b.outcomes(parts); got["fetched"] != 1 || len(l.logins) != 2 {
+		t.Errorf("%v, %d logins", got, len(l.logins))
+	}
+}
+
+func TestARunThatIsPausedWhileItLogsInGoesOnWithAnother(t *testing.T) {
+	l := &lounge{out: 302, domain: "one.example", hold: make(chan struct{})}
+	b := newBench(t, l)
+	b.cfg.Fetch.Login = &harrow.Login{URL: "http://one.example/login", Fields: map[string]string{"user": "ann", "pass": password}}
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	urls := append(pagesOf("one.example", 3), "http://www.one.example/a")
+	b.cfg.Fetch.Politeness.Default.Concurrency = 1
+	a, err := p.Admit(t.Context(), 0, b.requests(urls...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); p.status(time.Now()).Waiting[whyLogin] < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("keys wait for %v", p.status(time.Now()).Waiting)
+		}
+	}
+	p.stop(nil)
+	close(l.hold)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Wait(t.Context()); !errors.Is(err, ErrStopped) {
+		t.Errorf("the pause ended it with %v", err)
+	}
+	parts, err := b.run(t.Context(), urls...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.outcomes(parts); got["fetched"] != 4 || len(l.logins) == 0 {
 		t.Errorf("%v, %d logins", got, len(l.logins))
 	}
 }
