@@ -163,7 +163,7 @@ const (
 
 // resets are how net/http tells of a connection that ended; it has no values
 // for them.
-var resets = []string{"server closed idle connection", "server sent GOAWAY", "client connection lost", "connection closed", "client conn not usable"}
+var resets = []string{"server closed idle connection", "server sent GOAWAY", "received GOAWAY", "client connection lost", "connection closed", "client conn not usable"}
 
 func classifyHTTP(err error) (harrow.Class, string) {
 	var stream streamError
