@@ -282,3 +282,30 @@ func auditRules(v judges.Verdict) (rules []string) {
 	}
 	return rules
 }
+
+// A delay may be longer than the minute within which a run is taken to follow
+// on the last one.
+func TestARunWaitsForALongDelayOfTheRunBefore(t *testing.T) {
+	b := newBench(t, http.NotFoundHandler())
+	b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 1, Delay: milliseconds(120_000)}
+	for since, waits := range map[time.Duration]bool{90 * time.Second: true, 121 * time.Second: false} {
+		b.cfg.LastEnd = time.Now().Add(-since)
+		b.cfg.Env.Run = fmt.Sprintf("0198c0de-0000-7000-8000-%012d", since/time.Second)
+		p, err := Join(t.Context(), b.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Admit(t.Context(), 0, b.requests("http://one.example/")); err != nil {
+			t.Error(err)
+		}
+		p.mu.Lock()
+		_, until := p.sched.Why(p.keys["one.example"].pol, time.Now())
+		p.mu.Unlock()
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if time.Until(until) > time.Minute != waits {
+			t.Errorf("begun %v after the last run: may start at %v", since, until)
+		}
+	}
+}

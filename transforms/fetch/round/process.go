@@ -344,7 +344,7 @@ func (p *Process) firstStart(k *key, epoch int64) {
 	case known:
 	case p.cfg.Round > 0 && p.recall.forgetful():
 		p.sched.NotBefore(k.pol, now.Add(max(delay, noteFrom)), polite.Delay)
-	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < time.Minute:
+	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < max(time.Minute, delay):
 		p.sched.NotBefore(k.pol, now.Add(delay), polite.Delay)
 	}
 }
