@@ -191,7 +191,12 @@ func (p *Progress) why(st lakeio.Status, captures int64, now time.Time) string {
 	if quiet := now.Sub(st.At); quiet > silence {
 		return "no word from its workers for " + Took(quiet)
 	}
-	if st.InFlight > 0 || base(st.Stage) != "fetch" {
+	switch {
+	case base(st.Stage) != "fetch":
+		return ""
+	case st.InFlight > 0 && st.Blocked != "":
+		return "nothing more starts: " + st.Blocked
+	case st.InFlight > 0:
 		return ""
 	}
 	switch text := waiting(st.Waiting); {
@@ -220,6 +225,7 @@ var reasons = map[string]string{
 	"resume":      "wait since the run was resumed",
 	"robots":      "wait for robots.txt",
 	"dns":         "wait for their address (DNS)",
+	"adaptive":    "are asked more slowly: they fail or slow down",
 	"login":       "wait for a login",
 	"ready":       "may start",
 }

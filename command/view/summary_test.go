@@ -139,6 +139,8 @@ func TestProgressSaysWhyNothingIsFetched(t *testing.T) {
 		{"all starts are held", lakeio.Status{Queued: 1, Blocked: "memory for bodies", Waiting: map[string]int{"ready": 1}},
 			"fetch-0: 0 requests · 0.0/s · 0 in flight, 1 queued · nothing starts: memory for bodies"},
 		{"nothing known", lakeio.Status{}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing in flight: no key has anything to ask yet"},
+		{"no more starts", lakeio.Status{Queued: 1, InFlight: 2, Blocked: "fetch.in_flight: 2 exchanges are in flight"},
+			`fetch-0: 0 requests · 0.0/s · 2 in flight, 1 queued · nothing more starts: fetch.in_flight: 2 exchanges are in flight`},
 		{"hostile", lakeio.Status{Blocked: "a\x1b[2J\nb"}, `fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing starts: a\x1b[2J\nb`},
 		{"silent workers", lakeio.Status{At: begun.Add(-time.Minute)}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · no word from its workers for 1m02s"},
 	} {

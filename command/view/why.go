@@ -178,6 +178,7 @@ var reason = map[string]string{
 	"robots":      "its robots.txt is being fetched",
 	"dns":         "its address is being looked up",
 	"login":       "a login is under way",
+	"adaptive":    "asked more slowly: it fails or slows down",
 	"last":        "its last requests are in flight",
 	"ready":       "may start",
 }

@@ -260,6 +260,7 @@ type Observation struct {
 	Refused    bool          // the host said that it is asked too much: 429, 503
 	RetryAfter time.Duration // what the server asked for; 0: nothing
 	Attempt    int           // of the request, from 1: how far the backoff goes
+	Unasked    bool          // it never came to the host: nothing is learned from it
 }
 
 // Finish gives the slot back.
@@ -267,6 +268,10 @@ func (s *Scheduler) Finish(k *Key, now time.Time, o Observation) {
 	at := s.moment(now)
 	k.inFlight--
 	s.inFlight--
+	if o.Unasked {
+		s.place(k)
+		return
+	}
 	k.finished++
 	k.total += o.Latency
 	if k.latency == 0 {

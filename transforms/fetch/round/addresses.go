@@ -196,13 +196,13 @@ func (p *Process) located(h *host, found []netip.Addr, err error, now time.Time)
 	if err == nil && len(found) > 0 {
 		return p.settleHost(h, leastOf(found))
 	}
-	var failure *httpfetch.Error
+	failure := &httpfetch.Error{Class: harrow.Transient, Code: "timeout", Err: err} // where it is the context's
 	if errors.As(err, &failure) && failure.Class == harrow.Permanent {
 		h.key.fails = failure.Error()
 		p.kill(h.key, failure.Code)
 		return nil
 	}
-	if h.attempt++; h.attempt >= p.cfg.Fetch.Retry.Attempts {
+	if h.attempt++; !p.mayTryAgain(h.attempt, failure) {
 		p.kill(h.key, "dns")
 		return nil
 	}

@@ -6,104 +6,39 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/dnscache/dnstest"
 	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-// names is a name server for tests. A name that it doesn't know is none; one
-// without addresses gets no answer but SERVFAIL, one called mute.* none at all.
-type names struct {
-	mu    sync.Mutex
-	addrs map[string][]string
-	asked map[string]int // A questions
-	held  []func()       // answers of the mute, sent at the test's end: the resolver waits for them, whatever its context says
-	conn  net.PacketConn
-}
-
-func newNames(t *testing.T, addrs map[string][]string) *names {
+// newNames serves names: of one without addresses it says that it fails for
+// now, one called mute.* gets no answer at all, any other is none.
+func newNames(t *testing.T, addrs map[string][]string) *dnstest.Server {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &names{addrs: addrs, asked: map[string]int{}, conn: conn}
-	var done sync.WaitGroup
-	done.Go(n.serve)
-	t.Cleanup(func() {
-		n.mu.Lock()
-		for _, answer := range n.held {
-			answer()
-		}
-		n.mu.Unlock()
-		_ = conn.Close()
-		done.Wait()
-	})
-	return n
-}
-
-func (n *names) serve() {
-	buf := make([]byte, 1500)
-	for {
-		size, from, err := n.conn.ReadFrom(buf)
-		if err != nil {
-			return
-		}
-		var m dnsmessage.Message
-		if m.Unpack(buf[:size]) == nil && len(m.Questions) == 1 {
-			send := func() { _, _ = n.conn.WriteTo(n.answer(m), from) }
-			if strings.HasPrefix(m.Questions[0].Name.String(), "mute.") {
-				n.mu.Lock()
-				n.held = append(n.held, send)
-				n.mu.Unlock()
-				continue
-			}
-			n.mu.Lock()
-			send()
-			n.mu.Unlock()
+	answers := map[string]dnstest.Answer{}
+	for name, a := range addrs {
+		answers[name] = dnstest.Answer{Addrs: a}
+		if len(a) == 0 {
+			answers[name] = dnstest.Answer{Code: dnsmessage.RCodeServerFailure}
 		}
 	}
-}
-
-// answer is under mu.
-func (n *names) answer(m dnsmessage.Message) []byte {
-	q := m.Questions[0]
-	name := strings.TrimSuffix(q.Name.String(), ".")
-	if q.Type == dnsmessage.TypeA {
-		n.asked[name]++
+	for _, name := range []string{"mute.example", "mute.dns.example"} {
+		answers[name] = dnstest.Answer{Silent: true}
 	}
-	m.Response, m.Additionals = true, nil
-	addrs, known := n.addrs[name]
-	switch {
-	case !known:
-		m.RCode = dnsmessage.RCodeNameError
-	case len(addrs) == 0:
-		m.RCode = dnsmessage.RCodeServerFailure
-	case q.Type == dnsmessage.TypeA:
-		for _, a := range addrs {
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET},
-				Body: &dnsmessage.AResource{A: netip.MustParseAddr(a).As4()}})
-		}
-	}
-	packed, err := m.Pack()
-	if err != nil {
-		panic(err)
-	}
-	return packed
+	return dnstest.Start(t, answers)
 }
 
 // byAddress lets the bench's site listen on addresses at one port; the log has
 // the address for the host, and handlers find the host in X-Host.
-func (b *bench) byAddress(dns *names, addrs ...string) (port string) {
+func (b *bench) byAddress(dns *dnstest.Server, addrs ...string) (port string) {
 	b.t.Helper()
 	for _, a := range addrs {
 		if port == "" {
@@ -127,7 +62,7 @@ func (b *bench) byAddress(dns *names, addrs ...string) (port string) {
 	b.cfg.Fetch.Resolve = nil
 	b.cfg.Fetch.AllowPrivateNetworks = true
 	b.cfg.Fetch.Politeness.Key = harrow.KeyIP
-	b.cfg.DNS = dns.conn.LocalAddr().String()
+	b.cfg.DNS = dns.Addr
 	return port
 }
 
@@ -260,9 +195,7 @@ func TestAHostKeepsItsAddressForTheRun(t *testing.T) {
 	if _, err := b.run(t.Context(), "http://a.example:"+port+"/1"); err != nil {
 		t.Fatal(err)
 	}
-	dns.mu.Lock()
-	dns.addrs["a.example"] = []string{"127.0.0.3"}
-	dns.mu.Unlock()
+	dns.Set("a.example", dnstest.Answer{Addrs: []string{"127.0.0.3"}})
 	b.cfg.Round, b.cfg.Env.Stage = 1, lakeio.FetchStage(1)
 	p, err := Join(t.Context(), b.cfg)
 	if err != nil {

@@ -7,38 +7,28 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/dnscache/dnstest"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-// release sends, until the test ends, what the mute have held for some time.
-func (n *names) release(t *testing.T, after time.Duration) {
-	over := make(chan struct{})
-	released := make(chan struct{})
-	go func() {
-		defer close(released)
-		for {
-			select {
-			case <-over:
-				return
-			case <-time.After(after):
-			}
-			n.mu.Lock()
-			for _, answer := range n.held {
-				answer()
-			}
-			n.held = nil
-			n.mu.Unlock()
-		}
-	}()
-	t.Cleanup(func() { close(over); <-released })
+// lateNames serves the name mute.example, which it takes some time for.
+func lateNames(t *testing.T, after time.Duration) *dnstest.Server {
+	t.Helper()
+	known := dnstest.Answer{Addrs: []string{"127.0.0.1"}}
+	n := dnstest.Start(t, map[string]dnstest.Answer{"mute.example": {Silent: true}})
+	timer := time.AfterFunc(after, func() {
+		n.Set("mute.example", known)
+		n.Answer()
+	})
+	t.Cleanup(func() { timer.Stop() })
+	return n
 }
 
 // Two requests that wait for one look-up would be sent together as soon as it
 // is there.
 func TestADelayCountsFromWhenARequestIsSent(t *testing.T) {
 	const delay = 100 * time.Millisecond
-	dns := newNames(t, map[string][]string{"mute.example": {"127.0.0.1"}})
-	dns.release(t, 3*delay)
+	dns := lateNames(t, 3*delay)
 	b := newBench(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(3 * delay / 2) }))
 	port := b.byAddress(dns, "127.0.0.1")
 	b.cfg.Fetch.Politeness.Key, b.cfg.Fetch.Politeness.Robots = harrow.KeyHost, harrow.RobotsIgnore
@@ -68,8 +58,7 @@ func TestADelayCountsFromWhenARequestIsSent(t *testing.T) {
 // and the exchange began when it was sent.
 func TestAnExchangeBeginsWhenItIsSent(t *testing.T) {
 	const held = 300 * time.Millisecond
-	dns := newNames(t, map[string][]string{"mute.example": {"127.0.0.1"}})
-	dns.release(t, held)
+	dns := lateNames(t, held)
 	b := newBench(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	port := b.byAddress(dns, "127.0.0.1")
 	b.cfg.Fetch.Politeness.Key, b.cfg.Fetch.Politeness.Robots = harrow.KeyHost, harrow.RobotsIgnore

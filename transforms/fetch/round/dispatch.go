@@ -15,16 +15,14 @@ import (
 // waits for memory must not hold a host's slot.
 func (p *Process) dispatch() {
 	for {
-		reservation, err := p.client.Reserve(p.starts)
+		reservation, err := p.reserve()
 		if err != nil {
 			if p.starts.Err() == nil {
 				p.stop(err)
 			}
 			return
 		}
-		select {
-		case p.slots <- struct{}{}:
-		case <-p.starts.Done():
+		if !p.takeSlot() {
 			reservation.Release()
 			return
 		}
@@ -57,6 +55,7 @@ func (p *Process) fly(it *item, reservation *httpfetch.Reservation, begun chan<-
 	}
 	at := p.begin(it)
 	close(begun)
+	defer p.dealtWith()
 	switch err := p.exchange(it, reservation, at); {
 	case errors.Is(err, lakeio.ErrLost):
 		p.lose(it.shard, err)
@@ -102,7 +101,7 @@ func (p *Process) nextItem() *item {
 			return nil
 		}
 		for _, r := range ended {
-			p.results <- r
+			p.hand(r)
 		}
 		if it != nil {
 			return it
@@ -153,8 +152,15 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 	if next := p.lookUp(now); next > 0 && (wait == 0 || next < wait) {
 		wait = next
 	}
+	down := p.noProxy(now)
 	if ended, err = p.drainSome(now); len(ended) > 0 || err != nil {
 		return nil, ended, 0, err
+	}
+	if down > 0 {
+		if wait == 0 || down < wait {
+			wait = down
+		}
+		return nil, nil, wait, nil
 	}
 	for {
 		next, until := p.sched.Next(now)

@@ -49,6 +49,9 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 		return nil // cut off: nothing is known of it, so it is asked again
 	}
 	p.results <- &result{shard: it.shard, exchange: p.hide(it, it.row(begun, now, resp, failure))}
+	if failure != nil && failure.Code == codeProxy && it.aside() {
+		return p.anotherProxy(it, now)
+	}
 	if it.Robots != "" {
 		return p.robotsDone(it, resp, failure, now)
 	}
@@ -70,6 +73,7 @@ func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Respons
 	o := p.cfg.fault.heard(observation(it, begun, now, resp, failure))
 	p.mu.Lock()
 	p.settle(it, latest(begun, resp.WrittenAt))
+	o.Unasked = p.byProxy(failure, now)
 	p.sched.Finish(it.key.pol, now, o)
 	if o.RetryAfter > 0 {
 		p.rest(it.key, now.Add(o.RetryAfter), now)
@@ -78,6 +82,7 @@ func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Respons
 		p.kill(it.key, "breaker")
 	}
 	p.counts.exchanges++
+	p.ending++
 	p.mu.Unlock()
 	err := p.noteRest(it, o.RetryAfter, now)
 	<-p.slots
@@ -150,7 +155,10 @@ func (p *Process) mayRetry(it *item) bool {
 
 // pageFailed handles an exchange without an answer.
 func (p *Process) pageFailed(it *item, failure *httpfetch.Error, now time.Time) error {
-	if failure.Class == harrow.Transient && p.mayRetry(it) {
+	switch {
+	case failure.Code == codeProxy:
+		return p.anotherProxy(it, now)
+	case failure.Class == harrow.Transient && p.mayRetry(it):
 		return p.again(it)
 	}
 	p.results <- it.failed(failure.Class, failure.Code, failure.Error(), now)

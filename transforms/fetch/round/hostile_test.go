@@ -165,7 +165,7 @@ func robotsMisdeeds() []misdeed {
 		one("robots-5-redirects", "denied robots", steps(5, answers(200, "", "", noX)), nil).times("/x", 0),
 		one("robots-6-redirects", ok, steps(6, answers(200, "", "", noX)), nil),
 		one("robots-elsewhere", ok, moves("http://good-0.example/noX"), nil),
-		one("robots-never", robotsDefers, never, nil).times("/x", 0),
+		one("robots-never", robotsDefers, never, nil).times("/robots.txt", timeoutTries).times("/x", 0),
 		one("robots-reset", robotsDefers, raw(true, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nUser"), nil).times("/x", 0),
 		one("robots-drips", robotsDefers, drips, nil).times("/x", 0),
 		one("refused", robotsDefers, nil, nil).times("/robots.txt", 0),
@@ -302,7 +302,7 @@ func hostileBench(t *testing.T, all []misdeed) *bench {
 			b.cfg.Fetch.Resolve[host] = plain
 		}
 	}
-	b.cfg.DNS = dns.conn.LocalAddr().String()
+	b.cfg.DNS = dns.Addr
 	b.cfg.Roots = x509.NewCertPool()
 	b.cfg.Roots.AddCert(secure.Certificate())
 	b.cfg.Scope.Hosts = []string{"*.example", "*.example.com", "169.254.169.254", "[::1]", "0.0.0.0", "127.0.0.1", "10.0.0.1", "[::ffff:7f00:1]"}

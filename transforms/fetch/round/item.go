@@ -27,6 +27,7 @@ type item struct {
 	Waited  bool           `json:"w,omitempty"` // a hop that lies in the queue of the key that redirected, until that has rested
 	Full    bool           `json:"f,omitempty"` // asked without validators: a 304 confirmed something else
 	Again   bool           `json:"i,omitempty"` // its session was over
+	Via     int            `json:"v,omitempty"` // exchanges of this hop that failed at their proxy
 	Shard   int            `json:"n,omitempty"` // fetch shard that it belongs to: with politeness key ip several share a key
 	Key     string         `json:"k,omitempty"` // politeness key of the request, where that is not Req.Key: its address
 

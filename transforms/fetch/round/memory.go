@@ -21,6 +21,7 @@ type recollection struct {
 	forgot bool                 // some keys' starts are not remembered
 	robots *policies
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
+	outage time.Time             // since when no proxy has carried anything; zero: one has
 	began  time.Time             // of the first round that this process knows
 	jar    *cookies.Jar          // what servers set in this run
 	gate   *gate                 // where the session of the job's login stands
@@ -39,9 +40,10 @@ type lastStart struct {
 
 // policy is what is known of an origin's robots.txt; it does not change.
 type policy struct {
-	group  *robots.Group // nil: all is allowed
-	defers bool          // unreachable: its requests are deferred
-	fails  string        // code of a permanent failure: its requests fail
+	group   *robots.Group // nil: all is allowed
+	defers  bool          // unreachable: its requests are deferred
+	because string        // code of that; empty: robots
+	fails   string        // code of a permanent failure: its requests fail
 }
 
 var (

@@ -86,7 +86,7 @@ func (ps *policies) get(origin string, now time.Time) (pol *policy, fresh bool, 
 	fresh = now.Sub(time.Unix(int64(e.at), 0)) < freshFor
 	switch e.kind {
 	case isDeferred:
-		return &policy{defers: true}, fresh, nil
+		return &policy{defers: true, because: ps.codes[e.code]}, fresh, nil
 	case isFailed:
 		return &policy{fails: ps.codes[e.code]}, fresh, nil
 	case allowsAll:
@@ -115,7 +115,7 @@ func (ps *policies) put(origin string, pol *policy, now time.Time) error {
 	e := policyEntry{at: uint32(now.Unix())}
 	switch {
 	case pol.defers:
-		e.kind = isDeferred
+		e.kind, e.code = isDeferred, ps.code(pol.because)
 	case pol.fails != "":
 		e.kind, e.code = isFailed, ps.code(pol.fails)
 	case pol.group != nil && !pol.group.Empty():

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,7 +63,10 @@ type Process struct {
 	dead     string // code: everything that is left, or comes, is deferred
 	fault    error  // system failure that stopped the process
 	counts   counts
+	ending   int // exchanges that are over and not dealt with yet
 	minute   minute
+
+	waitsFor atomic.Pointer[string] // what the dispatcher waits for, no key's turn
 
 	wake    chan struct{} // 1: the dispatcher has something to look at
 	slots   chan struct{} // one per exchange in flight

@@ -56,7 +56,7 @@ func (p *Process) maxRedirects() int {
 // 308 keep method and body. Another origin gets no credentials.
 func (it *item) hop(status int, target canon.URL) *item {
 	next := *it
-	next.URL, next.Hop, next.Attempt = target.String(), it.Hop+1, 0
+	next.URL, next.Hop, next.Attempt, next.Via = target.String(), it.Hop+1, 0, 0
 	switch method := it.method(); {
 	case status == 303 && method != "HEAD", (status == 301 || status == 302) && method == "POST":
 		next.Got = true

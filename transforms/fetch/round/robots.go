@@ -1,6 +1,7 @@
 package round
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -38,7 +39,7 @@ func (p *Process) obeys(it *item, at string, pol *policy, fresh bool, now time.T
 	case pol.fails != "":
 		return false, it.failed(harrow.Permanent, pol.fails, "robots.txt of "+at+" met it first", now)
 	case pol.defers:
-		return false, it.deferred("robots", now)
+		return false, it.deferred(cmp.Or(pol.because, "robots"), now)
 	case pol.group == nil:
 		return true, nil
 	}
@@ -146,7 +147,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 		if failure.Class == harrow.Permanent {
 			return p.learned(it.shard, it.Robots, &policy{fails: failure.Code}, 0)
 		}
-		return p.robotsUnreachable(it)
+		return p.robotsUnreachable(it, failure)
 	}
 	defer resp.Body.Close()
 	if resp.Status >= 300 && resp.Status < 400 && resp.Location != "" {
@@ -154,7 +155,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	}
 	switch robots.Status(resp.Status) {
 	case robots.Defer:
-		return p.robotsUnreachable(it)
+		return p.robotsUnreachable(it, nil)
 	case robots.AllowAll:
 		return p.learned(it.shard, it.Robots, &policy{}, 0)
 	}
@@ -173,14 +174,11 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 
 // robotsUnreachable tries again, or gives the origin up for this run, unless it
 // has a file of before, which goes on to count (RFC 9309 2.4).
-func (p *Process) robotsUnreachable(it *item) error {
+func (p *Process) robotsUnreachable(it *item, failure *httpfetch.Error) error {
 	p.mu.Lock()
-	if int(it.Attempt) < p.cfg.Fetch.Retry.Attempts && it.key.dead == "" && !p.stopping {
-		it.key.urgent = append(it.key.urgent, it)
-		p.pending(it.key)
-		p.mu.Unlock()
-		p.poke()
-		return nil
+	if p.mayTryAgain(int(it.Attempt), failure) && it.key.dead == "" && !p.stopping {
+		defer p.mu.Unlock()
+		return p.askRobots(it.key, it)
 	}
 	p.mu.Unlock()
 	pol, _, err := p.recall.robots.get(it.Robots, time.Now())
@@ -201,14 +199,19 @@ func (p *Process) robotsHop(it *item, resp *httpfetch.Response, now time.Time) e
 		return p.learned(it.shard, it.Robots, &policy{}, 0)
 	}
 	next := *it
-	next.Hop, next.Attempt, next.URL, next.at = it.Hop+1, 0, target.String(), target
+	next.Hop, next.Attempt, next.Via, next.URL, next.at = it.Hop+1, 0, 0, target.String(), target
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.keyOf(target, it.shard)
 	if wait, _ := httpfetch.RetryAfter(resp.RetryAfter, now); wait > 0 {
 		k, next.Waited = it.key, true // see hopOn
 	}
-	k.urgent = append(k.urgent, &next)
+	return p.askRobots(k, &next)
+}
+
+// askRobots lets a key ask for a robots.txt before anything else; under mu.
+func (p *Process) askRobots(k *key, it *item) error {
+	k.urgent = append(k.urgent, it)
 	p.pending(k)
 	p.poke()
 	return nil

@@ -30,14 +30,7 @@ func (p *Process) status(now time.Time) lakeio.Status {
 		st.Counters["captures."+string(o)] = n
 	}
 	st.Rates = p.minute.rates(now, st.Counters)
-	switch {
-	case p.stopping:
-		st.Blocked = "stopped"
-	case p.budget.Bodies.Used() >= p.budget.Bodies.Size():
-		st.Blocked = "memory for bodies"
-	case p.sched.InFlight() >= p.cfg.Fetch.InFlight:
-		st.Blocked = fmt.Sprintf("fetch.in_flight: %d exchanges are in flight", p.cfg.Fetch.InFlight)
-	}
+	st.Blocked = p.blocked(now)
 	p.mu.Unlock()
 	p.eachKey(func(k *key) { p.keyStatus(&st, k, now) })
 	p.mu.Lock()
@@ -72,21 +65,10 @@ func (p *Process) eachKey(do func(*key)) {
 func (p *Process) keyStatus(st *lakeio.Status, k *key, now time.Time) {
 	s := p.sched.State(k.pol, now)
 	queued := p.front.Count(k.name) + int64(len(k.parked))
-	one := lakeio.KeyStatus{Key: k.name, Why: string(s.Why), Until: s.Until, Queued: queued, InFlight: s.InFlight,
+	one := lakeio.KeyStatus{Key: k.name, Why: whyOf(k, s.Why, s.InFlight), Until: s.Until, Queued: queued, InFlight: s.InFlight,
 		Concurrency: s.Slots, Delay: s.Pause, Latency: s.Latency, Left: time.Duration(queued) * s.Pace}
-	switch {
-	case k.draining:
-		return // nothing of it is asked any more
-	case k.gated:
-		one.Why = whyLogin
-	case len(k.parked) > 0:
-		one.Why = whyRobots
-	case k.unsent != nil:
-		one.Why = string(polite.Delay) // which has not begun
-	case s.Why == polite.Idle && s.InFlight > 0:
-		one.Why = whyLast
-	case s.Why == polite.Idle:
-		return
+	if k.draining || one.Why == string(polite.Idle) {
+		return // nothing of it is asked any more, or there is nothing
 	}
 	note(st, one)
 }
