@@ -164,7 +164,9 @@ func (l *Login) Over(page canon.URL, status int, location string) bool {
 		return false
 	}
 	target, err := plainURLs.Resolve(page, location)
-	// Whatever the host: www.shop.example may send to its own /login.
-	same := func(u canon.URL) bool { return canon.Domain(u.Host()) == l.Domain() && u.Path() == l.url.Path() }
+	// www.shop.example may send to its own /login, and that of blog.shop.example
+	// is another.
+	name := func(u canon.URL) string { return strings.TrimPrefix(u.Host(), "www.") }
+	same := func(u canon.URL) bool { return name(u) == name(l.url) && u.Path() == l.url.Path() }
 	return err == nil && same(target) && !same(page)
 }

@@ -261,6 +261,7 @@ func TestWhichAnswersSayThatTheSessionIsOver(t *testing.T) {
 		"from another host":   {"http://www.shop.example/a", "https://shop.example/login", 303, true},
 		"to its own":          {"https://www.shop.example/a", "/login", 302, true},
 		"to another's":        {"https://www.shop.example/a", "https://other.example/login", 302, false},
+		"to a neighbour's":    {"https://blog.shop.example/a", "/login", 302, false},
 		"sent somewhere else": {"https://shop.example/a", "/b", 302, false},
 		"to the login's own":  {"https://shop.example/login", "/login?y=1", 302, false},
 		"fine":                {"https://shop.example/a", "", 200, false},
