@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow/command/view"
+	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -84,6 +85,19 @@ func TestWhySaysWhatEachHostIsWaitingFor(t *testing.T) {
 	for _, part := range []string{`"running":true,"stage":"fetch-0"`, `"key":"slow.example","why":"crawl-delay","until":"2026-03-01T12:00:09Z"`} {
 		if !strings.Contains(string(data), part) {
 			t.Errorf("no %s in %s", part, data)
+		}
+	}
+}
+
+// A reason that has no words of its own is shown as the scheduler calls it.
+func TestEveryReasonToWaitHasWords(t *testing.T) {
+	for _, why := range []polite.Wait{polite.Ready, polite.InFlight, polite.Delay, polite.CrawlDelay, polite.RetryAfter, polite.Backoff,
+		polite.BreakerOpen, polite.Slowed, polite.Cautious, "robots", "dns", "login", "last"} {
+		st := lakeio.Status{Stage: "fetch-0", Waiting: map[string]int{string(why): 1}, Keys: []lakeio.KeyStatus{{Key: "a.example", Why: string(why)}}}
+		var b strings.Builder
+		check(t, view.WriteWhy(&b, []view.WhyState{{Stage: "fetch-0", Running: true, Workers: []lakeio.Status{st}}}, begun, 3, 0))
+		if strings.Contains(b.String(), "wait: ") || strings.Contains(b.String(), "a.example  "+string(why)+" ") {
+			t.Errorf("%s has no words:\n%s", why, b.String())
 		}
 	}
 }
