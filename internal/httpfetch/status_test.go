@@ -49,12 +49,16 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func FuzzRetryAfter(f *testing.F) {
-	f.Add("120")
-	f.Add("Sun, 01 Mar 2026 12:01:00 GMT")
+	for _, seed := range []string{"120", "0", "99999999999999999999", "-1", "Sun, 01 Mar 2026 12:01:00 GMT", "Sunday, 01-Mar-26 12:01:00 GMT", "Sun Mar  1 12:01:00 2026", "", "soon"} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, value string) {
-		wait, _ := RetryAfter(value, time.Unix(0, 0))
-		if wait < 0 || wait > MaxRetryAfter {
-			t.Errorf("%q gave %v", value, wait)
+		// Before, about and behind what the dates say.
+		for _, now := range []time.Time{time.Unix(0, 0), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			wait, ok := RetryAfter(value, now)
+			if wait < 0 || wait > MaxRetryAfter || !ok && wait != 0 {
+				t.Errorf("%q gave %v, %v at %v", value, wait, ok, now)
+			}
 		}
 	})
 }
