@@ -66,6 +66,8 @@ func New(limit int64) (*Budget, error) {
 var process struct {
 	sync.Mutex
 	budgets map[int64]*Budget
+	tuned   bool  // the process does nothing but harvest
+	limits  int64 // of all budgets, if so
 }
 
 // For returns the process's budget of that limit and makes it at the first
@@ -87,6 +89,10 @@ func For(limit int64) *Budget {
 		process.budgets = map[int64]*Budget{}
 	}
 	process.budgets[limit] = b
+	if process.tuned && os.Getenv("GOMEMLIMIT") == "" {
+		process.limits += limit
+		debug.SetMemoryLimit(process.limits + runtimeBytes)
+	}
 	return b
 }
 
@@ -153,11 +159,21 @@ func (s *Share) Used() int64 { return s.used.Load() }
 // CPU than at Go's default of 100.
 const gcPercent = 200
 
+// runtimeBytes is what the Go runtime is to keep to beyond the limits of the
+// budgets: what is no share's (connections, politeness keys, Beam) and garbage.
+// The pages of the binary itself come on top, about 100 MB.
+const runtimeBytes = 180 << 20
+
 // TuneGC sets the garbage collector for a process that does nothing but
-// harvest, unless the environment (GOGC) says otherwise. A program that embeds
-// Harrow keeps its own setting.
+// harvest, unless the environment (GOGC, GOMEMLIMIT) says otherwise: a heap
+// that may grow to three times what lives is collected sooner as it comes near
+// what the budgets of [For] and the runtime are to take. A program that embeds
+// Harrow keeps its own settings.
 func TuneGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	process.Lock()
+	defer process.Unlock()
+	process.tuned = true
 }

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -117,5 +118,29 @@ func TestSharesNeverHoldMoreThanTheirSize(t *testing.T) {
 	wg.Wait()
 	if s.Used() != 0 {
 		t.Errorf("%d bytes are held at the end", s.Used())
+	}
+}
+
+// A process of ours collects its garbage before it comes to more than what the
+// budgets and the runtime are to take; a program that embeds Harrow is left
+// alone.
+func TestTuneGCBoundsTheHeapByTheBudgets(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer func() {
+		debug.SetMemoryLimit(before)
+		debug.SetGCPercent(100)
+		process.tuned = false
+	}()
+	For(201 << 20)
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("without TuneGC the limit became %d", got)
+	}
+	TuneGC()
+	b := For(202 << 20)
+	if got := debug.SetMemoryLimit(-1); got != b.Limit+runtimeBytes {
+		t.Errorf("the limit is %d, want %d and %d beyond", got, b.Limit, int64(runtimeBytes))
+	}
+	if For(202<<20) != b || debug.SetMemoryLimit(-1) != b.Limit+runtimeBytes {
+		t.Error("the same budget counts twice")
 	}
 }

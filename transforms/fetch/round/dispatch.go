@@ -303,8 +303,8 @@ func (p *Process) popRaw(k *key) (*item, error) {
 	return decodeItem(data)
 }
 
-// take1 takes one item of a key that may start and decides: start it, end it
-// without asking, or (both nil) let its robots.txt go first.
+// take1 takes one item of a key that may start and decides: start it, or its
+// robots.txt, end it without asking, or (both nil) wait for what it needs.
 func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	it, err := p.pop(k)
 	if err != nil {
@@ -319,8 +319,16 @@ func (p *Process) take1(k *key, now time.Time) (*item, *result, error) {
 	case k.dead != "" && !it.aside():
 		return nil, it.deferred(k.dead, now), nil
 	case !it.aside() && p.cfg.Fetch.Politeness.Robots != harrow.RobotsIgnore:
-		if ready, end, err := p.obey(it, now); !ready {
+		ready, end, err := p.obey(it, now)
+		if err != nil || !ready && (end != nil || len(k.urgent) == 0) {
 			return nil, end, err
+		}
+		if !ready {
+			// Its robots.txt starts now: if other keys had their turn first,
+			// each would have a request parked before one exchange began.
+			if it, err = p.pop(k); it == nil || err != nil {
+				return nil, nil, err
+			}
 		}
 	}
 	if p.private(it) {
