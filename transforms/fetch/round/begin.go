@@ -35,19 +35,22 @@ func (p *Process) began(k *key, at time.Time) {
 	p.recall.started(k.name, at, k.pol.Limits().Delay)
 }
 
-// telling is what is to be called when the item's request is written; nil
-// where nobody waits for that: its end comes before the key's next start anyway.
+// telling is what is to be called when the item's request is written; nil where
+// nobody waits for that: its end comes before the key's next start anyway. A key
+// without a delay may get one meanwhile.
 func (p *Process) telling(it *item) func(at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.spaced(it.key) {
+	if it.key.pol.Limits().Concurrency <= 1 {
 		return nil
 	}
 	return func(at time.Time) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.settle(it, at)
-		p.poke()
+		if p.spaced(it.key) {
+			p.settle(it, at)
+			p.poke()
+		}
 	}
 }
 
