@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 )
@@ -49,5 +50,23 @@ func BenchmarkExchange(b *testing.B) {
 				r.Body.Close()
 			}
 		})
+	}
+}
+
+// BenchmarkHTTP2Exchange is one of many streams over one connection.
+func BenchmarkHTTP2Exchange(b *testing.B) {
+	body := []byte(page(30_000))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(body) }))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	c := newClient(b, s.Listener.Addr().String(), func(c *Config) { c.Roots = roots(s) })
+	b.ReportAllocs()
+	for b.Loop() {
+		out, err := do(b, c, Request{URL: "https://example.com/"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		out.Body.Close()
 	}
 }
