@@ -50,13 +50,21 @@ func TestAnUnreachableHostIsDeferredAndAskedWhenItIsBack(t *testing.T) {
 		if n := len(rows(b, lakeio.Rejects, res.Run)); n > 0 {
 			t.Errorf("%d rejects: deferred is none", n)
 		}
-		b.write(job(b.addr))
+		b.write(strings.Replace(job(b.addr), "'http://down.example/x'", "'http://down.example/a', 'http://down.example/x', 'http://down.example/b'", 1))
 		res, err = b.run(runner(runnerName))
 		if err != nil || res.Exit != 0 {
 			t.Fatalf("when it is back: exit %d %q, %v", res.Exit, res.Why, err)
 		}
 		if b.log.Count("http://down.example/x") != 1 {
 			t.Error("it was not asked when it was back")
+		}
+		for _, e := range b.log.Requests() { // what was deferred goes before what is new
+			if e.Host == "down.example" && !strings.HasSuffix(e.URL, "/robots.txt") {
+				if e.URL != "http://down.example/x" {
+					t.Errorf("%s was asked before what was deferred", e.URL)
+				}
+				break
+			}
 		}
 	})
 }

@@ -149,6 +149,10 @@ func (t *trier) do(ctx context.Context, u canon.URL, req httpfetch.Request) (*ht
 		if errors.Is(err, httpfetch.ErrStale) && attempt == 0 {
 			continue // it was the connection that was over, not the server's patience
 		}
+		var failure *httpfetch.Error
+		if errors.As(err, &failure) && failure.Code == "proxy" && attempt+1 < len(t.cfg.Job.Fetch.Proxies) {
+			continue // another one may carry it
+		}
 		return resp, err
 	}
 }

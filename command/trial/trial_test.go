@@ -261,3 +261,21 @@ func TestTryRefusesWhatIsNoURL(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestTryGoesThroughAProxyThatWorks(t *testing.T) {
+	asked := 0
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; !r.URL.IsAbs() || r.URL.Host != "books.example" {
+			t.Errorf("the proxy was asked for %s", r.URL)
+		}
+		_, _ = w.Write([]byte("<h1>through</h1>"))
+	}))
+	defer proxy.Close()
+	cfg := newConfig(t, http.NotFoundHandler())
+	cfg.Job.Fetch.Resolve = nil
+	cfg.Job.Fetch.Proxies = []string{"http://127.0.0.1:1", proxy.URL}
+	r, err := trial.URL(t.Context(), cfg, "http://books.example/book/1")
+	if err != nil || r.Outcome != harrow.Fetched || asked != 2 {
+		t.Errorf("%s %s after %d requests to the proxy (%v); want it fetched with two", r.Outcome, r.Code, asked, err)
+	}
+}
