@@ -70,9 +70,10 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 // landed gives the politeness slot and the place in flight back. What the host
 // asked for is written down before.
 func (p *Process) landed(it *item, begun, now time.Time, resp *httpfetch.Response, failure *httpfetch.Error) error {
-	o := p.cfg.fault.heard(observation(it, begun, now, resp, failure))
+	sent := latest(begun, resp.WrittenAt) // what this process did before is not the host's latency
+	o := p.cfg.fault.heard(observation(it, sent, now, resp, failure))
 	p.mu.Lock()
-	p.settle(it, latest(begun, resp.WrittenAt))
+	p.settle(it, sent)
 	o.Unasked = p.byProxy(failure, now)
 	p.sched.Finish(it.key.pol, now, o)
 	if o.RetryAfter > 0 {
