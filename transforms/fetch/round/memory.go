@@ -1,7 +1,6 @@
 package round
 
 import (
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -70,17 +69,16 @@ func recall(workspace, job, run string, share *memory.Share, spill string) (*rec
 	return recalled[at], nil
 }
 
-// forgetRobots gives back what the robots.txt files of a run take, after its
-// end.
-func forgetRobots(run string) (err error) {
+// restRobots gives back the memory of a run's parsed robots.txt files, after its end:
+// who goes on with it in this process reads them again from the disk.
+func restRobots(run string) {
 	recallMu.Lock()
 	defer recallMu.Unlock()
 	for at, of := range recallOf {
 		if of == run {
-			err = errors.Join(err, recalled[at].robots.close())
+			recalled[at].robots.shrink()
 		}
 	}
-	return err
 }
 
 func (r *recollection) lastStart(key string) (lastStart, bool) {

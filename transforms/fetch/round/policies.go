@@ -217,6 +217,15 @@ func (ps *policies) forget(origin string) {
 	delete(ps.index, key) // its place in the share stays: the map doesn't shrink either
 }
 
+// shrink gives all memory back but that of the index.
+func (ps *policies) shrink() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for key := range ps.cached {
+		ps.evict(key)
+	}
+}
+
 // close forgets everything and gives memory and disk back.
 func (ps *policies) close() (err error) {
 	ps.mu.Lock()

@@ -64,6 +64,8 @@ func TestPoliciesAreAMap(t *testing.T) {
 				pol = &policy{fails: rapid.SampledFrom([]string{"nxdomain", "tls"}).Draw(t, "code")}
 			case 2:
 				pol = &policy{}
+			case 6:
+				ps.shrink()
 			case 3:
 				ps.forget(origin)
 				delete(model, origin)

@@ -395,7 +395,8 @@ func Shutdown(l lakeio.Lake) error {
 	for _, p := range left {
 		errs = append(errs, p.leave())
 	}
-	return errors.Join(append(errs, forgetRobots(l.Run))...)
+	restRobots(l.Run)
+	return errors.Join(errs...)
 }
 
 // leave ends the process once, however often it is asked to.
