@@ -222,7 +222,6 @@ var reasons = map[string]string{
 	"retry-after": "wait as asked (Retry-After)",
 	"backoff":     "back off after a failure",
 	"breaker":     "failed too often (breaker)",
-	"adaptive":    "are slowed down (adaptive)",
 	"resume":      "wait since the run was resumed",
 	"robots":      "wait for robots.txt",
 	"dns":         "wait for their address (DNS)",

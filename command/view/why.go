@@ -174,7 +174,6 @@ var reason = map[string]string{
 	"retry-after": "asked to wait (Retry-After)",
 	"backoff":     "backs off after a failure",
 	"breaker":     "failed too often (breaker open)",
-	"adaptive":    "slowed down: it answers more slowly or refuses",
 	"resume":      "the run was resumed",
 	"robots":      "its robots.txt is being fetched",
 	"dns":         "its address is being looked up",

@@ -25,7 +25,7 @@ func running(t *testing.T, l lakeio.Lake) {
 
 var atWork = lakeio.Status{Worker: "fetch-0-7", Stage: "fetch-0", At: begun, InFlight: 2, Queued: 612, Next: begun.Add(400 * time.Millisecond),
 	Counters: map[string]int64{"requests": 700, "captures.fetched": 150},
-	Waiting:  map[string]int{"adaptive": 1, "delay": 1, "retry-after": 1, "breaker": 1, "robots": 1, "concurrency": 1, "ready": 3},
+	Waiting:  map[string]int{"delay": 1, "retry-after": 1, "breaker": 1, "robots": 1, "concurrency": 1, "ready": 3},
 	Rates:    map[string]int64{"exchanges": 60, "bytes": 3 << 20}, Blocked: "memory for bodies",
 	Keys: []lakeio.KeyStatus{
 		{Key: "slow.example", Why: "crawl-delay", Until: begun.Add(9 * time.Second), Queued: 500, Concurrency: 1, Delay: 10 * time.Second, Latency: 120 * time.Millisecond, Left: 5000 * time.Second},
@@ -55,13 +55,13 @@ func TestWhySaysWhatEachHostIsWaitingFor(t *testing.T) {
 	want := `job shop, run ` + runID + `: fetch-0 is running
   worker fetch-0-7, 200 ms ago: 2 in flight, 612 queued; in the last minute 60 exchanges, 3.0 MiB
     nothing starts: memory for bodies
-    keys: 1 are slowed down (adaptive), 1 failed too often (breaker), 1 are at their concurrency, 1 keep their delay, 3 may start, 1 wait as asked (Retry-After), 1 wait for robots.txt
+    keys: 1 failed too often (breaker), 1 are at their concurrency, 1 keep their delay, 3 may start, 1 wait as asked (Retry-After), 1 wait for robots.txt
     next start in 200 ms
     key           why                                until      queued  in flight  delay   latency  left
     slow.example  robots.txt asks for a crawl-delay  in 8.8 s      500  0 of 1     10.0 s  120 ms   1h23m
     a.example     asked to wait (Retry-After)        in 59.8 s     100  0 of 1     1.0 s   40 ms    1m40s
     b.example     as many in flight as allowed                      10  2 of 2     0 ms    -        1.0 s
-    … 6 more keys with less left
+    … 5 more keys with less left
   worker fetch-0-8, 200 ms ago: 0 in flight, 0 queued
     sample     record book: 42 rows of 42 pages parsed, of 280 that match; 300 pages fetched
                filled: title 100%, tags 33%
