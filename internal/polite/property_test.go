@@ -70,6 +70,12 @@ func (p *play) start(k *Key) {
 		m.last = m.last.Add(time.Duration(rapid.IntRange(0, 20).Draw(p.T, "by")) * time.Millisecond)
 		p.s.Began(k, m.last)
 	}
+	if rapid.IntRange(0, 19).Draw(p.T, "cancels") == 0 {
+		m.left, m.flying = m.left+1, m.flying-1
+		p.s.Cancel(k)
+		p.s.Pending(k, m.left, 0)
+		return
+	}
 	took := time.Duration(rapid.SampledFrom([]int{1, 5, 20, 80, 2000}).Draw(p.T, "latency")) * time.Millisecond
 	p.flights = append(p.flights, flight{m, p.now, p.now.Add(took)})
 }

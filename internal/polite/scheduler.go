@@ -245,6 +245,14 @@ func (s *Scheduler) Start(k *Key, now time.Time) {
 	s.place(k)
 }
 
+// Cancel gives back the slot of an exchange that was started and never begun.
+// The delay counts from its start all the same.
+func (s *Scheduler) Cancel(k *Key) {
+	k.inFlight--
+	s.inFlight--
+	s.place(k)
+}
+
 // Began says when an exchange that was started really began, or that somebody
 // else began one: the key's delay counts from then.
 func (s *Scheduler) Began(k *Key, at time.Time) {

@@ -53,6 +53,15 @@ func (p *Process) fly(it *item, reservation *httpfetch.Reservation, begun chan<-
 		<-p.slots
 		return // it has no capture, so a resume asks for it
 	}
+	if back, err := p.handBack(it); back || err != nil {
+		close(begun)
+		reservation.Release()
+		<-p.slots
+		if err != nil {
+			p.stop(err)
+		}
+		return
+	}
 	at := p.begin(it)
 	close(begun)
 	defer p.dealtWith()

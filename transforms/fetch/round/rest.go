@@ -107,6 +107,29 @@ func (p *Process) restUntil(s *shard, k *key, until time.Time) {
 	}
 }
 
+// handBack puts an item back whose key was asked for rest between the decision
+// to start it and now: another of its exchanges was in flight. One that finds
+// out whether a session is there goes on, since others wait for it.
+func (p *Process) handBack(it *item) (back bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if it.probe || !it.key.rest.After(time.Now()) {
+		return false, nil
+	}
+	p.sched.Cancel(it.key.pol)
+	if it.aside() {
+		it.key.urgent = append(it.key.urgent, it)
+		p.pending(it.key)
+		p.poke()
+		return true, nil
+	}
+	data, err := it.encode()
+	if err != nil {
+		return false, err
+	}
+	return true, p.queue(it.key, inProgress, data)
+}
+
 // giveUpRests defers what is left of the keys at rest, if there is nothing else
 // to do within the process's patience; under mu.
 func (p *Process) giveUpRests(now time.Time) bool {

@@ -376,3 +376,52 @@ func TestARecollectionIsBounded(t *testing.T) {
 		t.Errorf("a start after a rest: %+v", l)
 	}
 }
+
+// A request that was to be started when its key's host asked for rest is put
+// back, and the key has its place in flight again.
+func TestWhatWasAboutToStartIsPutBackWhenItsHostAsksForRest(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, noRobots(func(http.ResponseWriter, *http.Request) {}))
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stop(nil) // nothing starts but what is started here
+	u, err := plain.Parse("http://one.example/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		rest time.Duration
+		it   item
+		back bool
+	}{
+		{"no rest", 0, item{}, false},
+		{"a page", time.Hour, item{}, true},
+		{"a robots.txt", time.Hour, item{Robots: "http://one.example"}, true},
+		{"one that others wait for", time.Hour, item{probe: true}, false},
+	} {
+		p.mu.Lock()
+		it := c.it
+		it.Req, it.shard, it.at = harrow.Request{Method: "GET", URL: u.String()}, &shard{}, u
+		it.key = p.keyOf(u, it.shard)
+		p.rest(it.key, time.Now().Add(c.rest), time.Now())
+		p.sched.Start(it.key.pol, time.Now())
+		before := p.waiting(it.key)
+		p.mu.Unlock()
+		back, err := p.handBack(&it)
+		p.mu.Lock()
+		flying, waiting := it.key.pol.InFlight(), p.waiting(it.key)-before
+		if !back {
+			p.sched.Cancel(it.key.pol)
+		}
+		p.mu.Unlock()
+		if err != nil || back != c.back || (flying == 0) != c.back || (waiting == 1) != c.back {
+			t.Errorf("%s: put back %v (%v), %d in flight, %d more waiting", c.name, back, err, flying, waiting)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
