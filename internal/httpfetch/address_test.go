@@ -89,6 +89,16 @@ func TestResolveAllowsItsNamesOnly(t *testing.T) {
 	<-hosts
 }
 
+func TestAnAddressWithoutAPortLeavesTheURLsPort(t *testing.T) {
+	address := serve(t, func(http.ResponseWriter, *http.Request) {})
+	c := newClient(t, "", func(c *Config) { c.Resolve = map[string]string{"*.example": "127.0.0.1"} })
+	out, err := do(t, c, Request{URL: "http://shop.example" + address[len("127.0.0.1"):] + "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Body.Close()
+}
+
 func TestNewNamesTheFieldThatIsWrong(t *testing.T) {
 	share := memory.NewShare("bodies", 1<<20)
 	for name, config := range map[string]Config{

@@ -8,6 +8,7 @@ package httpfetch
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/bits"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -68,7 +70,7 @@ type Config struct {
 	Roots *x509.CertPool `json:"-"`
 	// DNS is the ip:port of the name server. Empty: the system's.
 	DNS string
-	// Resolve maps host patterns (see canon.HostGlob) to an ip:port to
+	// Resolve maps host patterns (see canon.HostGlob) to an ip or ip:port to
 	// connect to, like curl --resolve: the Host field and the TLS server name
 	// stay, and the address may be private. The longest pattern wins.
 	Resolve map[string]string
@@ -229,22 +231,36 @@ func spillDir(c Config) string {
 }
 
 // compileResolve checks the map and compiles its patterns.
-func compileResolve(resolve map[string]string) (*canon.HostGlobs, []string, error) {
-	var patterns, targets []string
+func compileResolve(resolve map[string]string) (*canon.HostGlobs, []netip.AddrPort, error) {
+	var patterns []string
+	var targets []netip.AddrPort
 	for p := range resolve {
 		patterns = append(patterns, p)
 	}
 	slices.Sort(patterns) // equal patterns: the same one wins in every process
 	for _, p := range patterns {
-		to, err := netip.ParseAddrPort(resolve[p])
-		if err != nil || to.Port() == 0 {
-			return nil, nil, fmt.Errorf("Resolve[%q] is %q; want ip:port", p, resolve[p])
+		to, err := Target(resolve[p])
+		if err != nil {
+			return nil, nil, fmt.Errorf("Resolve[%q] is %q; %w", p, resolve[p], err)
 		}
-		targets = append(targets, to.String())
+		targets = append(targets, to)
 	}
 	globs, err := canon.CompileHostGlobs(patterns)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Resolve: %w", err)
 	}
 	return globs, targets, nil
+}
+
+// Target reads where a host of [Config].Resolve leads: an address with a port,
+// or one without, whose port here is 0 and there the URL's.
+func Target(text string) (netip.AddrPort, error) {
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return netip.AddrPortFrom(addr, 0), nil
+	}
+	to, err := netip.ParseAddrPort(text)
+	if err != nil || to.Port() == 0 {
+		return to, errors.New("want ip or ip:port")
+	}
+	return to, nil
 }

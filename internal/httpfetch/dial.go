@@ -29,7 +29,7 @@ type dialer struct {
 	forbid  func(netip.Addr) bool
 	names   *dnscache.Cache
 	globs   *canon.HostGlobs
-	targets []string
+	targets []netip.AddrPort // port 0: the URL's
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // that are open
@@ -109,7 +109,11 @@ func (d *dialer) connect(ctx context.Context, a *attempt, address string) (c net
 	case a != nil && a.proxy != nil:
 		c, err = d.name(ctx, &d.open, host, port)
 	case i >= 0:
-		c, err = d.open.DialContext(ctx, "tcp", d.targets[i])
+		to := d.targets[i]
+		if to.Port() == 0 {
+			to = netip.AddrPortFrom(to.Addr(), port)
+		}
+		c, err = d.open.DialContext(ctx, "tcp", to.String())
 		return c, true, err
 	case a != nil && a.addr.IsValid():
 		c, err = d.any(ctx, &d.guarded, []netip.Addr{a.addr.Unmap()}, port)

@@ -15,7 +15,7 @@ import (
 func (c *Client) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	host, port := bare(host)
 	if i := c.dialer.globs.Longest(host, port); i >= 0 {
-		return []netip.Addr{netip.MustParseAddrPort(c.dialer.targets[i]).Addr()}, nil
+		return []netip.Addr{c.dialer.targets[i].Addr()}, nil
 	}
 	addrs, err := c.dialer.addresses(ctx, host)
 	if err == nil {

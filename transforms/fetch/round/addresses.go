@@ -60,9 +60,9 @@ func newAddresses(cfg Config) (*addresses, error) {
 	a := &addresses{hosts: map[string]*host{}}
 	patterns := slices.Sorted(maps.Keys(cfg.Fetch.Resolve))
 	for _, p := range patterns {
-		to, err := netip.ParseAddrPort(cfg.Fetch.Resolve[p])
+		to, err := httpfetch.Target(cfg.Fetch.Resolve[p])
 		if err != nil {
-			return nil, fmt.Errorf("fetch.resolve: %q: want ip:port: %w", p, err)
+			return nil, fmt.Errorf("fetch.resolve: %q: %w", p, err)
 		}
 		a.targets = append(a.targets, to.Addr())
 	}

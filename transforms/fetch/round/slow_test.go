@@ -72,9 +72,13 @@ func TestTheHostWithTheMostLeftGoesFirstFromItsRobotsOn(t *testing.T) {
 	if _, err := b.run(t.Context(), urls...); err != nil {
 		t.Fatal(err)
 	}
-	for i, e := range b.log.Requests() {
-		if i < 20 && e.Host != "large.example" {
-			t.Fatalf("request %d is %s", i, e.URL)
+	others := 0
+	for _, e := range b.log.Requests()[:20] {
+		if e.Host != "large.example" {
+			others++
 		}
+	}
+	if others > 1 { // one may go while the robots.txt is being read: nothing idles
+		t.Errorf("%d of the first 20 requests went to other hosts", others)
 	}
 }
