@@ -71,6 +71,15 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write tells by an error that the client has gone.
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	if err != nil {
+		w.done(true)
+	}
+	return n, err
+}
+
 // NetConn returns the connection itself, to set what only it has. It is not to
 // be closed or read from.
 func (w *watched) NetConn() net.Conn { return w.Conn }

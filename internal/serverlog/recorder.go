@@ -85,19 +85,29 @@ func (h *holdLast) WriteHeader(status int) {
 func (h *holdLast) Write(p []byte) (int, error) {
 	h.begun(http.StatusOK)
 	if len(p) == 0 {
-		return h.ResponseWriter.Write(p)
+		return h.write(p)
 	}
 	if h.holds {
-		if _, err := h.ResponseWriter.Write(h.last[:]); err != nil {
+		if _, err := h.write(h.last[:]); err != nil {
 			return 0, err
 		}
 	}
 	h.last[0], h.holds = p[len(p)-1], true
-	n, err := h.ResponseWriter.Write(p[:len(p)-1])
+	n, err := h.write(p[:len(p)-1])
 	if err != nil {
 		return n, err
 	}
 	return len(p), nil
+}
+
+// write tells by an error that the client has gone, sooner than the request's
+// context.
+func (h *holdLast) write(p []byte) (int, error) {
+	n, err := h.ResponseWriter.Write(p)
+	if err != nil {
+		h.done(true)
+	}
+	return n, err
 }
 
 // release writes the byte that was held back. An error means that the client

@@ -136,6 +136,23 @@ func TestAHijackedConnectionIsOverBeforeItsClientSeesTheEnd(t *testing.T) {
 	}
 }
 
+// gone is a connection whose client has gone: nothing can be written.
+type gone struct{ http.ResponseWriter }
+
+func (gone) Write([]byte) (int, error) { return 0, net.ErrClosed }
+
+func TestAWriteThatFailsTellsThatTheClientHasGone(t *testing.T) {
+	rec := Record(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write([]byte("more than a byte")); err == nil {
+			t.Error("the error of a write was kept from the handler")
+		}
+	}))
+	rec.ServeHTTP(gone{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "http://a.example/", nil))
+	if all := rec.Requests(); len(all) != 1 || !all[0].Cut {
+		t.Errorf("want one entry that was cut off: %+v", all)
+	}
+}
+
 // An answer without a body ends with its header: a handler that lingers after
 // that is not asked anything any more.
 func TestAnAnswerWithoutABodyIsOverWhenItsHeaderIsSent(t *testing.T) {
