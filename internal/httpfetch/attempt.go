@@ -19,6 +19,10 @@ import (
 // soon as politeness allows.
 var ErrStale = errors.New("the kept connection was closed before the answer")
 
+// ErrHeld is wrapped by the error (class transient, code "held") of a request
+// that [Request].Held kept back: the server has not seen it.
+var ErrHeld = errors.New("it was kept back before it was sent")
+
 var errTimeout = errors.New("the exchange took too long")
 
 // resetWait bounds how long the end of an exchange waits for the frame that
@@ -43,10 +47,12 @@ type attempt struct {
 	proxy  *proxy     // nil: direct
 	epoch  int        // of the proxy
 	addr   netip.Addr // to connect to; zero: look the host up
+	held   func() bool
 
 	tunnel atomic.Bool // the proxy has answered CONNECT
 	wrote  atomic.Bool // the request's headers were handed to a connection
 	kept   atomic.Bool // net/http keeps the connection for another exchange
+	back   atomic.Bool // held has kept it back
 
 	mu     sync.Mutex // the timer and net/http have goroutines of their own
 	conn   *conn      // nil until there is a connection
@@ -68,10 +74,14 @@ func attemptOf(ctx context.Context) *attempt {
 func (a *attempt) with(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, attemptKey{}, a)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(i httptrace.GotConnInfo) { a.gotConn(i.Conn) },
-		WroteHeaders:         func() { a.wrote.Store(true) },
-		PutIdleConn:          func(err error) { a.kept.Store(err == nil) },
-		WroteRequest:         func(i httptrace.WroteRequestInfo) { a.wroteRequest(i.Err) },
+		GotConn:      func(i httptrace.GotConnInfo) { a.gotConn(i.Conn) },
+		WroteHeaders: func() { a.wrote.Store(true) },
+		PutIdleConn:  func(err error) { a.kept.Store(err == nil) },
+		WroteRequest: func(i httptrace.WroteRequestInfo) { // which comes before what was buffered is written
+			if !a.back.Load() {
+				a.wroteRequest(i.Err)
+			}
+		},
 		GotFirstResponseByte: func() { a.note(&a.first) },
 	})
 }
@@ -101,8 +111,16 @@ func (a *attempt) gotConn(c net.Conn) {
 		a.cancel(ErrStale)
 		return
 	}
-	a.note(&a.sent)
 	own := ownConn(c)
+	if a.held != nil && a.held() {
+		a.back.Store(true)
+		a.cancel(ErrHeld)
+		if own != nil && !shared(c) { // what it carries alone can't be written then
+			_ = own.Close()
+		}
+		return
+	}
+	a.note(&a.sent)
 	if own == nil {
 		return
 	}

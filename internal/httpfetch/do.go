@@ -30,6 +30,9 @@ type Request struct {
 	// Written, if not nil, is called when the request has been written to a
 	// connection. It must not block.
 	Written func(at time.Time)
+	// Held, if not nil, is asked when there is a connection: true ends the
+	// exchange with [ErrHeld], before a byte of it is sent. It must not block.
+	Held func() bool
 }
 
 // Response is the answer, or as much of it as there was.
@@ -71,7 +74,7 @@ func (c *Client) Do(ctx context.Context, req Request, res *Reservation) (out *Re
 	if err != nil {
 		return out, misuse(req.URL, err)
 	}
-	a := &attempt{moments: moments{clock: c.config.Clock, start: out.StartedAt, tell: req.Written}, addr: req.Addr, secure: hreq.URL.Scheme == "https"}
+	a := &attempt{moments: moments{clock: c.config.Clock, start: out.StartedAt, tell: req.Written}, addr: req.Addr, held: req.Held, secure: hreq.URL.Scheme == "https"}
 	if err := c.viaProxy(a, hreq); err != nil {
 		class, code := classify(err, false)
 		return out, &Error{class, code, fmt.Errorf("%.2000q: %w", req.URL, err)}

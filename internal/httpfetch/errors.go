@@ -22,6 +22,7 @@ import (
 //	transient  reset               connection closed or reset before the answer's end
 //	transient  dns                 name resolution failed for now
 //	transient  connect             any other failure to connect
+//	transient  held                see [ErrHeld]
 //	transient  proxy               the proxy is at fault; says nothing of the host
 //	permanent  nxdomain            there is no such name
 //	permanent  tls                 the server is not who it should be
@@ -59,6 +60,8 @@ func (c *Client) fail(parent context.Context, a *attempt, url string, err error)
 		err = &Error{harrow.Transient, "timeout", fmt.Errorf("%w: %v", errTimeout, c.config.Timeout)}
 	case errors.Is(cause, ErrStale):
 		err = ErrStale
+	case errors.Is(cause, ErrHeld):
+		err = ErrHeld
 	case parent.Err() != nil:
 		return fmt.Errorf("%.2000q: %w", url, parent.Err())
 	}
@@ -128,6 +131,8 @@ func classifyNetwork(err error) (harrow.Class, string, bool) {
 	switch {
 	case errors.Is(err, ErrStale):
 		return harrow.Transient, "reset", true
+	case errors.Is(err, ErrHeld):
+		return harrow.Transient, "held", true
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return harrow.Transient, "timeout", true
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &op) && strings.HasSuffix(op.Err.Error(), "connection refused"): // a SOCKS server's word

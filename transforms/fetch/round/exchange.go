@@ -21,7 +21,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Headers: p.along(it, begun), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Held: p.resting(it), Headers: p.along(it, begun), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.login != nil {
@@ -30,6 +30,9 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 		req.MaxBody = sitemap.MaxBytes
 	}
 	resp, err := p.client.Do(p.ctx, req, reservation)
+	if errors.Is(err, httpfetch.ErrHeld) {
+		return p.kept(it)
+	}
 	now := time.Now()
 	var failure *httpfetch.Error
 	if err != nil && !errors.As(err, &failure) {

@@ -116,18 +116,57 @@ func (p *Process) handBack(it *item) (back bool, err error) {
 	if it.probe || !it.key.rest.After(time.Now()) {
 		return false, nil
 	}
+	return true, p.putBack(it)
+}
+
+// putBack gives the slot of an item that was started back, and queues it again;
+// under mu.
+func (p *Process) putBack(it *item) error {
 	p.sched.Cancel(it.key.pol)
 	if it.aside() {
 		it.key.urgent = append(it.key.urgent, it)
 		p.pending(it.key)
 		p.poke()
-		return true, nil
+		return nil
 	}
 	data, err := it.encode()
 	if err != nil {
-		return false, err
+		return err
 	}
-	return true, p.queue(it.key, inProgress, data)
+	return p.queue(it.key, inProgress, data)
+}
+
+// resting is asked when the item's exchange has its connection, which may take
+// long: whether the host has asked for rest meanwhile. nil where nobody could
+// have heard that but the exchange itself.
+func (p *Process) resting(it *item) func() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if it.probe || it.key.pol.Limits().Concurrency <= 1 {
+		return nil
+	}
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return it.key.rest.After(time.Now())
+	}
+}
+
+// kept puts back an item whose exchange was begun, and held before it was sent.
+func (p *Process) kept(it *item) error {
+	p.mu.Lock()
+	if it.Attempt--; it.Attempt == 0 && it.Hop == 0 {
+		it.Started = time.Time{}
+	}
+	if it.key.unsent == it {
+		it.key.unsent = nil
+	}
+	p.ending++ // until dealtWith
+	err := p.putBack(it)
+	p.mu.Unlock()
+	<-p.slots
+	p.poke()
+	return err
 }
 
 // giveUpRests defers what is left of the keys at rest, if there is nothing else

@@ -411,6 +411,9 @@ func TestWhatWasAboutToStartIsPutBackWhenItsHostAsksForRest(t *testing.T) {
 		before := p.waiting(it.key)
 		p.mu.Unlock()
 		back, err := p.handBack(&it)
+		if held := p.resting(&it); held == nil != it.probe || held != nil && held() != c.back {
+			t.Errorf("%s: held is not what is put back", c.name)
+		}
 		p.mu.Lock()
 		flying, waiting := it.key.pol.InFlight(), p.waiting(it.key)-before
 		if !back {
