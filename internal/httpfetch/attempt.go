@@ -111,16 +111,14 @@ func (a *attempt) gotConn(c net.Conn) {
 		a.cancel(ErrStale)
 		return
 	}
-	own := ownConn(c)
-	if a.held != nil && a.held() {
+	held := a.held != nil && a.held()
+	if held {
 		a.back.Store(true)
 		a.cancel(ErrHeld)
-		if own != nil && !shared(c) { // what it carries alone can't be written then
-			_ = own.Close()
-		}
-		return
+	} else {
+		a.note(&a.sent)
 	}
-	a.note(&a.sent)
+	own := ownConn(c)
 	if own == nil {
 		return
 	}
@@ -128,6 +126,12 @@ func (a *attempt) gotConn(c net.Conn) {
 	a.mu.Lock()
 	a.conn, a.before, a.shared = own, own.written.Load(), shared(c)
 	a.mu.Unlock()
+	if held {
+		if !shared(c) { // what it carries alone can't be written then
+			_ = own.Close()
+		}
+		return
+	}
 	if a.addr.IsValid() && a.proxy == nil && !own.leadsTo(a.addr) {
 		// A kept connection from before the name has moved. What waits for
 		// the address it leads to is not this exchange.
