@@ -23,16 +23,8 @@ import (
 
 // roles are the processes of this benchmark.
 var roles = measure.Roles{
-	"site":   func(ctx context.Context, c []byte) (any, error) { return decoded(ctx, c, serve) },
-	"harrow": func(ctx context.Context, c []byte) (any, error) { return decoded(ctx, c, harvest) },
-}
-
-func decoded[C, R any](ctx context.Context, data []byte, play func(context.Context, C) (R, error)) (any, error) {
-	var c C
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, err
-	}
-	return play(ctx, c)
+	"site":   measure.Role(serve),
+	"harrow": measure.Role(harvest),
 }
 
 // harvestConfig is what the process that is measured gets.

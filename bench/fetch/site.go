@@ -3,17 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/bench/internal/measure"
 	"github.com/harrowdata/harrow/internal/demosite"
 	"github.com/harrowdata/harrow/internal/serverlog"
 )
@@ -40,17 +39,7 @@ func serve(ctx context.Context, c siteConfig) (any, error) {
 		}
 		recorder.ServeHTTP(w, r)
 	})}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	fmt.Println(l.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // its end is what counts
-		_ = server.Close()
-	}()
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return nil, err
-	}
-	return struct{}{}, nil
+	return struct{}{}, measure.Serve(server, l)
 }
 
 // answer judges the log, beside the exchanges that the client has sent along.

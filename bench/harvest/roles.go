@@ -5,13 +5,10 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/harrowdata/harrow/bench/internal/measure"
@@ -25,17 +22,9 @@ const concurrency = 16
 
 // roles are the processes of this benchmark.
 var roles = measure.Roles{
-	"site":   func(ctx context.Context, c []byte) (any, error) { return decoded(ctx, c, serve) },
-	"loop":   func(ctx context.Context, c []byte) (any, error) { return decoded(ctx, c, loop) },
-	"harrow": func(ctx context.Context, c []byte) (any, error) { return decoded(ctx, c, harvest) },
-}
-
-func decoded[C, R any](ctx context.Context, data []byte, play func(context.Context, C) (R, error)) (any, error) {
-	var c C
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, err
-	}
-	return play(ctx, c)
+	"site":   measure.Role(serve),
+	"loop":   measure.Role(loop),
+	"harrow": measure.Role(harvest),
 }
 
 type siteConfig struct{ Pages, Size int }
@@ -47,17 +36,7 @@ func serve(ctx context.Context, c siteConfig) (any, error) {
 		return nil, err
 	}
 	server := &http.Server{Handler: demosite.Bench(c.Pages, c.Size), ReadHeaderTimeout: time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	fmt.Println(l.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // its end is what counts
-		_ = server.Close()
-	}()
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return nil, err
-	}
-	return struct{}{}, nil
+	return struct{}{}, measure.Serve(server, l)
 }
 
 // config is what the children that are measured get.

@@ -7,7 +7,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +36,32 @@ type Cost struct {
 // Roles are what a child of this binary may be, by name. A role gets its
 // configuration as JSON and returns its result.
 type Roles map[string]func(ctx context.Context, config []byte) (any, error)
+
+// Role makes a role of a function.
+func Role[C, R any](play func(context.Context, C) (R, error)) func(ctx context.Context, config []byte) (any, error) {
+	return func(ctx context.Context, config []byte) (any, error) {
+		var c C
+		if err := json.Unmarshal(config, &c); err != nil {
+			return nil, err
+		}
+		return play(ctx, c)
+	}
+}
+
+// Serve prints the address and serves until standard input ends.
+func Serve(server *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	fmt.Println(l.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // its end is what counts
+		_ = server.Close()
+	}()
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
 
 // Child plays the role that this process was started for and ends it. In a
 // process that is no child it returns at once: call it first in main.

@@ -144,17 +144,9 @@ func (p *Process) openGate() error {
 	p.gated = nil
 	for _, k := range gated {
 		k.gated = false
-		for _, it := range k.parked {
-			data, err := it.encode()
-			if err != nil {
-				return err
-			}
-			if err := p.front.Push(k.name, inProgress, data); err != nil {
-				return err
-			}
+		if err := p.unpark(k); err != nil {
+			return err
 		}
-		k.parked = nil
-		p.pending(k)
 	}
 	p.poke()
 	return nil

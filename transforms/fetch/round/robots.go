@@ -125,19 +125,27 @@ func (p *Process) release(at string, delay time.Duration) error {
 		if delay > 0 {
 			p.sched.AtLeast(k.pol, delay)
 		}
-		for _, it := range k.parked {
-			data, err := it.encode()
-			if err != nil {
-				return err
-			}
-			if err := p.front.Push(k.name, inProgress, data); err != nil {
-				return err
-			}
+		if err := p.unpark(k); err != nil {
+			return err
 		}
-		k.parked = nil
-		p.pending(k)
 	}
 	p.poke()
+	return nil
+}
+
+// unpark lets a key's parked requests be asked before its others; under mu.
+func (p *Process) unpark(k *key) error {
+	for _, it := range k.parked {
+		data, err := it.encode()
+		if err != nil {
+			return err
+		}
+		if err := p.front.Push(k.name, inProgress, data); err != nil {
+			return err
+		}
+	}
+	k.parked = nil
+	p.pending(k)
 	return nil
 }
 
