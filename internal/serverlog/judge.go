@@ -67,6 +67,10 @@ const (
 	// mostHeldUp bounds what busy cores may hold a request up in the median: a
 	// client that sends late as a rule does not keep to its own times.
 	mostHeldUp = 10 * time.Millisecond
+	// unheard is what a request may have been held up for of which the client's
+	// log says nothing, if no other was held up for longer: it was lost in a
+	// kill, when much begins anew.
+	unheard = 100 * time.Millisecond
 	// longest is the most that is believed of one request.
 	longest = time.Second
 )
@@ -158,20 +162,20 @@ func match(entries []Entry, sent []harrow.Exchange) (arrivals []arrival, median,
 // which one was sent before which other is known only as far as the worst
 // hold-up allows.
 func judgeKey(key string, arrivals []arrival, promised Limits, worst time.Duration) (broken []Violation) {
-	f := Figures{MostAtOnce: mostAtOnce(arrivals), Held: early(arrivals)}
+	worst = max(worst, unheard)
+	f := Figures{MostAtOnce: mostAtOnce(arrivals), Held: early(arrivals, worst)}
 	broken = f.common(key, promised)
 	// In the order they were started: one may overtake another.
 	slices.SortStableFunc(arrivals, func(a, b arrival) int { return a.sent().Compare(b.sent()) })
-	if !slices.ContainsFunc(arrivals, func(a arrival) bool { return a.heldUp < 0 }) {
-		worst = 0
-	}
 	for i, a := range arrivals {
-		heldUp := max(0, a.heldUp) + worst
 		for _, n := range Windows {
 			if i+n >= len(arrivals) {
 				break
 			}
-			b := arrivals[i+n]
+			b, heldUp := arrivals[i+n], a.heldUp
+			if a.heldUp < 0 || b.heldUp < 0 { // and which of them was sent first
+				heldUp = worst
+			}
 			if gap := b.Start.Sub(a.Start); gap < time.Duration(n)*promised.Delay-jitter-heldUp {
 				broken = append(broken, Violation{key, "delay", fmt.Sprintf("%s was asked at %s, %v after %s, %d starts before it: promised %v each, held up %v",
 					b.URL, b.Start.Format(time.RFC3339Nano), gap, a.URL, n, promised.Delay, heldUp)})
@@ -217,16 +221,29 @@ func MostAtOnce(entries []Entry) int {
 	return mostAtOnce(arrivals)
 }
 
-// early counts the requests that began while a Retry-After held.
-func early(arrivals []arrival) (n int64) {
+// early counts the requests that were sent while a Retry-After held: later than
+// its answer came, by the client's own log where that has it. Where it was lost
+// either may have been held up by as much as any was, worst.
+func early(arrivals []arrival, worst time.Duration) (n int64) {
 	var holds []hold
 	for _, a := range arrivals {
-		if !a.asks.IsZero() && !a.Cut && a.asks.After(a.End) {
-			holds = append(holds, hold{a.End, a.asks})
+		if a.asks.IsZero() || a.Cut || !a.asks.After(a.End) {
+			continue
 		}
+		from := a.End
+		if a.heldUp < 0 {
+			from = from.Add(worst)
+		} else if late := a.ended.Sub(from); late > 0 && late < longest {
+			from = a.ended
+		}
+		holds = append(holds, hold{from, a.asks})
 	}
 	for _, a := range arrivals {
-		if slices.ContainsFunc(holds, func(h hold) bool { return a.sent().After(h.from.Add(Late)) && a.Start.Before(h.until) }) {
+		sent := a.sent()
+		if a.heldUp < 0 {
+			sent = sent.Add(-worst)
+		}
+		if slices.ContainsFunc(holds, func(h hold) bool { return sent.After(h.from.Add(Late)) && a.Start.Before(h.until) }) {
 			n++
 		}
 	}

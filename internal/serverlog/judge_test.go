@@ -175,7 +175,7 @@ func TestFiguresAgreeWithEntries(t *testing.T) {
 			if most := mostAtOnce(list); got.MostAtOnce != most || got.Requests != int64(len(list)) {
 				t.Fatalf("%s: %d at once of %d, entries say %d of %d", key, got.MostAtOnce, got.Requests, most, len(list))
 			}
-			if n := early(list); got.Held != n {
+			if n := early(list, 0); got.Held != n {
 				t.Fatalf("%s: %d while held, entries say %d", key, got.Held, n)
 			}
 			for i, n := range Windows {
