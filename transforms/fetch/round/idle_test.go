@@ -52,7 +52,8 @@ func manyOf(host string, n int) (urls []string) {
 }
 
 func TestTheStatusSaysThatMemoryIsSpent(t *testing.T) {
-	b := newBench(t, http.NotFoundHandler())
+	answer := make(chan struct{})
+	b := newBench(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-answer }))
 	p, err := Join(t.Context(), b.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -65,9 +66,10 @@ func TestTheStatusSaysThatMemoryIsSpent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One reservation was taken when the process began: the page takes that, the
-	// next waits.
+	// One reservation was taken when the process began: robots.txt takes that, and
+	// as long as it is not answered the next waits.
 	b.says(p, forMemory)
+	close(answer)
 	p.budget.Bodies.Release(held)
 	if _, err := a.Wait(t.Context()); err != nil {
 		t.Error(err)
