@@ -47,7 +47,7 @@ func (c *Recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	held.begun(http.StatusOK)
-	held.done(false)
+	held.done(r.Context().Err() != nil) // a handler may notice sooner than what waits for the context
 	held.release()
 }
 

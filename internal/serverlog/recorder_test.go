@@ -136,6 +136,21 @@ func TestAHijackedConnectionIsOverBeforeItsClientSeesTheEnd(t *testing.T) {
 	}
 }
 
+// A handler that returns since its request's context has ended has not answered.
+func TestAHandlerThatGivesUpWithItsClientIsCutOff(t *testing.T) {
+	for range 200 {
+		ctx, leave := context.WithCancel(t.Context())
+		rec := Record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte("begun"))
+			leave()
+		}))
+		rec.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://a.example/", nil).WithContext(ctx))
+		if all := rec.Requests(); len(all) != 1 || !all[0].Cut {
+			t.Fatalf("want one entry that was cut off: %+v", all)
+		}
+	}
+}
+
 // gone is a connection whose client has gone: nothing can be written.
 type gone struct{ http.ResponseWriter }
 
