@@ -85,7 +85,7 @@ func readEverywhere(t *testing.T, lake lakeio.Lake, run lakeio.Run, names map[st
 	dir := lake.Store.Local()
 	python(t, &read, "tables.py", filepath.Join(dir, filepath.FromSlash(lake.RunDir())), dir)
 	tables := 0
-	for _, stage := range append(stagesOf(run), "pages") {
+	for _, stage := range run.StageNames() {
 		m, err := lake.Manifest(t.Context(), stage)
 		if err != nil {
 			t.Fatal(err)

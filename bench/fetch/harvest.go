@@ -183,7 +183,10 @@ func (o *outcome) readRun(ctx context.Context, workspace string) (exchanges []ha
 		return nil, err
 	}
 	lake := lakeio.Lake{Store: store, Job: o.run.Job, Run: o.run.ID}
-	for _, name := range stageNames(o.run) {
+	for _, name := range o.run.StageNames() {
+		if name == lakeio.PagesStage { // beside parse
+			continue
+		}
 		m, err := lake.Manifest(ctx, name)
 		if errors.Is(err, lakeio.ErrNotFound) && o.Until != "" {
 			break
@@ -206,19 +209,6 @@ func (o *outcome) readRun(ctx context.Context, workspace string) (exchanges []ha
 		}
 	}
 	return exchanges, nil
-}
-
-func stageNames(r lakeio.Run) (names []string) {
-	for _, stage := range lakeio.Stages {
-		if stage != "fetch" {
-			names = append(names, stage)
-			continue
-		}
-		for n := range r.Rounds {
-			names = append(names, lakeio.FetchStage(n))
-		}
-	}
-	return names
 }
 
 // watch looks at `harrow ls --why` as somebody would who wonders why nothing

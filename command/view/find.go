@@ -132,23 +132,6 @@ func OpenRun(store lakeio.Store, r lakeio.Run) (Run, error) {
 	return run, nil
 }
 
-// StageNames are the stages of the run in their order, fetch as its rounds and
-// its last step, which commits pages.
-func (r Run) StageNames() []string {
-	var names []string
-	for _, stage := range lakeio.Stages {
-		if stage != "fetch" {
-			names = append(names, stage)
-			continue
-		}
-		for n := range r.Rounds {
-			names = append(names, lakeio.FetchStage(n))
-		}
-		names = append(names, lakeio.PagesStage)
-	}
-	return names
-}
-
 // base is the stage that a round, or the commit of pages, belongs to.
 func base(stage string) string {
 	if strings.HasPrefix(stage, "fetch-") || stage == lakeio.PagesStage {

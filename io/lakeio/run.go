@@ -214,3 +214,20 @@ func (l Lake) LookEvery() time.Duration {
 
 // ClearStop lets the run start again; only the holder of the job lock may.
 func (l Lake) ClearStop(ctx context.Context) error { return l.Store.Delete(ctx, l.stopURI()) }
+
+// StageNames are the stages of the run in their order, fetch as its rounds and
+// its last step, which commits [PagesStage].
+func (r Run) StageNames() []string {
+	var names []string
+	for _, stage := range Stages {
+		if stage != "fetch" {
+			names = append(names, stage)
+			continue
+		}
+		for n := range r.Rounds {
+			names = append(names, FetchStage(n))
+		}
+		names = append(names, PagesStage)
+	}
+	return names
+}
