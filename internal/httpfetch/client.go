@@ -239,7 +239,7 @@ func compileResolve(resolve map[string]string) (*canon.HostGlobs, []netip.AddrPo
 	}
 	slices.Sort(patterns) // equal patterns: the same one wins in every process
 	for _, p := range patterns {
-		to, err := Target(resolve[p])
+		to, err := destination(resolve[p])
 		if err != nil {
 			return nil, nil, fmt.Errorf("Resolve[%q] is %q; %w", p, resolve[p], err)
 		}
@@ -252,9 +252,9 @@ func compileResolve(resolve map[string]string) (*canon.HostGlobs, []netip.AddrPo
 	return globs, targets, nil
 }
 
-// Target reads where a host of [Config].Resolve leads: an address with a port,
+// destination reads where a host of [Config].Resolve leads: an address with a port,
 // or one without, whose port here is 0 and there the URL's.
-func Target(text string) (netip.AddrPort, error) {
+func destination(text string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		return netip.AddrPortFrom(addr, 0), nil
 	}

@@ -7,15 +7,25 @@ import (
 	"strings"
 )
 
+// Resolved returns the address that [Config].Resolve has for a host, for which
+// nobody is asked; ok is false where it has none.
+func (c *Client) Resolved(host string, port int) (addr netip.Addr, ok bool) {
+	if i := c.dialer.globs.Longest(host, port); i >= 0 {
+		return c.dialer.targets[i].Addr(), true
+	}
+	return addr, false
+}
+
 // Lookup returns the addresses that an exchange with the host may connect to,
 // at least one, best first. The host is as in a URL, with its port or without
-// (which says nothing of a name, but Resolve may go by it). What is known of it is remembered, see package dnscache. The error is the context's,
-// or an *[Error]: nxdomain, dns, or forbidden_address if there are only
-// addresses that are refused.
+// (which says nothing of a name, but Resolve may go by it). What is known of it
+// is remembered, see package dnscache. The error is the context's, or an
+// *[Error]: nxdomain, dns, or forbidden_address if there are only addresses that
+// are refused.
 func (c *Client) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	host, port := bare(host)
-	if i := c.dialer.globs.Longest(host, port); i >= 0 {
-		return []netip.Addr{c.dialer.targets[i].Addr()}, nil
+	if addr, ok := c.Resolved(host, port); ok {
+		return []netip.Addr{addr}, nil
 	}
 	addrs, err := c.dialer.addresses(ctx, host)
 	if err == nil {

@@ -4,11 +4,8 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -34,11 +31,9 @@ const lookupsAtOnce = 16
 // names first), so that hosts which share a set of them share one key. IPv6
 // counts by full address: who has a /64 may have put a machine on each.
 type addresses struct {
-	globs   *canon.HostGlobs // fetch.resolve
-	targets []netip.Addr
-	hosts   map[string]*host // by name and port
-	due     lookups          // hosts to be looked up
-	busy    int              // lookups on their way
+	hosts map[string]*host // by name and port
+	due   lookups          // hosts to be looked up
+	busy  int              // lookups on their way
 }
 
 // host is a server that is asked: a name and a port.
@@ -53,24 +48,12 @@ type host struct {
 	next     time.Time  // no lookup before
 }
 
-func newAddresses(cfg Config) (*addresses, error) {
+// newAddresses returns nil where keys are no addresses.
+func newAddresses(cfg Config) *addresses {
 	if cfg.Fetch.Politeness.Key != harrow.KeyIP {
-		return nil, nil
+		return nil
 	}
-	a := &addresses{hosts: map[string]*host{}}
-	patterns := slices.Sorted(maps.Keys(cfg.Fetch.Resolve))
-	for _, p := range patterns {
-		to, err := httpfetch.Target(cfg.Fetch.Resolve[p])
-		if err != nil {
-			return nil, fmt.Errorf("fetch.resolve: %q: %w", p, err)
-		}
-		a.targets = append(a.targets, to.Addr())
-	}
-	var err error
-	if a.globs, err = canon.CompileHostGlobs(patterns); err != nil {
-		return nil, fmt.Errorf("fetch.resolve: %w", err)
-	}
-	return a, nil
+	return &addresses{hosts: map[string]*host{}}
 }
 
 // hostOf returns the host of a URL, which belongs to the shard; under mu.
@@ -96,8 +79,8 @@ func (p *Process) hostOf(u canon.URL, s *shard) *host {
 
 // locate finds the address of a host where nobody has to be asked for it.
 func (p *Process) locate(h *host, u canon.URL) {
-	if i := p.addrs.globs.Longest(h.name, u.Port()); i >= 0 {
-		h.addr = plainAddr(p.addrs.targets[i])
+	if addr, ok := p.client.Resolved(h.name, u.Port()); ok {
+		h.addr = plainAddr(addr)
 	} else if addr, err := netip.ParseAddr(h.name); err == nil {
 		h.addr = plainAddr(addr)
 	} else if h.addr = p.recall.addr(h.at); h.addr.IsValid() {

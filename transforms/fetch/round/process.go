@@ -161,9 +161,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	if p.site, err = newSite(cfg); err != nil {
 		return nil, err
 	}
-	if p.addrs, err = newAddresses(cfg); err != nil {
-		return nil, err
-	}
+	p.addrs = newAddresses(cfg)
 	if p.sampler, err = newSampler(cfg, p.site.canon, p.begun); err != nil {
 		return nil, err
 	}
