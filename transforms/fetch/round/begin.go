@@ -14,6 +14,7 @@ func (p *Process) begin(it *item) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	it.shares = it.key.pol.Limits().Concurrency > 1
 	p.began(it.key, now)
 	if p.spaced(it.key) {
 		it.key.unsent = it
@@ -39,9 +40,7 @@ func (p *Process) began(k *key, at time.Time) {
 // nobody waits for that: its end comes before the key's next start anyway. A key
 // without a delay may get one meanwhile.
 func (p *Process) telling(it *item) func(at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if it.key.pol.Limits().Concurrency <= 1 {
+	if !it.shares {
 		return nil
 	}
 	return func(at time.Time) {

@@ -31,11 +31,12 @@ type item struct {
 	Shard   int            `json:"n,omitempty"` // fetch shard that it belongs to: with politeness key ip several share a key
 	Key     string         `json:"k,omitempty"` // politeness key of the request, where that is not Req.Key: its address
 
-	shard *shard            // filled in when it is taken out
-	at    canon.URL         // parsed URL
-	key   *key              // politeness key of at
-	addr  netip.Addr        // to connect to; invalid: whatever the host's name gives
-	known *harrow.PageState // what it is asked conditionally by; nil: in full
+	shard  *shard            // filled in when it is taken out
+	at     canon.URL         // parsed URL
+	key    *key              // politeness key of at
+	addr   netip.Addr        // to connect to; invalid: whatever the host's name gives
+	shares bool              // its key may have others in flight beside it
+	known  *harrow.PageState // what it is asked conditionally by; nil: in full
 
 	login   *entering // the request of a login that this is; nil: none
 	session int64     // which it is asked in; 0: none

@@ -140,9 +140,7 @@ func (p *Process) putBack(it *item) error {
 // long: whether the host has asked for rest meanwhile. nil where nobody could
 // have heard that but the exchange itself.
 func (p *Process) resting(it *item) func() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if it.probe || it.key.pol.Limits().Concurrency <= 1 {
+	if it.probe || !it.shares {
 		return nil
 	}
 	return func() bool {

@@ -411,6 +411,7 @@ func TestWhatWasAboutToStartIsPutBackWhenItsHostAsksForRest(t *testing.T) {
 		before := p.waiting(it.key)
 		p.mu.Unlock()
 		back, err := p.handBack(&it)
+		it.shares = true
 		if held := p.resting(&it); held == nil != it.probe || held != nil && held() != c.back {
 			t.Errorf("%s: held is not what is put back", c.name)
 		}
