@@ -57,71 +57,79 @@ type Server struct {
 	ended    chan struct{}
 }
 
-// Start makes a database cluster and starts a server for it. Settings are
-// those of postgresql.conf, each as name=value ("fsync=on"). It ends with the
-// test, or with its process, however that dies. Where PostgreSQL is not
-// installed, the test is skipped; with HARROW_TEST_REQUIRE=1 it fails.
+// ErrMissing: PostgreSQL is not installed.
+var ErrMissing = errors.New("no PostgreSQL server found; make setup installs it")
+
+// New makes a database cluster in a new folder of dir, which the server's user
+// must be able to enter, and starts a server for it. Settings are those of
+// postgresql.conf, each as name=value ("fsync=on"). The server ends with this
+// process, however that ends, or by Close.
+func New(dir string, settings ...string) (*Server, error) {
+	programs, err := find()
+	if err != nil {
+		return nil, err
+	}
+	return start(dir, programs, settings)
+}
+
+// Start is New in the folder for temporary files, for a test; the server ends
+// with it. Where PostgreSQL is not installed, the test is skipped; with
+// HARROW_TEST_REQUIRE=1 it fails.
 func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
 	return StartIn(tb, os.TempDir(), settings...)
 }
 
-// StartIn is Start with the server's folder made in dir, which the server's
-// user must be able to enter.
+// StartIn is Start in another folder.
 func StartIn(tb testing.TB, dir string, settings ...string) *Server {
 	tb.Helper()
-	programs := find(tb)
-	s, err := start(dir, programs, settings)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	s := must(tb, func() (*Server, error) { return New(dir, settings...) })
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			tb.Logf("the server's log:\n%s", s.Log())
 		}
-		if err := s.end(); err != nil {
+		if err := s.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
 	return s
 }
 
-var shared struct {
-	once   sync.Once
-	server *Server
-	err    error
-}
+var shared = sync.OnceValues(func() (*Server, error) { return New(os.TempDir()) })
 
 // Shared is one server for all tests of a process. It ends with the process;
 // who disturbs it takes one of its own.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
-	programs := find(tb)
-	shared.once.Do(func() { shared.server, shared.err = start(os.TempDir(), programs, nil) })
-	if shared.err != nil {
-		tb.Fatal(shared.err)
+	return must(tb, shared)
+}
+
+func must(tb testing.TB, make func() (*Server, error)) *Server {
+	tb.Helper()
+	s, err := make()
+	if errors.Is(err, ErrMissing) && os.Getenv("HARROW_TEST_REQUIRE") != "1" {
+		tb.Skip(err)
 	}
-	return shared.server
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
 }
 
 // find looks for the server's programs where Debian puts them.
-func find(tb testing.TB) string {
-	tb.Helper()
+func find() (folder string, err error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err == nil && len(found) == 0 {
-		var path string
-		if path, err = exec.LookPath("postgres"); err == nil {
-			found = []string{path}
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		path, err := exec.LookPath("postgres")
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrMissing, err)
 		}
+		found = []string{path}
 	}
-	if err == nil {
-		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
-	}
-	if os.Getenv("HARROW_TEST_REQUIRE") == "1" {
-		tb.Fatalf("PostgreSQL: %v; make setup installs it", err)
-	}
-	tb.Skip("no PostgreSQL server; make setup installs it")
-	return ""
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
 }
 
 // version is N of /usr/lib/postgresql/N/bin/postgres.
@@ -172,7 +180,7 @@ func start(dir, programs string, more []string) (_ *Server, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.end())
+			err = errors.Join(err, s.Close())
 		}
 	}()
 	if s.account != nil {
@@ -241,8 +249,8 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// end ends the server and removes all it had.
-func (s *Server) end() error {
+// Close kills the server and removes all it had.
+func (s *Server) Close() error {
 	err := s.Kill()
 	if s.keeper != nil {
 		err = errors.Join(err, s.keeper.Close())

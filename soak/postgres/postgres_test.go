@@ -170,7 +170,9 @@ func TestTheServerDiesWithTheProcess(t *testing.T) {
 		t.Logf("started: %s %s.", s.Dir, s.Address())
 		select {}
 	}
-	find(t)
+	if _, err := find(); err != nil {
+		must(t, func() (*Server, error) { return nil, err })
+	}
 	child := exec.Command(os.Args[0], "-test.run=^TestTheServerDiesWithTheProcess$", "-test.v")
 	child.Env = append(os.Environ(), "HARROW_TEST_ORPHAN=1")
 	read, write := io.Pipe()
