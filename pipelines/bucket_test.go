@@ -37,7 +37,7 @@ func inBucket(t *testing.T) []string {
 func bucketShop(t *testing.T, server *fakegcs.Server, n int, o demosite.Options, replace ...string) *bench {
 	t.Helper()
 	b := newShop(t, o, append(inBucket(t), replace...)...)
-	b.dir, b.ttl, b.loose = server.Workspace(fmt.Sprintf("lake/%d", n)), leaseTTL, true
+	b.dir, b.ttl = server.Workspace(fmt.Sprintf("lake/%d", n)), leaseTTL
 	b.request.Workspace = b.dir
 	old := lockTTL
 	lockTTL = func(time.Duration) time.Duration { return leaseTTL }

@@ -36,7 +36,6 @@ type bench struct {
 	limits  map[string]limit // by host
 	ttl     time.Duration    // of the job lock where it is a lease; 0: as ever
 	whole   bool             // the job is the demo's, with all that is in it, and runs undisturbed
-	loose   bool             // other tests run beside: gaps between single requests say little
 }
 
 type limit struct {
@@ -289,10 +288,9 @@ func sameSet[T cmp.Ordered](t *testing.T, what string, got, want []T) {
 	}
 }
 
-// beside marks a test that others run beside.
+// beside lets other tests run beside this one.
 func (b *bench) beside() *bench {
 	b.t.Parallel()
-	b.loose = true
 	return b
 }
 
