@@ -43,8 +43,8 @@ func TestOneJobLoadsIntoSQLiteAndParquet(t *testing.T) {
 	published, stored := b.published(), b.database()
 	for _, record := range []string{"book", "offer"} {
 		rows := int64(len(published["parquet "+record]))
-		if rows == 0 || int64(len(stored["sqlite "+record])) != rows {
-			t.Errorf("%s: %d rows in Parquet, %d in SQLite", record, rows, len(stored["sqlite "+record]))
+		if rows == 0 || int64(len(stored["stored "+record])) != rows {
+			t.Errorf("%s: %d rows in Parquet, %d in SQLite", record, rows, len(stored["stored "+record]))
 		}
 		for _, sink := range []string{"sqlite", "parquet"} {
 			if n := m.Counters["load."+sink+"."+record+".added"]; n != rows {

@@ -39,7 +39,7 @@ func TestTheTablesDoNotDependOnRunnerOrShards(t *testing.T) {
 			}
 			tables := b.tables(run)
 			for _, table := range []string{"fetch captures", "fetch bodies", "fetch links", "fetch rejects", "parse records/book", "parse rejects",
-				"refine records/book", "refine records/offer", "sqlite book", "sqlite offer"} {
+				"refine records/book", "refine records/offer", "stored book", "stored offer"} {
 				if len(tables[table]) == 0 {
 					t.Errorf("%s is empty", table)
 				}

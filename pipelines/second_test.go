@@ -106,11 +106,11 @@ func TestASecondRunChangesWhatTheSiteChanged(t *testing.T) {
 func checkChanges(b *bench, before, after map[string][]string, want []demosite.Change) {
 	b.t.Helper()
 	old := map[string]string{}
-	for _, row := range before["sqlite book"] {
+	for _, row := range before["stored book"] {
 		old[upcOf(row)] = row
 	}
 	got := map[string]string{}
-	for _, row := range after["sqlite book"] {
+	for _, row := range after["stored book"] {
 		switch was, known := old[upcOf(row)]; {
 		case !known:
 			got[upcOf(row)] = "added"
@@ -137,8 +137,8 @@ func checkChanges(b *bench, before, after map[string][]string, want []demosite.C
 }
 
 func upcOf(row string) string {
-	_, rest, _ := strings.Cut(row, " upc='")
-	upc, _, _ := strings.Cut(rest, "'")
+	_, rest, _ := strings.Cut(row, `"upc":"`)
+	upc, _, _ := strings.Cut(rest, `"`)
 	return upc
 }
 

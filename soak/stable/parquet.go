@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,9 +21,10 @@ import (
 )
 
 // Parquet returns the data columns of every record's Parquet files below a
-// folder, sorted, one text a row, by "parquet <record>". What begins with a
-// point is what readers pass over; columns that begin with an underscore are
-// provenance. No such folder has no tables.
+// folder, sorted, one text a row, by "parquet <record>": the rows are written
+// as those of databases are. What begins with a point is what readers pass
+// over; columns that begin with an underscore are provenance. No such folder
+// has no tables.
 func Parquet(ctx context.Context, folder string) (map[string][]string, error) {
 	tables := map[string][]string{}
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
@@ -66,20 +68,27 @@ func parquetRows(ctx context.Context, file string) (rows []string, err error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	defer table.Release()
-	var data []string
-	for _, f := range table.Schema().Fields() {
-		if !strings.HasPrefix(f.Name, "_") {
-			data = append(data, f.Name)
-		}
-	}
-	slices.Sort(data)
 	batches := array.NewTableReader(table, 0)
 	defer batches.Release()
 	for batches.Next() {
 		b := harrow.NewBatch(batches.Record())
 		for i := range b.Rows() {
-			rows = append(rows, string(lakeio.AppendJSON(nil, b, i, data)))
+			text, err := parquetLine(b, i)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			rows = append(rows, text)
 		}
 	}
 	return rows, batches.Err()
+}
+
+func parquetLine(b harrow.Batch, row int) (string, error) {
+	values, err := decoded(string(lakeio.AppendJSON(nil, b, row, nil)))
+	if err != nil {
+		return "", err
+	}
+	data := values.(map[string]any)
+	maps.DeleteFunc(data, func(name string, _ any) bool { return provenance(name) })
+	return line(data)
 }

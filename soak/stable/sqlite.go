@@ -13,7 +13,7 @@ import (
 )
 
 // SQLite returns the data columns of every table of a database, sorted, one
-// text a row, by "sqlite <table>". Columns and tables whose name begins with
+// text a row, by "stored <table>". Columns and tables whose name begins with
 // an underscore are provenance and marks: they are left out.
 func SQLite(ctx context.Context, file string) (_ map[string][]string, err error) {
 	if _, err := os.Stat(file); err != nil {
@@ -24,50 +24,91 @@ func SQLite(ctx context.Context, file string) (_ map[string][]string, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	names, err := texts(ctx, db, `SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name`)
+	names, err := tableNames(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	tables := map[string][]string{}
 	for _, name := range names {
-		if strings.HasPrefix(name, "_") || strings.HasPrefix(name, "sqlite_") {
+		if provenance(name) || strings.HasPrefix(name, "sqlite_") {
 			continue
 		}
-		columns, err := texts(ctx, db, `SELECT name FROM pragma_table_info(?) ORDER BY name`, name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: table %s: %w", file, name, err)
-		}
-		var data []string
-		for _, c := range columns {
-			if !strings.HasPrefix(c, "_") {
-				data = append(data, `'`+strings.ReplaceAll(c, `'`, `''`)+`=' || quote(`+ident(c)+`)`)
-			}
-		}
-		rows, err := texts(ctx, db, `SELECT `+strings.Join(data, ` || ' ' || `)+` FROM `+ident(name))
+		rows, err := sqliteRows(ctx, db, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: table %s: %w", file, name, err)
 		}
 		slices.Sort(rows)
-		tables["sqlite "+name] = rows
+		tables[storedPrefix+name] = rows
 	}
 	return tables, nil
 }
 
-func ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-
-// texts returns the only column of a query.
-func texts(ctx context.Context, db *sql.DB, query string, args ...any) (list []string, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func tableNames(ctx context.Context, db *sql.DB) (list []string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table'`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		list = append(list, name)
+	}
+	return list, rows.Err()
+}
+
+func sqliteRows(ctx context.Context, db *sql.DB, table string) (list []string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT * FROM "`+strings.ReplaceAll(table, `"`, `""`)+`"`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	values, places := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		places[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(places...); err != nil {
+			return nil, err
+		}
+		row := map[string]any{}
+		for i, c := range columns {
+			if provenance(c.Name()) {
+				continue
+			}
+			if row[c.Name()], err = sqliteValue(c.DatabaseTypeName(), values[i]); err != nil {
+				return nil, fmt.Errorf("column %s: %w", c.Name(), err)
+			}
+		}
+		text, err := line(row)
+		if err != nil {
 			return nil, err
 		}
 		list = append(list, text)
 	}
 	return list, rows.Err()
+}
+
+// sqliteValue is a value as line takes it: what SQLite has no type for is text
+// in the form that lines have it in, but for lists.
+func sqliteValue(declared string, v any) (any, error) {
+	switch v := v.(type) {
+	case float64:
+		return float(v), nil
+	case int64:
+		if declared == "BOOLEAN" {
+			return v != 0, nil
+		}
+	case string:
+		if strings.HasPrefix(declared, "JSON") {
+			return decoded(v)
+		}
+	}
+	return v, nil
 }

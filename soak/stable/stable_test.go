@@ -2,8 +2,6 @@ package stable
 
 import (
 	"context"
-	"database/sql"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -145,32 +143,5 @@ func TestDiffComparesMultisets(t *testing.T) {
 		if !strings.Contains(d, want) {
 			t.Errorf("%q is not in\n%s", want, d)
 		}
-	}
-}
-
-func TestSQLiteShowsDataColumnsOnly(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a.db")
-	if _, err := SQLite(t.Context(), file); err == nil {
-		t.Error("no error for a database that is not there")
-	}
-	db, err := sql.Open("sqlite", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range []string{`CREATE TABLE book (b TEXT, a INTEGER, _run TEXT)`, `INSERT INTO book VALUES ('it''s', NULL, 'r'), ('a', 1, 's')`,
-		`CREATE TABLE _harrow_marks (x TEXT)`} {
-		if _, err := db.ExecContext(t.Context(), q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	got, err := SQLite(t.Context(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := map[string][]string{"sqlite book": {"a=1 b='a'", "a=NULL b='it''s'"}}; Diff(got, want) != "" || len(got) != 1 {
-		t.Errorf("%v, want %v", got, want)
 	}
 }
