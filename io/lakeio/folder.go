@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Copier is a Store that copies objects itself, without their bytes passing
@@ -79,6 +81,10 @@ func (s *local) Copy(ctx context.Context, from, to string) error {
 	return copyBytes(ctx, s, from, to) // a file system without links
 }
 
+// Deletes is how many objects are deleted at once where that takes a request
+// each.
+const Deletes = 16
+
 // RemoveFolder removes a folder and all below it; one that is not there is no
 // error. What is being written into it meanwhile may stay.
 func RemoveFolder(ctx context.Context, s Store, folder string) error {
@@ -86,16 +92,18 @@ func RemoveFolder(ctx context.Context, s Store, folder string) error {
 	if err != nil {
 		return err
 	}
+	files, each := errgroup.WithContext(ctx)
+	files.SetLimit(Deletes)
 	for _, name := range names {
 		uri := path.Join(folder, name)
-		if strings.HasSuffix(name, "/") {
-			err = RemoveFolder(ctx, s, uri)
-		} else {
-			err = s.Delete(ctx, uri)
+		if !strings.HasSuffix(name, "/") {
+			files.Go(func() error { return s.Delete(each, uri) })
+		} else if err = RemoveFolder(ctx, s, uri); err != nil {
+			break
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err = errors.Join(files.Wait(), err); err != nil {
+		return err
 	}
 	root := s.Local()
 	if root == "" || !filepath.IsLocal(folder) {

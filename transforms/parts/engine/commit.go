@@ -15,7 +15,8 @@ import (
 
 // Commit makes the manifest of the stage out of references and returns the
 // parts of the manifest that won: with one there already, these are its parts
-// whatever the references are.
+// whatever the references are. Then it removes the stage's shuffle files; an
+// error there leaves the stage committed.
 //
 // A reference without table names no file: the empty one says that the stage
 // ran; the Tag of another is a JSON object of counters, which are summed into
@@ -29,9 +30,6 @@ func (w *Worker) Commit(ctx context.Context, refs []harrow.Part) (parts []harrow
 		m, err := w.lake.Manifest(ctx, w.env.Stage)
 		if errors.Is(err, lakeio.ErrNotFound) {
 			m, err = w.lake.Commit(ctx, w.env.Stage, list, counters, w.Now())
-			if err == nil {
-				w.dropShuffle(ctx)
-			}
 		}
 		parts = m.Parts
 		return err
@@ -40,6 +38,11 @@ func (w *Worker) Commit(ctx context.Context, refs []harrow.Part) (parts []harrow
 		return nil, fmt.Errorf("commit of %s: %w", w.env.Stage, err)
 	}
 	forget(w.env)
+	// Whoever comes to a stage that is committed does this again: the process
+	// that committed it may have died before its end.
+	if err := w.retry(ctx, func() error { return w.dropShuffle(ctx) }); err != nil {
+		return nil, fmt.Errorf("%s is committed, but its shuffle files can't be removed: %w", w.env.Stage, err)
+	}
 	return parts, nil
 }
 
@@ -83,16 +86,22 @@ func gather(refs []harrow.Part) (parts []harrow.Part, counters map[string]int64,
 	return slices.DeleteFunc(parts, func(p harrow.Part) bool { return p.Table == "" }), counters, nil
 }
 
-// dropShuffle deletes the stage's shuffle files, which nothing reads after its
-// commit: a merge that comes too late finds the manifest. A file that stays
-// costs only room until the run is removed, so errors are passed over.
-func (w *Worker) dropShuffle(ctx context.Context) {
-	folder := path.Join(w.lake.Stage(w.env.Stage), shuffleFolder)
-	names, err := w.lake.Store.List(ctx, folder+"/")
-	if err != nil {
-		return
+// dropShuffle deletes the stage's shuffle files, which nothing needs after its
+// commit: see late.
+func (w *Worker) dropShuffle(ctx context.Context) error {
+	return lakeio.RemoveFolder(ctx, w.lake.Store, path.Join(w.lake.Stage(w.env.Stage), shuffleFolder))
+}
+
+// late takes the error of a step for none that came after its stage was
+// committed, where it says that a file is gone: shuffle files and tables that
+// were between two steps go then. What the step was to make nobody takes.
+func (w *Worker) late(ctx context.Context, err error) error {
+	if !errors.Is(err, lakeio.ErrNotFound) {
+		return err
 	}
-	for _, n := range names {
-		_ = w.lake.Store.Delete(ctx, path.Join(folder, n))
+	// Not by Committed, which may remember a no of a moment ago.
+	if _, merr := w.lake.Manifest(ctx, w.env.Stage); merr == nil {
+		return nil
 	}
+	return err
 }

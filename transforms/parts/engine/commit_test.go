@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 func TestCommitCountsReferencesOnce(t *testing.T) {
@@ -78,6 +80,63 @@ func TestCommitDropsTheShuffle(t *testing.T) {
 	// A merge that comes too late finds its slices gone and the stage committed.
 	if parts, err := runTasks(t, w.Merge(step(`{}`), 0, byShard(sliced)[0], 1)); err != nil || len(parts) != 0 {
 		t.Errorf("a late merge: %v, %v", parts, err)
+	}
+}
+
+func TestStepsThatComeAfterTheCommitMakeNothing(t *testing.T) {
+	for name, late := range map[string]func(w *Worker, gone harrow.Part, slice Slice) (int, error){
+		"map": func(w *Worker, gone harrow.Part, _ Slice) (int, error) {
+			out, err := runTasks(t, w.Map(step(`{}`), gone))
+			return len(out), err
+		},
+		"spill": func(w *Worker, gone harrow.Part, _ Slice) (int, error) {
+			out, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}}, Step{}, []harrow.Part{gone})...)
+			return len(out), err
+		},
+		"merge": func(w *Worker, _ harrow.Part, slice Slice) (int, error) {
+			out, err := runTasks(t, w.Merge(step(`{}`), 0, []Slice{slice}, 1))
+			return len(out), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTestWorker(t)
+			gone := harrow.Part{Table: itemTable, URI: "job/runs/run/refine/shuffle/gone.arrow", Rows: 5}
+			slice := Slice{URI: gone.URI, Table: itemTable, Batches: 1, Rows: 5}
+			if _, err := late(w, gone, slice); !errors.Is(err, lakeio.ErrNotFound) {
+				t.Fatalf("before the commit: %v, want not found", err)
+			}
+			if _, err := w.Commit(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := late(w, gone, slice); err != nil || n != 0 {
+				t.Errorf("after it: %d parts, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestACommitThatCantRemoveTheShuffleStands(t *testing.T) {
+	w := newTestWorker(t)
+	part := writeItems(t, w, someItems(1, 5), 5)
+	if _, err := runTasks(t, w.Spill(Key{Columns: []string{"key"}}, Step{}, []harrow.Part{part})...); err != nil {
+		t.Fatal(err)
+	}
+	store := flaky(w)
+	store.stuck.Store(100)
+	if _, err := w.Commit(t.Context(), []harrow.Part{part}); !errors.Is(err, errTest) || !strings.Contains(err.Error(), "refine is committed") {
+		t.Fatalf("error %v", err)
+	}
+	if m, err := w.lake.Manifest(t.Context(), "refine"); err != nil || len(m.Parts) != 1 {
+		t.Fatalf("manifest %v, %v", m, err)
+	}
+	// What goes on with the run removes them, and so does it where a process
+	// was killed between the manifest and the removal.
+	store.stuck.Store(0)
+	if parts, err := w.Commit(t.Context(), nil); err != nil || len(parts) != 1 {
+		t.Fatalf("parts %v, %v", parts, err)
+	}
+	if left := files(t, w, "job/runs/run/refine/shuffle"); len(left) != 0 {
+		t.Errorf("%v stays", left)
 	}
 }
 

@@ -272,6 +272,14 @@ type flakyStore struct {
 	fails atomic.Int64 // opens that still fail
 	full  atomic.Int64 // bytes left on the disk; 0: no limit
 	short atomic.Int64 // closes that still fail
+	stuck atomic.Int64 // deletes that still fail
+}
+
+func (s *flakyStore) Delete(ctx context.Context, uri string) error {
+	if s.stuck.Add(-1) >= 0 {
+		return fmt.Errorf("%s: %w", uri, errTest)
+	}
+	return s.Store.Delete(ctx, uri)
 }
 
 func (s *flakyStore) Open(ctx context.Context, uri string) (lakeio.Reader, error) {

@@ -24,6 +24,9 @@ func (w *Worker) Map(step Step, part harrow.Part) Task[harrow.Part] {
 			return err
 		})
 		if err != nil {
+			if err = w.late(ctx, err); err == nil {
+				return nil, nil
+			}
 			return nil, fmt.Errorf("part %s: %w", part.URI, err)
 		}
 		return out, nil

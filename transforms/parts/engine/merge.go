@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/google/uuid"
@@ -46,13 +45,10 @@ func (w *Worker) Merge(step Step, shard int, shardSlices []Slice, of int) Task[h
 			out, err = w.merge(ctx, step, shard, shardSlices, held/2)
 			return err
 		})
-		if errors.Is(err, lakeio.ErrNotFound) {
-			// Somebody else committed the stage meanwhile and dropped its shuffle.
-			if done, e := w.Committed(ctx); e == nil && done {
+		if err != nil {
+			if err = w.late(ctx, err); err == nil {
 				return nil, nil
 			}
-		}
-		if err != nil {
 			return nil, fmt.Errorf("shard %d: %w", shard, err)
 		}
 		return out, nil
@@ -113,7 +109,7 @@ type merger struct {
 	ctx   context.Context
 	w     *Worker
 	runs  []run
-	dir   string // of intermediate files; empty while there are none
+	dir   mergeDir // of intermediate files; zero while there are none
 	local lakeio.Store
 }
 
@@ -207,24 +203,12 @@ func (m *merger) makeDir() (err error) {
 	if m.local != nil {
 		return nil
 	}
-	spill := cmp.Or(m.w.env.Spill, os.TempDir())
-	if err := os.MkdirAll(spill, 0o777); err != nil {
-		return fmt.Errorf("limits.spill: %w", err)
+	if m.dir, err = newMergeDir(m.w.env.Spill); err != nil {
+		return err
 	}
-	if m.dir, err = os.MkdirTemp(spill, "harrow-merge-"); err != nil {
-		return fmt.Errorf("limits.spill: %w", err)
-	}
-	m.local, err = lakeio.Open(m.dir)
+	m.local, err = lakeio.Open(m.dir.path)
 	return err
 }
 
 // clean deletes what the merger wrote.
-func (m *merger) clean() error {
-	if m.dir == "" {
-		return nil
-	}
-	if err := os.RemoveAll(m.dir); err != nil {
-		return fmt.Errorf("limits.spill: %w", err)
-	}
-	return nil
-}
+func (m *merger) clean() error { return m.dir.remove() }

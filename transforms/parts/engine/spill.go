@@ -73,6 +73,9 @@ func (w *Worker) spill(ctx context.Context, key Key, step Step, tasks int, next 
 		err := w.spillPart(ctx, s, step, part, func(b harrow.Batch) { piece.Rows(ctx, b.Rows()) })
 		piece.End(ctx, err)
 		if err != nil {
+			if err = w.late(ctx, err); err == nil {
+				return nil, nil
+			}
 			return nil, fmt.Errorf("part %s: %w", part.URI, err)
 		}
 	}

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestFoldersOfMergesThatWereKilledGo(t *testing.T) {
+	spill := t.TempDir()
+	alive, err := newMergeDir(spill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(spill, mergePrefix+"killed") // nobody has its lock
+	foreign := filepath.Join(spill, "somebody-else")
+	for _, dir := range []string{killed, foreign} {
+		if err := os.MkdirAll(filepath.Join(dir, "below"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "x.arrow"), []byte("x"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sweepMerges(spill); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{alive.path: true, killed: false, foreign: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s: there is %v, want %v", dir, err == nil, want)
+		}
+	}
+	if err := alive.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(alive.path); err == nil {
+		t.Errorf("%s stays", alive.path)
+	}
+}
+
+func TestAProcessLooksForLeftoversOnce(t *testing.T) {
+	spill := t.TempDir()
+	killed := filepath.Join(spill, mergePrefix+"killed")
+	for range 2 {
+		if err := os.MkdirAll(killed, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		d, err := newMergeDir(spill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(killed); err != nil {
+		t.Errorf("looked again: %v", err)
+	}
+}
