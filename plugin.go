@@ -116,6 +116,29 @@ type Publisher interface {
 	Publish(ctx context.Context, loaded Loaded) error
 }
 
+// Collected is what a sink removed that no reader of it saw.
+type Collected struct {
+	Files int64 `json:"files,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"` // of the files
+	Rows  int64 `json:"rows,omitempty"`  // marks and what is kept beside them
+}
+
+// Add sums what was removed.
+func (c Collected) Add(d Collected) Collected {
+	return Collected{c.Files + d.Files, c.Bytes + d.Bytes, c.Rows + d.Rows}
+}
+
+// Collector is a sink that keeps something of a run beside what its readers
+// see: marks, files that wait to be published.
+type Collector interface {
+	Sink
+	// Collect removes what the sink keeps of runs that no one will go on with,
+	// and nothing that readers see: what a run has published stays. It makes
+	// nothing: a store that is not there has nothing to be removed. With dry
+	// it only counts. It may be called again for the same runs.
+	Collect(ctx context.Context, runs []string, dry bool) (Collected, error)
+}
+
 // SinkEnv is what a sink may know of the job it serves.
 type SinkEnv struct {
 	Job       string

@@ -212,36 +212,59 @@ func (s *store) folder(uri string) (string, error) {
 }
 
 // List implements lakeio.Store: one request for each thousand names.
-func (s *store) List(ctx context.Context, folder string) ([]string, error) {
+func (s *store) List(ctx context.Context, folder string) (names []string, err error) {
+	err = s.each(ctx, "list", folder, []string{"Name"}, func(name string, _ *storage.ObjectAttrs) error {
+		names = append(names, name)
+		return nil
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+// Scan implements lakeio.Store. Uploads that were not finished are no objects:
+// the server forgets them.
+func (s *store) Scan(ctx context.Context, folder string, each func(lakeio.Entry) error) error {
+	return s.each(ctx, "scan", folder, []string{"Name", "Size", "Updated"}, func(name string, attrs *storage.ObjectAttrs) error {
+		return each(lakeio.Entry{Name: name, Bytes: attrs.Size, Modified: attrs.Updated})
+	})
+}
+
+// each goes through the names in a folder: objects, and folders, of which
+// nothing but the name is known.
+func (s *store) each(ctx context.Context, what, folder string, attrs []string, do func(name string, attrs *storage.ObjectAttrs) error) error {
 	prefix, err := s.folder(folder)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(listTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
 	q := &storage.Query{Prefix: prefix, Delimiter: "/"}
-	if err := q.SetAttrSelection([]string{"Name"}); err != nil {
-		return nil, s.failed("list", folder, err)
+	if err := q.SetAttrSelection(attrs); err != nil {
+		return s.failed(what, folder, err)
 	}
-	var names []string
 	for it := s.bucket.Objects(ctx, q); ; {
+		timer.Reset(listTimeout) // what is done with a name takes its own time
 		attrs, err := it.Next()
 		if errors.Is(err, iterator.Done) {
-			slices.Sort(names)
-			return names, nil
+			return nil
 		}
 		if err != nil {
-			return nil, s.failed("list", folder, err)
+			return s.failed(what, folder, err)
 		}
 		name := strings.TrimPrefix(attrs.Prefix+attrs.Name, prefix)
-		if name != "" && name != "/" { // a placeholder of the folder itself
-			names = append(names, name)
+		if name == "" || name == "/" { // a placeholder of the folder itself
+			continue
+		}
+		if err := do(name, attrs); err != nil {
+			return err
 		}
 	}
 }
 
-// listTimeout bounds the listing of a folder, however many names it has.
-const listTimeout = 10 * time.Minute
+// listTimeout bounds the wait for the next names of a folder.
+const listTimeout = 2 * time.Minute
 
 // Delete implements lakeio.Store.
 func (s *store) Delete(ctx context.Context, uri string) error {

@@ -55,12 +55,15 @@ func (s *local) folder(uri string) (string, error) {
 	return s.path(uri)
 }
 
+// temporary is in the names of files that have not got theirs yet.
+const temporary = ".tmp-"
+
 // temp writes data beside path and returns the temporary file's name.
 func temp(path string, data []byte, durable bool) (name string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return "", err
 	}
-	name = path + ".tmp-" + uuid.NewString()
+	name = path + temporary + uuid.NewString()
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return "", err
@@ -217,7 +220,7 @@ func (s *local) List(_ context.Context, folder string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		name := e.Name()
-		if strings.Contains(name, ".tmp-") {
+		if strings.Contains(name, temporary) {
 			continue
 		}
 		if e.IsDir() {
@@ -254,7 +257,7 @@ func (s *local) Writer(_ context.Context, uri string) (Writer, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.OpenFile(path+".tmp-"+uuid.NewString(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(path+temporary+uuid.NewString(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Errors of a Store. Each is wrapped with the URI it is about.
@@ -56,11 +57,27 @@ type Store interface {
 	// List returns the names directly below a folder, sorted; none when there
 	// is no such folder. Folders end in a slash.
 	List(ctx context.Context, folder string) ([]string, error)
+	// Scan tells of everything directly below a folder, in no order, and of
+	// what writers that were killed left there; nothing when there is no such
+	// folder. An error of each ends it. What appears or goes meanwhile may be
+	// told of or not; each may delete.
+	Scan(ctx context.Context, folder string, each func(Entry) error) error
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, uri string) error
 	// Local returns the absolute path of the workspace's root on a local
 	// disk, or "" where there is none.
 	Local() string
+}
+
+// Entry is one name in a folder, as Scan tells of it.
+type Entry struct {
+	Name  string // folders end in a slash; a link to one is no folder
+	Bytes int64
+	// Modified is when it was written, by the store's clock. Of a folder it is
+	// when a name in it came or went, or zero where a store has no folders.
+	Modified time.Time
+	// Temporary: a writer has not closed it, or never will.
+	Temporary bool
 }
 
 // Name is what people know a store's workspace by: a path, or a URI where the

@@ -198,6 +198,14 @@ func (d *Disk) List(ctx context.Context, folder string) ([]string, error) {
 	return d.store.List(ctx, folder)
 }
 
+// Scan implements lakeio.Store.
+func (d *Disk) Scan(ctx context.Context, folder string, each func(lakeio.Entry) error) error {
+	if err := d.read("scan", folder); err != nil {
+		return err
+	}
+	return d.store.Scan(ctx, folder, each)
+}
+
 // Delete implements lakeio.Store.
 func (d *Disk) Delete(ctx context.Context, uri string) error {
 	if err := d.read("delete", uri); err != nil {

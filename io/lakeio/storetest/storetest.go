@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/harrowdata/harrow/io/lakeio"
 )
@@ -36,6 +38,7 @@ func Run(t *testing.T, open func(testing.TB) lakeio.Store) {
 		{"open", testOpen},
 		{"sync", testSync},
 		{"list", testList},
+		{"scan", testScan},
 		{"delete", testDelete},
 		{"paths that leave", testPaths},
 		{"large objects", testLarge},
@@ -260,6 +263,58 @@ func testList(t *testing.T, s lakeio.Store) {
 		if got, err := s.List(t.Context(), folder); err != nil || !slices.Equal(got, want) {
 			t.Errorf("List(%s) = %v, %v, want %v", folder, got, err, want)
 		}
+	}
+}
+
+func testScan(t *testing.T, s lakeio.Store) {
+	// By the store's clock: of two objects one is the reference.
+	modified := func(folder, name string) (at time.Time) {
+		t.Helper()
+		check(t, s.Scan(t.Context(), folder, func(e lakeio.Entry) error {
+			if e.Name == name {
+				at = e.Modified
+			}
+			return nil
+		}))
+		return at
+	}
+	check(t, s.Put(t.Context(), "d/first", nil))
+	want := map[string]int64{"sub/": 0}
+	for i := range 20 {
+		name := fmt.Sprintf("f%02d", i)
+		check(t, s.Put(t.Context(), "d/"+name, make([]byte, i)))
+		want[name] = int64(i)
+	}
+	check(t, s.Put(t.Context(), "d/sub/x", nil))
+	if first, last := modified("d/", "first"), modified("d", "f19"); first.IsZero() || last.Before(first) {
+		t.Errorf("modified at %s, what came later at %s", first, last)
+	}
+	check(t, s.Delete(t.Context(), "d/first"))
+	got := map[string]int64{}
+	check(t, s.Scan(t.Context(), "d/", func(e lakeio.Entry) error {
+		if strings.HasSuffix(e.Name, "/") {
+			e.Bytes = 0
+		}
+		got[e.Name] = e.Bytes
+		if e.Temporary {
+			t.Errorf("%s is temporary", e.Name)
+		}
+		if e.Name == "sub/" {
+			return nil
+		}
+		return s.Delete(t.Context(), "d/"+e.Name)
+	}))
+	if !maps.Equal(got, want) {
+		t.Errorf("scanned %v, want %v", got, want)
+	}
+	if left, err := s.List(t.Context(), "d/"); err != nil || !slices.Equal(left, []string{"sub/"}) {
+		t.Errorf("left %v, %v", left, err)
+	}
+	check(t, s.Scan(t.Context(), "none/", func(e lakeio.Entry) error { return fmt.Errorf("%s: is not there", e.Name) }))
+	enough := errors.New("enough")
+	wants(t, s.Scan(t.Context(), "d/", func(lakeio.Entry) error { return enough }), enough)
+	if err := s.Scan(t.Context(), "../x/", func(lakeio.Entry) error { return nil }); err == nil {
+		t.Error("scan of ../x/: want a refusal")
 	}
 }
 
