@@ -46,7 +46,7 @@ stores < root lake
 
 # Stores that take records. They stand beside the transforms and know none.
 sinks < root logic lake
-	io/parquetio io/sqlio
+	io/parquetio io/pgio io/sqlio
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
@@ -144,6 +144,7 @@ github.com/apache/arrow
 	io/lakeio                reads and writes the files
 	harrowtest/...           makes and reads batches
 	io/parquetio             writes columns to Parquet
+	io/pgio                  turns columns into PostgreSQL's binary form
 	io/sqlio                 turns columns into SQL values
 	transforms/parts/engine  sorts, spills and merges rows by their columns
 	transforms/dedup         compares columns of two rows
@@ -176,6 +177,10 @@ cloud.google.com/go
 # One store, one package.
 database/sql
 	io/sqlio                 SQLite
+	bench/...                looks at results
+	soak/...                 looks at results
+github.com/jackc/pgx
+	io/pgio                  PostgreSQL
 	bench/...                looks at results
 	soak/...                 looks at results
 

@@ -20,6 +20,7 @@ import (
 	"github.com/harrowdata/harrow/internal/memory"
 	_ "github.com/harrowdata/harrow/io/gcsio"     // workspaces at gs://
 	_ "github.com/harrowdata/harrow/io/parquetio" // sink parquet
+	_ "github.com/harrowdata/harrow/io/pgio"      // sink postgres
 	_ "github.com/harrowdata/harrow/io/sqlio"     // sink sqlite
 )
 

@@ -132,9 +132,17 @@ func OpenRun(store lakeio.Store, r lakeio.Run) (Run, error) {
 	return run, nil
 }
 
+// base is the stage that a round, or the commit of pages, belongs to.
+func base(stage string) string {
+	if strings.HasPrefix(stage, "fetch-") || stage == lakeio.PagesStage {
+		return "fetch"
+	}
+	return stage
+}
+
 // owner is the run whose output of a stage this run uses.
 func (r Run) owner(stage string) lakeio.Lake {
-	return lakeio.Lake{Store: r.Store, Job: r.Run.Job, Run: r.Source(lakeio.BaseStage(stage))}
+	return lakeio.Lake{Store: r.Store, Job: r.Run.Job, Run: r.Source(base(stage))}
 }
 
 // manifest reads what a stage committed; ok is false while it has not.

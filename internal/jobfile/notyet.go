@@ -12,21 +12,15 @@ type gap struct {
 // default. Strike an entry out when its part is built.
 var notYet = map[string]gap{
 	"fetch.max_bundle_time": key,
-
-	"load.postgres": presence,
 }
 
-var (
-	// key: everything but nothing, an empty list and zero goes beyond.
-	key = gap{beyond: func(v reflect.Value) bool {
-		if k := v.Kind(); k == reflect.Slice || k == reflect.Map {
-			return v.Len() > 0
-		}
-		return !v.IsZero()
-	}}
-	// presence: the key alone goes beyond.
-	presence = gap{beyond: func(reflect.Value) bool { return true }}
-)
+// key: everything but nothing, an empty list and zero goes beyond.
+var key = gap{beyond: func(v reflect.Value) bool {
+	if k := v.Kind(); k == reflect.Slice || k == reflect.Map {
+		return v.Len() > 0
+	}
+	return !v.IsZero()
+}}
 
 // gapAt finds the entry of a place.
 func gapAt(at place) (gap, bool) {
