@@ -10,38 +10,18 @@ import (
 // mergeRuns calls each with a cursor for every row of the runs, in order. The
 // cursor's batch and key are valid during the call.
 func mergeRuns(ctx context.Context, runs []run, each func(*cursor) error) (err error) {
-	h := &cursorHeap{tables: map[string]*tableRows{}}
+	h := &cursorHeap{}
 	defer func() { err = errors.Join(err, h.close()) }()
-	for _, r := range runs {
-		c, err := openCursor(ctx, r.store, r.Slice)
-		if err != nil {
-			return err
-		}
-		h.cursors = append(h.cursors, c)
-		if err := h.admit(c); err != nil {
-			return err
-		}
-	}
-	for i := len(h.cursors)/2 - 1; i >= 0; i-- {
-		h.down(i)
+	if err := h.open(ctx, runs); err != nil {
+		return err
 	}
 	for len(h.cursors) > 0 {
-		c := h.cursors[0]
-		if err := each(c); err != nil {
+		if err := each(h.cursors[0]); err != nil {
 			return err
 		}
-		if err := c.advance(ctx); err != nil {
+		if err := h.advance(ctx); err != nil {
 			return err
 		}
-		if c.key == nil {
-			last := len(h.cursors) - 1
-			h.cursors[0] = h.cursors[last]
-			h.cursors = h.cursors[:last]
-			if err := c.close(); err != nil {
-				return err
-			}
-		}
-		h.down(0)
 	}
 	return nil
 }
@@ -56,6 +36,43 @@ type tableRows struct {
 type cursorHeap struct {
 	cursors []*cursor
 	tables  map[string]*tableRows
+}
+
+// open opens the runs. The caller calls close in the end, after an error too.
+func (h *cursorHeap) open(ctx context.Context, runs []run) error {
+	h.tables = map[string]*tableRows{}
+	for _, r := range runs {
+		c, err := openCursor(ctx, r.store, r.Slice)
+		if err != nil {
+			return err
+		}
+		h.cursors = append(h.cursors, c)
+		if err := h.admit(c); err != nil {
+			return err
+		}
+	}
+	for i := len(h.cursors)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+	return nil
+}
+
+// advance takes the first cursor on by a row; one that is at its end goes.
+func (h *cursorHeap) advance(ctx context.Context) error {
+	c := h.cursors[0]
+	if err := c.advance(ctx); err != nil {
+		return err
+	}
+	if c.key == nil {
+		last := len(h.cursors) - 1
+		h.cursors[0] = h.cursors[last]
+		h.cursors = h.cursors[:last]
+		if err := c.close(); err != nil {
+			return err
+		}
+	}
+	h.down(0)
+	return nil
 }
 
 // admit checks that a cursor's slice has the columns of its table's others.

@@ -61,7 +61,7 @@ func (w *Worker) merge(ctx context.Context, step Step, shard int, shardSlices []
 	if err != nil {
 		return nil, err
 	}
-	m := &merger{ctx: ctx, w: w}
+	m := &merger{ctx: ctx, spill: w.env.Spill}
 	defer func() { err = errors.Join(err, m.clean()) }()
 	for _, s := range shardSlices {
 		m.runs = append(m.runs, run{w.lake.Store, s})
@@ -107,7 +107,7 @@ type run struct {
 // merger makes few runs out of many.
 type merger struct {
 	ctx   context.Context
-	w     *Worker
+	spill string // limits.spill
 	runs  []run
 	dir   mergeDir // of intermediate files; zero while there are none
 	local lakeio.Store
@@ -203,7 +203,7 @@ func (m *merger) makeDir() (err error) {
 	if m.local != nil {
 		return nil
 	}
-	if m.dir, err = newMergeDir(m.w.env.Spill); err != nil {
+	if m.dir, err = newMergeDir(m.spill); err != nil {
 		return err
 	}
 	m.local, err = lakeio.Open(m.dir.path)

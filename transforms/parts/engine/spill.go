@@ -66,7 +66,10 @@ func (w *Worker) spill(ctx context.Context, key Key, step Step, tasks int, next 
 		return nil, err
 	}
 	defer release()
-	s := &spiller{w: w, key: key, shards: max(1, cmp.Or(key.Shards, w.env.Shards)), limit: min(held/2, maxBuffer)}
+	s := &spiller{
+		retry: w.retry, to: w.lake.Store, name: func() string { return w.uri(shuffleFolder, uuid.NewString()) },
+		key: key, shards: max(1, cmp.Or(key.Shards, w.env.Shards)), limit: min(held/2, maxBuffer),
+	}
 	defer s.reset()
 	for part, ok := next(); ok; part, ok = next() {
 		piece := w.done.Begin()
@@ -125,12 +128,17 @@ func (o spillOutput) Reject(r harrow.Reject) error {
 	return finalError{fmt.Errorf("a reject (%s: %s) before a shuffle, where nobody takes it", r.Code, r.Reason)}
 }
 
-// eachBatch hands out the batches of a part. Where reading fails it opens the
-// part again and goes on at that batch; an error of fn is final.
+// eachBatch hands out the batches of a part, with the worker's backoff.
 func (w *Worker) eachBatch(ctx context.Context, part harrow.Part, fn func(harrow.Batch) error) error {
+	return readOn(ctx, w.lake.Store, part, w.retry, fn)
+}
+
+// readOn hands out the batches of a part. Where reading fails it opens the
+// part again and goes on at that batch; an error of fn is final.
+func readOn(ctx context.Context, store lakeio.Store, part harrow.Part, retry retryFunc, fn func(harrow.Batch) error) error {
 	next, rows := 0, int64(0)
-	return w.retry(ctx, func() (err error) {
-		r, err := lakeio.OpenPart(ctx, w.lake.Store, part.URI, part.Table)
+	return retry(ctx, func() (err error) {
+		r, err := lakeio.OpenPart(ctx, store, part.URI, part.Table)
 		if err != nil {
 			return err
 		}
@@ -171,7 +179,9 @@ type entry struct {
 
 // spiller sorts rows in memory and writes them when its memory is spent.
 type spiller struct {
-	w      *Worker
+	retry  retryFunc
+	to     lakeio.Store
+	name   func() string // of a new file
 	key    Key
 	shards int
 	limit  int64 // bytes of batches, arena and index
@@ -259,7 +269,7 @@ func (s *spiller) flush(ctx context.Context) error {
 		}
 		return s.rows.compare(s.batches[a.batch], int(a.row), s.batches[b.batch], int(b.row))
 	})
-	err := s.w.retry(ctx, func() error {
+	err := s.retry(ctx, func() error {
 		written, err := s.write(ctx)
 		if err == nil {
 			s.out = append(s.out, written...)
@@ -283,7 +293,7 @@ func (s *spiller) reset() {
 
 // write writes the sorted rows.
 func (s *spiller) write(ctx context.Context) (out []Sliced, err error) {
-	f, err := newRunWriter(ctx, s.w.lake.Store, s.w.uri(shuffleFolder, uuid.NewString()), s.schema)
+	f, err := newRunWriter(ctx, s.to, s.name(), s.schema)
 	if err != nil {
 		return nil, err
 	}

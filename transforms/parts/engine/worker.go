@@ -185,6 +185,9 @@ func sleep(ctx context.Context, pause time.Duration) (err error) {
 	return err
 }
 
+// retryFunc is [Retry] with a backoff.
+type retryFunc = func(ctx context.Context, f func() error) error
+
 // retry is Retry with the worker's backoff.
 func (w *Worker) retry(ctx context.Context, f func() error) error { return Retry(ctx, w.backoff, f) }
 
