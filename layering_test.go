@@ -86,13 +86,16 @@ docs < NOTHING
 demo < NOTHING
 	testdata/demo
 
-# The command line: what shows a run (view), what tries a page (trial), all of
-# it (command). The only place that knows which sinks there are.
+# The command line: what shows a run (view), what compares two (compare: it
+# sorts as a shuffle does), what tries a page (trial), all of it (command). The
+# only place that knows which sinks there are.
 view < root logic lake
 	command/view
+compare < root logic lake engine view
+	command/compare
 trial < root logic lake lookup view
 	command/trial
-command < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view trial
+command < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view compare trial
 	command
 
 cmd < command
@@ -105,7 +108,7 @@ conformance < root lake verbs conformance
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake stores sinks runners engine round parts lookup verbs pipelines demo docs view trial command workshop
+workshop < root logic lake stores sinks runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
 	bench/... soak/...
 `
 
@@ -153,6 +156,7 @@ github.com/apache/arrow
 	transforms/enrich/lookup reads Arrow and Parquet files
 	transforms/operate       turns columns into structs and back
 	command/view             shows, sorts and filters values of any column
+	command/compare          compares values of any column
 	bench/...                measures
 	soak/...                 measures
 

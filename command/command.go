@@ -70,6 +70,7 @@ type grammar struct {
 	Cat     catCmd     `cmd:"" help:"Show rows of a table."`
 	Rejects rejectsCmd `cmd:"" help:"Count or show dead letters."`
 	Audit   auditCmd   `cmd:"" help:"Say what each host was subjected to, and whether its limits held."`
+	Diff    diffCmd    `cmd:"" help:"Say which records and fields differ between two runs."`
 	Pause   pauseCmd   `cmd:"" help:"Let a run drain and leave it resumable."`
 	Demo    demoCmd    `cmd:"" help:"Serve the demo site and harvest it."`
 
@@ -79,7 +80,7 @@ type grammar struct {
 const description = `Harvest structured data from web sources: fetch politely, keep the raw answers, parse, clean, upsert.
 
 Exit codes: 0 done; 1 the run failed and can be resumed, or another run holds the job; 2 the command or the job file is wrong; ` +
-	`3 done, but requests were deferred or a threshold was crossed, or a limit did not hold (audit); 130 interrupted or paused, can be resumed.`
+	`3 done, but requests were deferred or a threshold was crossed, a limit did not hold (audit), or runs differ (diff --exit-code); 130 interrupted or paused, can be resumed.`
 
 // Run runs one command line without the program's name and returns the exit
 // code. Results go to stdout, progress and errors to stderr. beam.Init must

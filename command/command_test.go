@@ -54,9 +54,11 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, pause, demo; harrow --help says more\n"},
-		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, pause, demo\n"},
-		{"diff", "harrow: unknown command \"diff\"; want one of run, check, try, ls, cat, rejects, audit, pause, demo\n"},
+		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, diff, pause, demo; harrow --help says more\n"},
+		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, diff, pause, demo\n"},
+		{"diff", "harrow: expected \"<run> <other-run>\"\n"},
+		{"diff last last", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
+		{"diff last last --csv --summary", "harrow: --csv writes rows; want --summary as text or with --json\n"},
 		{"--frob", "harrow: unknown flag --frob\n"},
 		{"cat", "harrow: expected \"<table>\"\n"},
 		{"cat captures more", "harrow: unexpected argument more\n"},

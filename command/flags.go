@@ -37,7 +37,7 @@ func (p paramFlag) params() (map[string]string, error) {
 type runFlags struct {
 	workspaceFlag
 	Job   string `help:"Job: its name or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
-	RunID string `name:"run" help:"Run: last, or an id that harrow ls names." placeholder:"last|ID" default:"last"`
+	RunID string `name:"run" help:"Run: last, last~1 for the one before, an id that harrow ls names or the beginning of one." placeholder:"last|ID" default:"last"`
 }
 
 // open finds the run.

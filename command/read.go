@@ -151,7 +151,7 @@ func (c *rejectsShowCmd) Run(e *env) error {
 
 type auditCmd struct {
 	workspaceFlag
-	Which string `arg:"" optional:"" name:"run" help:"Run: last (default), or an id that harrow ls names." default:"last"`
+	Which string `arg:"" optional:"" name:"run" help:"Run: last (default), last~1, an id that harrow ls names or the beginning of one." default:"last"`
 	Job   string `help:"Job: its name or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
 	Keys  int    `help:"Name this many hosts beside those whose limits did not hold." placeholder:"N" default:"20"`
 	JSON  bool   `name:"json" help:"Write JSON, with every host."`

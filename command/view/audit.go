@@ -57,7 +57,7 @@ func (r Run) Audit(ctx context.Context) (Audit, error) {
 	if out.Earlier = before.run; before.run == "" {
 		before.rounds = nil
 	}
-	if out.Complete, err = r.owner("fetch").Committed(ctx, lakeio.FetchStage(r.Rounds-1)); err != nil {
+	if out.Complete, err = r.Owner("fetch").Committed(ctx, lakeio.FetchStage(r.Rounds-1)); err != nil {
 		return out, err
 	}
 	limits, err := r.promised(now.delays)

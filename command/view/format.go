@@ -64,7 +64,7 @@ type csvFormat struct {
 func (f *csvFormat) encode(b harrow.Batch, row int) []string {
 	cells := make([]string, len(f.columns))
 	for i, name := range f.columns {
-		cells[i] = textOf(b.Column(name), row)
+		cells[i] = ValueText(b.Column(name), row)
 		if f.terminal {
 			cells[i] = Printable(cells[i])
 		}
@@ -111,7 +111,7 @@ func (f *textFormat) encode(b harrow.Batch, row int) []string {
 	cells := make([]string, len(f.columns))
 	for i, name := range f.columns {
 		a := b.Column(name)
-		cells[i] = textOf(a, row)
+		cells[i] = ValueText(a, row)
 		if !f.known && a != nil && numeric(a) {
 			f.t.Right(i)
 		}

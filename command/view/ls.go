@@ -130,7 +130,7 @@ func (r Run) state(ctx context.Context, holder *Holder) (RunState, error) {
 		if owner := r.Source(base(name)); owner != r.ID {
 			s.Run = owner
 		}
-		m, ok, err := r.manifest(ctx, name)
+		m, ok, err := r.Manifest(ctx, name)
 		if err != nil {
 			return st, err
 		}

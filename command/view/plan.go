@@ -161,7 +161,7 @@ func (p *planner) fromRun(ctx context.Context, r Run, types []harrow.RecordType)
 		return err
 	}
 	for _, stage := range r.StageNames() {
-		m, ok, err := r.manifest(ctx, stage)
+		m, ok, err := r.Manifest(ctx, stage)
 		if err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (p *planner) rejects(ctx context.Context, r Run) error {
 	if err != nil {
 		return err
 	}
-	m, ok, err := r.manifest(ctx, "parse")
+	m, ok, err := r.Manifest(ctx, "parse")
 	if err != nil || !ok {
 		return err
 	}

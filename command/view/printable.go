@@ -63,6 +63,15 @@ func escapeJSON(text []byte) []byte {
 	return out
 }
 
+// TerminalJSON is a line of JSON; for a terminal, control characters are
+// escaped.
+func TerminalJSON(line []byte, terminal bool) []byte {
+	if !terminal {
+		return line
+	}
+	return append(escapeJSON(bytes.TrimSuffix(line, []byte("\n"))), '\n')
+}
+
 // EncodeJSON writes a value as indented JSON that ends in a line break; for a
 // terminal, control characters are escaped.
 func EncodeJSON(v any, terminal bool) ([]byte, error) {

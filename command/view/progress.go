@@ -64,7 +64,7 @@ func (p *Progress) stage(ctx context.Context, now time.Time) (string, error) {
 	names := p.run.StageNames()
 	for p.committed < len(names) {
 		name := names[p.committed]
-		done, err := p.run.owner(name).Committed(ctx, name)
+		done, err := p.run.Owner(name).Committed(ctx, name)
 		if err != nil {
 			return "", err
 		}

@@ -33,7 +33,7 @@ func (r Run) Rejects(ctx context.Context) ([]RejectCount, error) {
 	}
 	counts := map[RejectCount]int64{}
 	err = r.each(ctx, t, func(b harrow.Batch, row int) error {
-		counts[RejectCount{Stage: textOf(b.Column("stage"), row), Class: textOf(b.Column("class"), row), Code: textOf(b.Column("code"), row)}]++
+		counts[RejectCount{Stage: ValueText(b.Column("stage"), row), Class: ValueText(b.Column("class"), row), Code: ValueText(b.Column("code"), row)}]++
 		return nil
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
 		s.CPUShare = end.CPU.Seconds() / end.Wall.Seconds() / float64(end.Cores)
 	}
 	for _, stage := range r.StageNames() {
-		m, ok, err := r.manifest(ctx, stage)
+		m, ok, err := r.Manifest(ctx, stage)
 		if err != nil {
 			return s, err
 		}
@@ -155,7 +155,7 @@ func (r Run) outcomes(ctx context.Context, s *Summary) error {
 	}
 	return r.each(ctx, t, func(b harrow.Batch, row int) error {
 		s.Requests++
-		s.Outcomes[textOf(b.Column("outcome"), row)]++
+		s.Outcomes[ValueText(b.Column("outcome"), row)]++
 		return nil
 	})
 }
@@ -168,7 +168,7 @@ func (r Run) shards(ctx context.Context, s *Summary) error {
 	}
 	var bound, wall time.Duration
 	for n := range r.Rounds {
-		_, committed, err := r.manifest(ctx, lakeio.FetchStage(n))
+		_, committed, err := r.Manifest(ctx, lakeio.FetchStage(n))
 		if err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (r Run) shards(ctx context.Context, s *Summary) error {
 }
 
 func (r Run) eachShard(ctx context.Context, round int, do func(lakeio.ShardRecord)) error {
-	lake := r.owner("fetch")
+	lake := r.Owner("fetch")
 	names, err := r.Store.List(ctx, lake.Stage(lakeio.FetchStage(round))+"/")
 	if err != nil {
 		return err

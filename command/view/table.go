@@ -37,7 +37,7 @@ func (r Run) find(ctx context.Context, name, stage string) (table, error) {
 	last := strings.HasPrefix(name, lakeio.RecordsPrefix)
 	committed := false
 	for _, s := range stages {
-		m, ok, err := r.manifest(ctx, s)
+		m, ok, err := r.Manifest(ctx, s)
 		if err != nil {
 			return t, err
 		}

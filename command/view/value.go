@@ -11,9 +11,9 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-// textOf is a value as text: what JSON says, a string without its quotes;
+// ValueText is a value as text: what JSON says, a string without its quotes;
 // empty for null.
-func textOf(a arrow.Array, row int) string {
+func ValueText(a arrow.Array, row int) string {
 	if a == nil || a.IsNull(row) {
 		return ""
 	}
@@ -33,7 +33,7 @@ func matches(a arrow.Array, row int, want string) bool {
 	if a == nil || a.IsNull(row) {
 		return want == "" || want == "null"
 	}
-	if textOf(a, row) == want {
+	if ValueText(a, row) == want {
 		return true
 	}
 	return strings.HasPrefix(want, `"`) && string(lakeio.AppendJSONValue(nil, a, row)) == want
@@ -75,7 +75,7 @@ func sortKeyOf(a arrow.Array, row int) sortKey {
 	case *array.Date32:
 		return sortKey{n: int64(a.Value(row))}
 	}
-	return sortKey{s: textOf(a, row)}
+	return sortKey{s: ValueText(a, row)}
 }
 
 // compare orders two values; null comes last either way.

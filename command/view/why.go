@@ -47,7 +47,7 @@ func Why(ctx context.Context, store lakeio.Store, jobs []JobState) ([]WhyState, 
 func (r Run) why(ctx context.Context) (WhyState, error) {
 	st := WhyState{Job: r.Run.Job, Run: r.ID, Workers: []lakeio.Status{}}
 	for _, name := range r.StageNames() {
-		done, err := r.owner(name).Committed(ctx, name)
+		done, err := r.Owner(name).Committed(ctx, name)
 		if err != nil {
 			return st, err
 		}
