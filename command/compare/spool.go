@@ -3,7 +3,6 @@ package compare
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +23,9 @@ func (s *spool) Write(p []byte) (int, error) {
 		err := os.MkdirAll(folder, 0o777)
 		if err == nil {
 			s.file, err = os.CreateTemp(folder, "harrow-diff-")
+		}
+		if err == nil {
+			err = os.Remove(s.file.Name()) // it is there until it is closed, whatever ends the process
 		}
 		if err != nil {
 			return 0, fmt.Errorf("limits.spill: %w", err)
@@ -52,7 +54,7 @@ func (s *spool) close() error {
 	if s.file == nil {
 		return nil
 	}
-	err := errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+	err := s.file.Close()
 	s.file = nil
 	return err
 }
