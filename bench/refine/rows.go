@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/bench/internal/rows"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -59,7 +56,7 @@ func (g generator) kept(number int64) int64 {
 }
 
 // sum is the checksum of a row: of its number and copy. Sums are added up.
-func sum(number, copy int64) uint64 { return mix(uint64(number)<<1 | uint64(copy)) }
+func sum(number, copy int64) uint64 { return rows.Mix(uint64(number)<<1 | uint64(copy)) }
 
 // want is the checksum of the rows to be kept.
 func (g generator) want() (s uint64) {
@@ -70,21 +67,21 @@ func (g generator) want() (s uint64) {
 }
 
 // key of a number: keys don't come in the order of the numbers.
-func key(number int64) string { return fmt.Sprintf("sku-%016x", mix(uint64(number)^seed)) }
+func key(number int64) string { return fmt.Sprintf("sku-%016x", rows.Mix(uint64(number)^seed)) }
 
 var words = strings.Fields("furrow granary meadow plough harrow sickle barley clover orchard lantern cartographer almanac beekeeper ferryman windmill apprentice")
 
 // row makes row i: its values and where it is said to come from.
 func (g generator) row(i int64) (values []any, o lakeio.Origin) {
 	number, copy := g.at(i)
-	h := mix(uint64(i) ^ seed<<20)
+	h := rows.Mix(uint64(i) ^ seed<<20)
 	word := func(n int) string { return words[h>>(4*n)&15] }
 	title := word(0) + " of " + word(1) + " " + fmt.Sprint(number)
 	note := fmt.Sprintf("%s %s %s %s %s %s, %x", word(2), word(3), word(4), word(5), word(6), word(7), h)
 	values = []any{key(number), number, copy, title, note, int64(h >> 50), []string{word(8), word(9)}}
 	var digest [32]byte
 	for k := range 4 {
-		binary.LittleEndian.PutUint64(digest[8*k:], mix(h+uint64(k)))
+		binary.LittleEndian.PutUint64(digest[8*k:], rows.Mix(h+uint64(k)))
 	}
 	o = lakeio.Origin{URL: fmt.Sprintf("http://shop.example/item/%d/%d.html", copy, number), Rule: "item", Digest: hex.EncodeToString(digest[:]), Run: "00000000-0000-7000-8000-000000000000"}
 	o.ID = harrow.ID(digest[:16])
@@ -97,71 +94,11 @@ func (g generator) row(i int64) (values []any, o lakeio.Origin) {
 	return values, o
 }
 
-// partRows is how many rows a part has.
-const partRows = 250_000
-
 // generate writes the rows as the parts of stage parse and commits them.
 func generate(ctx context.Context, c refineCase) (rowBytes int64, err error) {
-	store, err := lakeio.Open(c.Workspace)
+	lake, err := c.lake()
 	if err != nil {
 		return 0, err
 	}
-	lake := lakeio.Lake{Store: store, Job: c.Job, Run: c.Run}
-	g := newGenerator(c.Rows)
-	parts := make([]harrow.Part, (c.Rows+partRows-1)/partRows)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(2)
-	for n := range parts {
-		group.Go(func() (err error) {
-			first := int64(n) * partRows
-			parts[n], err = writePart(ctx, lake, g, first, min(first+partRows, c.Rows))
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return 0, err
-	}
-	raw := int64(0)
-	for _, p := range parts {
-		raw += p.Raw
-	}
-	_, err = lake.Commit(context.WithoutCancel(ctx), "parse", parts, nil, time.Now())
-	return raw / c.Rows, err
-}
-
-func writePart(ctx context.Context, lake lakeio.Lake, g generator, first, end int64) (part harrow.Part, err error) {
-	uri := lake.Stage("parse") + "/" + lakeio.RecordsPrefix + rowType.Name + "/" + uuid.NewString() + ".arrow"
-	w, err := lakeio.NewPart(ctx, lake.Store, uri, lakeio.RecordSchema(rowType), lakeio.Zstd)
-	if err != nil {
-		return part, err
-	}
-	defer func() {
-		if err != nil {
-			w.Abort()
-		}
-	}()
-	b := lakeio.NewRecordBuilder(rowType)
-	defer b.Release()
-	for i := first; i < end; i++ {
-		if err := b.Append(g.row(i)); err != nil {
-			return part, err
-		}
-		if b.Full() || i == end-1 {
-			batch := b.Batch()
-			err := w.Write(batch)
-			batch.Release()
-			if err = errors.Join(err, ctx.Err()); err != nil {
-				return part, err
-			}
-		}
-	}
-	return w.Close()
-}
-
-// mix is the finaliser of splitmix64: a cheap permutation that looks random.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return rows.Commit(ctx, lake, rowType, c.Rows, newGenerator(c.Rows).row)
 }

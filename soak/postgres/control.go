@@ -257,16 +257,47 @@ func alive(pid int) bool {
 	return state != "" && state != "Z" && state != "X"
 }
 
-// status reads /proc/PID/stat: pid (name) state parent …
-func status(pid int) (state string, parent int) {
+// stat is what follows the name in /proc/PID/stat: state, parent and so on;
+// nothing of a process that isn't there.
+func stat(pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", 0
+		return nil
 	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+}
+
+func status(pid int) (state string, parent int) {
+	fields := stat(pid)
 	if len(fields) < 2 {
 		return "", 0
 	}
 	parent, _ = strconv.Atoi(fields[1]) // a number by proc(5)
 	return fields[0], parent
+}
+
+// CPU is what the server has spent of the processor in all: the postmaster,
+// the processes that have ended and those that run.
+func (s *Server) CPU() time.Duration {
+	p, _ := s.running()
+	if p == nil {
+		return 0
+	}
+	const user, system, ofUser, ofSystem = 11, 12, 13, 14 // utime, stime, cutime, cstime, after the state
+	ticks := spent(p.Process.Pid, user, system, ofUser, ofSystem)
+	for _, child := range s.children(p.Process.Pid) {
+		ticks += spent(child.pid, user, system)
+	}
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+}
+
+func spent(pid int, fields ...int) (ticks int64) {
+	all := stat(pid)
+	for _, i := range fields {
+		if i < len(all) {
+			n, _ := strconv.ParseInt(all[i], 10, 64) // a number by proc(5)
+			ticks += n
+		}
+	}
+	return ticks
 }
