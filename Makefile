@@ -67,7 +67,7 @@ lint: ## Run the linters of .golangci.yml (the first time builds them: minutes)
 	$(golangci) run ./...
 
 .PHONY: bench
-bench: bench-refine bench-harvest bench-fetch ## Run the benchmarks
+bench: bench-refine bench-harvest bench-fetch bench-upsert ## Run the benchmarks
 
 .PHONY: bench-refine
 bench-refine: ## Shuffle and dedup of millions of rows: memory and time
@@ -88,6 +88,14 @@ bench-fetch: ## The fetch stage against the least time that politeness allows; w
 .PHONY: bench-fetch-small
 bench-fetch-small: ## The same in CI's size: politeness is judged, time is not
 	go run ./bench/fetch -small
+
+.PHONY: bench-upsert
+bench-upsert: setup ## Upserts into PostgreSQL beside psql; writes docs/measurements/upsert.md
+	go run ./bench/upsert -md docs/measurements/upsert.md
+
+.PHONY: bench-upsert-small
+bench-upsert-small: ## The same in CI's size: what is loaded is judged, time is not
+	go run ./bench/upsert -small
 
 .PHONY: simulate
 simulate: ## A quarter of a billion requests in a day, on a virtual clock: minutes

@@ -42,7 +42,7 @@ func (r *results) counted(name string, got harrow.Counts) {
 // add takes a load and judges the table it made and the memory it took.
 func (r *results) add(f figures, s set, c content) {
 	r.all = append(r.all, f)
-	if rows, prices := fmt.Sprint(r.rows), fmt.Sprint(s.prices(r.rows)); c.rows != rows || c.prices != prices {
+	if rows, prices := fmt.Sprint(r.rows), r.want(s); c.rows != rows || c.prices != prices {
 		r.failed("%s, %s: %s rows with prices of %s, want %s with %s", f.kase, f.side, c.rows, c.prices, rows, prices)
 	}
 	if r.made == nil {
@@ -56,6 +56,9 @@ func (r *results) add(f figures, s set, c content) {
 		r.failed("%s: peak memory is %s MiB, at most %s", f.kase, measure.MiB(f.Peak), measure.MiB(most))
 	}
 }
+
+// want is the sum of a set's prices, in cents.
+func (r *results) want(s set) string { return fmt.Sprint(s.prices(r.rows)) }
 
 // rate is a side's rows a second in a case: the median of its rounds.
 func (r *results) rate(name, side string) float64 {

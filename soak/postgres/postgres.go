@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -232,6 +233,9 @@ func (s *Server) initialise() error {
 	}
 	out, err := s.command("initdb", "--pgdata", s.data(), "--no-sync", "--no-instructions", "--username", "postgres", "--pwfile", words,
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8").CombinedOutput()
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("initdb: %w; the server's user must be able to enter %s", err, filepath.Dir(s.Dir))
+	}
 	if err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
