@@ -27,6 +27,7 @@ type decision struct {
 	run     lakeio.Run
 	resumed bool
 	inputs  []inputFile // to be copied into a new run
+	newest  string      // of the job's runs when it was decided
 	lastEnd time.Time
 }
 
@@ -39,40 +40,88 @@ type inputFile struct {
 
 // decide finds the run to go on with, or designs a new one.
 func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (decision, error) {
-	files, digest, err := inputs(job, req)
-	if err != nil {
-		return decision{}, err
-	}
-	d := decision{inputs: files}
 	last, err := lakeio.LastRun(ctx, store, job.Name)
 	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
-		return d, err
+		return decision{}, err
 	}
-	d.lastEnd = last.EndedAt
+	d := decision{newest: last.ID, lastEnd: last.EndedAt}
 	if req.Run != "" && req.Run != "new" && req.Run != "last" {
-		if last, err = lakeio.ReadRun(ctx, store, job.Name, req.Run); err != nil {
+		last, err = lakeio.ReadRun(ctx, store, job.Name, req.Run)
+		if errors.Is(err, lakeio.ErrNotFound) {
+			err = fmt.Errorf("--run %s: job %s has no such run, see harrow ls", req.Run, job.Name)
+		}
+		if err != nil {
 			return d, usage{err}
 		}
 	}
 	if req.From == "" && req.Run != "new" {
 		switch {
 		case last.ID != "" && last.State != lakeio.Done:
-			if last.Digest != digest {
-				return d, usagef("%s: the job file, its inputs or --limit changed since run %s, which is not finished: "+
-					"start again with --run new, or keep its first stages with --from STAGE", job.Path, last.ID)
-			}
-			d.run, d.resumed = last, true
-			return d, nil
+			return d, d.goOn(ctx, store, job, req, last)
 		case req.Run != "":
 			return d, usagef("--run %s: run %q is finished or not there; want --run new, or --from STAGE to use its stages again", req.Run, last.ID)
 		}
 	}
-	d.run, err = newRun(ctx, store, job, req, digest, last)
-	return d, err
+	return d, d.begin(ctx, store, job, req, last)
 }
 
-// newRun designs a run; nothing is written yet.
-func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, digest string, last lakeio.Run) (lakeio.Run, error) {
+// goOn decides for an unfinished run.
+func (d *decision) goOn(ctx context.Context, store lakeio.Store, job *Job, req Request, run lakeio.Run) error {
+	_, digest, err := inputs(job, req, run.Source("discover") == run.ID)
+	if err != nil {
+		return err
+	}
+	if run.Digest != digest {
+		return usagef("%s: the job file, its inputs or --limit changed since run %s, which is not finished: "+
+			"start again with --run new, or keep its first stages with --from STAGE", job.Path, run.ID)
+	}
+	if run.ID != d.newest {
+		if err := notOvertaken(ctx, store, run); err != nil {
+			return err
+		}
+	}
+	d.run, d.resumed = run, true
+	return nil
+}
+
+// notOvertaken: a run may go on after newer ones unless one of these has
+// fetched: what is known of the site since is theirs.
+func notOvertaken(ctx context.Context, store lakeio.Store, run lakeio.Run) error {
+	ids, err := lakeio.Runs(ctx, store, run.Job)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Backward(ids) {
+		if id <= run.ID {
+			break
+		}
+		newer, err := lakeio.ReadRun(ctx, store, run.Job, id)
+		if err != nil {
+			return err
+		}
+		if newer.Source("fetch") == id {
+			return usagef("--run %s: run %s came after it and fetches for itself; want --run new, or --from STAGE to use what %s has committed", run.ID, id, run.ID)
+		}
+	}
+	return nil
+}
+
+// begin decides for a new run; nothing is written yet.
+func (d *decision) begin(ctx context.Context, store lakeio.Store, job *Job, req Request, parent lakeio.Run) (err error) {
+	digest := ""
+	if d.inputs, digest, err = inputs(job, req, !takesOver(req.From, "discover")); err != nil {
+		return err
+	}
+	d.run, err = newRun(ctx, store, job, req, digest, parent)
+	return err
+}
+
+// takesOver reports whether a run from a stage on has another stage from its
+// parent.
+func takesOver(from, stage string) bool { return from != "" && after(from, stage) }
+
+// newRun designs a run.
+func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, digest string, parent lakeio.Run) (lakeio.Run, error) {
 	r := lakeio.Run{Job: job.Name, JobFile: string(job.Source.Text), Digest: digest, Limit: int(req.Limit), CreatedAt: time.Now().UTC(),
 		State: lakeio.Active, FetchShards: orAuto(job.Limits.FetchShards, autoFetchShards), Shards: orAuto(job.Limits.Shards, autoShards),
 		Rounds: job.Discover.Rounds + 1, Releases: releases()}
@@ -87,12 +136,13 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 		return r, err
 	}
 	if req.From != "" {
-		if err := takeStages(ctx, store, &r, last, req); err != nil {
+		if err := takeStages(ctx, store, &r, parent, job, req); err != nil {
 			return r, err
 		}
 	}
 	spec := job.Job
-	if len(spec.Discover.Scope.Hosts) == 0 {
+	// A run that doesn't fetch has no scope, and its seeds need not be there.
+	if len(spec.Discover.Scope.Hosts) == 0 && r.Source("fetch") == r.ID {
 		if spec.Discover.Scope.Hosts, err = SeedHosts(ctx, job); err != nil {
 			return r, err
 		}
@@ -101,40 +151,8 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 	return r, err
 }
 
-// takeStages points the stages before --from at the runs that committed them.
-func takeStages(ctx context.Context, store lakeio.Store, r *lakeio.Run, parent lakeio.Run, req Request) error {
-	if !slices.Contains(lakeio.Stages, req.From) {
-		return usagef("--from %s: want one of %v", req.From, lakeio.Stages)
-	}
-	if parent.ID == "" {
-		return usagef("--from %s: job %s has no run whose stages could be used", req.From, r.Job)
-	}
-	r.Parent, r.From, r.Sources = parent.ID, req.From, map[string]string{}
-	for _, stage := range lakeio.Stages[:slices.Index(lakeio.Stages, req.From)] {
-		owner := parent.Source(stage)
-		names := []string{stage}
-		if stage == "fetch" {
-			r.Rounds, r.FetchShards, r.PagesRun = parent.Rounds, parent.FetchShards, parent.PagesRun
-			names = nil
-			for n := range parent.Rounds {
-				names = append(names, lakeio.FetchStage(n))
-			}
-		}
-		for _, name := range names {
-			done, err := lakeio.Lake{Store: store, Job: r.Job, Run: owner}.Committed(ctx, name)
-			if err != nil {
-				return err
-			}
-			if !done {
-				return usagef("--from %s: run %s has not committed %s", req.From, owner, name)
-			}
-		}
-		r.Sources[stage] = owner
-	}
-	return nil
-}
-
-// previous is the newest finished run: what it deferred is asked first.
+// previous is the newest run that has fetched to the end: what it deferred is
+// asked first. It need not be finished: another may have taken its fetch over.
 func previous(ctx context.Context, store lakeio.Store, job string) (string, error) {
 	runs, err := lakeio.Runs(ctx, store, job)
 	if err != nil {
@@ -145,8 +163,12 @@ func previous(ctx context.Context, store lakeio.Store, job string) (string, erro
 		if err != nil {
 			return "", err
 		}
-		if r.State == lakeio.Done && r.Source("fetch") == r.ID {
-			return id, nil
+		if r.Source("fetch") != r.ID {
+			continue
+		}
+		last := lakeio.FetchStage(r.Rounds - 1)
+		if done, err := (lakeio.Lake{Store: store, Job: job, Run: id}).Committed(ctx, last); done || err != nil {
+			return id, err
 		}
 	}
 	return "", nil
@@ -159,12 +181,15 @@ func orAuto(n harrow.Auto, auto int) int {
 	return int(n)
 }
 
-// inputs lists the seed and lookup files and the digest of all that makes two runs the
-// same.
-func inputs(job *Job, req Request) ([]inputFile, string, error) {
-	paths, err := job.Source.SeedFiles()
-	if err != nil {
-		return nil, "", usage{err}
+// inputs lists the lookup files, and the seed files of a run that reads them,
+// and the digest of all that makes two runs the same.
+func inputs(job *Job, req Request, seeds bool) ([]inputFile, string, error) {
+	var paths []string
+	if seeds {
+		var err error
+		if paths, err = job.Source.SeedFiles(); err != nil {
+			return nil, "", usage{err}
+		}
 	}
 	var files []inputFile
 	extra := []string{"limit " + strconv.FormatInt(req.Limit, 10)}

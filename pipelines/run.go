@@ -116,6 +116,9 @@ func checkRequest(req *Request) error {
 	if req.Limit < 0 {
 		return usagef("--limit %d: want 0 or more", req.Limit)
 	}
+	if req.Limit > 0 && takesOver(req.From, "fetch") {
+		return usagef("--limit %d is about what is asked, and --from %s asks nothing: leave it out", req.Limit, req.From)
+	}
 	return nil
 }
 
@@ -211,7 +214,7 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		return err
 	}
-	if last.ID > d.run.ID {
+	if last.ID != d.newest || !d.resumed && last.ID > d.run.ID {
 		return fmt.Errorf("job %s: run %s began meanwhile; try again", lake.Job, last.ID)
 	}
 	process, err := lakeio.NewRunID()

@@ -1,0 +1,103 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// takeStages points the stages before --from at the runs that committed them.
+func takeStages(ctx context.Context, store lakeio.Store, r *lakeio.Run, parent lakeio.Run, job *Job, req Request) error {
+	if !slices.Contains(lakeio.Stages, req.From) {
+		return usagef("--from %s: want one of %v", req.From, lakeio.Stages)
+	}
+	if parent.ID == "" {
+		return usagef("--from %s: job %s has no run whose stages could be used", req.From, r.Job)
+	}
+	r.Parent, r.From, r.Sources = parent.ID, req.From, map[string]string{}
+	for _, stage := range lakeio.Stages {
+		if !takesOver(req.From, stage) {
+			break
+		}
+		owner := parent.Source(stage)
+		names := []string{stage}
+		if stage == "fetch" {
+			r.Rounds, r.FetchShards, r.PagesRun = parent.Rounds, parent.FetchShards, parent.PagesRun
+			names = nil
+			for n := range parent.Rounds {
+				names = append(names, lakeio.FetchStage(n))
+			}
+		}
+		for _, name := range names {
+			done, err := lakeio.Lake{Store: store, Job: r.Job, Run: owner}.Committed(ctx, name)
+			if err != nil {
+				return err
+			}
+			if !done {
+				return usagef("--from %s: run %s has not committed %s", req.From, owner, name)
+			}
+		}
+		if err := sameRules(ctx, store, job, stage, owner, req); err != nil {
+			return err
+		}
+		r.Sources[stage] = owner
+	}
+	if r.Sources["refine"] != "" {
+		r.Shards = parent.Shards // its parts lie in these
+	}
+	return nil
+}
+
+// sameRules refuses rows that other rules made: what comes after a stage goes
+// by the columns and keys of the job file. What discover and fetch were told
+// may have changed: they are not done again on purpose.
+func sameRules(ctx context.Context, store lakeio.Store, job *Job, stage, owner string, req Request) error {
+	var of func(harrow.Job) any
+	switch stage {
+	case "parse":
+		of = func(j harrow.Job) any { return j.Parse }
+	case "refine":
+		of = func(j harrow.Job) any { return rowsOf(j.Refine) }
+	default:
+		return nil
+	}
+	run, err := lakeio.ReadRun(ctx, store, job.Name, owner)
+	if err != nil {
+		return err
+	}
+	var then harrow.Job
+	if err := json.Unmarshal(run.Spec, &then); err != nil {
+		return fmt.Errorf("run %s: spec: %w", owner, err)
+	}
+	then.SetDefaults() // which an older release may not have known
+	before, err := json.Marshal(of(then))
+	if err != nil {
+		return err
+	}
+	now, err := json.Marshal(of(job.Job))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(before, now) {
+		return usagef("--from %s: %s of %s is not what it was in run %s, whose rows it would take over; want --from %s", req.From, stage, job.Path, owner, stage)
+	}
+	return nil
+}
+
+// rowsOf is what of refine decides about rows: not thresholds, by which a run
+// is judged.
+func rowsOf(refine map[string]harrow.Refine) map[string]harrow.Refine {
+	rows := map[string]harrow.Refine{}
+	for name, r := range refine {
+		if len(r.Key)+len(r.Check)+len(r.Enrich)+len(r.Operators) > 0 { // else it is as if there were none
+			r.Thresholds = nil
+			rows[name] = r
+		}
+	}
+	return rows
+}
