@@ -81,10 +81,14 @@ func column(i int) string { return "c" + strconv.Itoa(i) }
 // rowsTable holds the shard's rows until the transaction ends.
 const rowsTable = "pg_temp." + reserved + "_rows"
 
-// begin starts the transaction.
+// begin starts a transaction. A shard's rows find theirs in the table by the
+// key's index and in no other way: what the planner knows of either table is
+// out of date while shards are loaded. It would read the whole table for each
+// shard, or, where that was empty a moment ago, for each row.
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED;
 	SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-	SET LOCAL lock_timeout = 0; SET LOCAL jit = off`
+	SET LOCAL lock_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '16MB';
+	SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off`
 
 // transaction runs f in one.
 func (c session) transaction(ctx context.Context, f func(session) error) error {

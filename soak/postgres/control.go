@@ -230,7 +230,8 @@ type child struct {
 	title string
 }
 
-// children lists a process's children with their titles.
+// children lists a process's children with their titles; of one that has ended,
+// but was not waited for, that is empty.
 func (s *Server) children(parent int) (children []child) {
 	folders, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
 	for _, folder := range folders {
@@ -238,7 +239,7 @@ func (s *Server) children(parent int) (children []child) {
 		if err != nil {
 			continue
 		}
-		if state, of := status(pid); of != parent || state == "Z" {
+		if _, of := status(pid); of != parent {
 			continue
 		}
 		title, err := os.ReadFile(filepath.Join(folder, "cmdline"))
