@@ -52,7 +52,7 @@ func ourGoroutines(patience time.Duration) (left []string) {
 		buf := make([]byte, 16<<20)
 		all := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
 		for _, stack := range all[1:] {
-			if strings.Contains(stack, "github.com/harrowdata/harrow/") {
+			if strings.Contains(stack, "github.com/harrowdata/harrow/") || strings.Contains(stack, "prism/internal.(*stage).Execute") {
 				left = append(left, stack)
 			}
 		}

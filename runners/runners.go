@@ -8,7 +8,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 )
 
 // Default is the runner that a run uses unless told otherwise.
@@ -33,21 +32,6 @@ func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
 		return failure{err}
 	}
 	return nil
-}
-
-// onePrism lets one job at a time into Prism: its server is the process's, and
-// two jobs that start at once race for its map of artifacts (v2.77.0).
-var onePrism = make(chan struct{}, 1)
-
-func executePrism(ctx context.Context, p *beam.Pipeline) error {
-	select {
-	case onePrism <- struct{}{}:
-		defer func() { <-onePrism }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	_, err := prism.Execute(ctx, p)
-	return err
 }
 
 // failure is a runner's error that says only what went wrong: Beam wraps it

@@ -1,0 +1,54 @@
+package runners
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+var begun, release = make(chan struct{}), make(chan struct{})
+
+// hold is a bundle that hears of nothing, as one does whose runner gave up.
+func hold(b []byte, emit func([]byte)) {
+	begun <- struct{}{}
+	<-release
+	emit(b)
+}
+
+func init() {
+	register.Function2x0(hold)
+	register.Emitter1[[]byte]()
+}
+
+func TestMain(m *testing.M) {
+	beam.Init()
+	os.Exit(m.Run())
+}
+
+func TestARunThatIsGivenUpLeavesNoJobInPrism(t *testing.T) {
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo(s, hold, beam.Impulse(s))
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	go func() { <-begun; giveUp() }()
+	defer func() { release <- struct{}{} }()
+	if err := Execute(ctx, "prism", p); err == nil {
+		t.Fatal("the run came to an end, though its bundle did not")
+	}
+	executes := []byte("prism/internal.(*stage).Execute")
+	stacks := make([]byte, 1<<20)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if !bytes.Contains(stacks[:runtime.Stack(stacks, true)], executes) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("Prism goes on executing the stage")
+		}
+	}
+}
