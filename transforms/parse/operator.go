@@ -100,10 +100,13 @@ func (o *operator) ProcessBeside(ctx context.Context, in harrow.Batch, beside en
 	return nil
 }
 
-// capture parses one page. A body of one row is not copied: it is parsed while
-// its row is valid.
+// capture parses one page. Its body is read only if a rule wants the page: of
+// pages that lie side by side whole batches are passed over. A body of one row
+// is not copied: it is parsed while its row is valid.
 func (o *operator) capture(ctx context.Context, c harrow.Capture, beside engine.Beside, out harrow.Output) error {
 	switch {
+	case !o.wanted(c):
+		return nil
 	case c.BodyPart == "" || c.BodyRows == 0:
 		return o.page(ctx, rules.Page{Capture: c}, out)
 	case c.BodyBytes > o.limits.Document:
@@ -133,6 +136,12 @@ func (o *operator) capture(ctx context.Context, c harrow.Capture, beside engine.
 		return missing(c, c.BodyRow)
 	}
 	return nil
+}
+
+// wanted reports whether a rule applies to a page, or can't tell.
+func (o *operator) wanted(c harrow.Capture) bool {
+	d := rules.NewDocument(rules.Page{Capture: c}, o.canon, o.limits)
+	return d.URL().IsZero() || len(o.program.Matching(d)) > 0
 }
 
 // stream parses a page whose body is too large for rules: extractors read it

@@ -242,6 +242,38 @@ func TestNothingFoundIsNothingEmitted(t *testing.T) {
 	}
 }
 
+// asked notes the rows that were asked for.
+type asked struct {
+	shelf
+	rows []int64
+}
+
+func (a *asked) Rows(part string, first, n int64) iter.Seq2[engine.Row, error] {
+	a.rows = append(a.rows, first)
+	return a.shelf.Rows(part, first, n)
+}
+
+func TestBodiesThatNoRuleWantsAreNotRead(t *testing.T) {
+	c := bookConfig()
+	c.Rules[0].Match, c.Rules[0].ContentType = []string{"/2.html", "/4.html"}, []string{"text/html"}
+	var bodies []harrow.Body
+	var captures []harrow.Capture
+	for i := range byte(5) {
+		bodies = append(bodies, body("<article><h1>Title</h1></article>"))
+		captures = append(captures, capture(i, int64(i), 1, 33))
+	}
+	captures[4].ContentType = "image/png"
+	captures[3].URL, captures[3].FinalURL = "no URL", "" // whether a rule wants it can't be told: a reject
+	beside := &asked{shelf: shelf{rows: bodies}}
+	o, out := made(t, c), &outcome{}
+	if err := errors.Join(o.ProcessBeside(t.Context(), batchOf(captures...), beside, out), o.Finish(t.Context(), out)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(beside.rows, []int64{2, 3}) || len(out.rows) != 1 || len(out.rejects) != 1 {
+		t.Errorf("read %v, got %q and rejects %v", beside.rows, out.rows, out.rejects)
+	}
+}
+
 func TestLargeBodiesAreStreamedToExtractorsOnly(t *testing.T) {
 	c := bookConfig()
 	c.Rules, c.Types = append(c.Rules, harrow.Rule{Use: "test_lines"}), append(c.Types, lineType)
