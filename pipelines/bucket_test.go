@@ -16,10 +16,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/harrowdata/harrow/command/compare"
+	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/internal/demosite"
 	_ "github.com/harrowdata/harrow/io/gcsio"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/fakegcs"
+	"github.com/harrowdata/harrow/soak/stable"
 )
 
 // leaseTTL is short, since a dead process is waited for; exchanges of the
@@ -77,6 +80,47 @@ func TestABucketIsAWorkspaceAsADiskIs(t *testing.T) {
 			t.Error("nothing was published")
 		}
 		checkHits(b, b.site.Hits())
+		if runner == "prism" {
+			checkAgain(b, res.Run)
+		}
+	}
+}
+
+// checkAgain parses a run again: the same tables, and nobody is asked.
+func checkAgain(b *bench, run lakeio.Run) {
+	b.t.Helper()
+	want, err := stable.Tables(b.t.Context(), b.lake(run.ID), run)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	before := len(b.log.Requests())
+	again := b.must(from("parse"), which(run.ID))
+	got, err := stable.Tables(b.t.Context(), b.lake(again.ID), again)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	same(b.t, "parsed again", want, got)
+	if n := len(b.log.Requests()); n != before {
+		b.t.Errorf("parsing again sent %d requests", n-before)
+	}
+	if again.Source("fetch") != run.ID || again.ID == run.ID {
+		b.t.Errorf("fetch of %s", again.Source("fetch"))
+	}
+	var sides [2]view.Run
+	for i, r := range []lakeio.Run{run, again} {
+		if sides[i], err = view.OpenRun(b.lake(r.ID).Store, r); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	d, err := compare.Runs(b.t.Context(), sides[0], sides[1], compare.Query{}, view.Output{W: io.Discard}, false)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if d.Differ || len(d.Records) == 0 || d.Records[0].Equal == 0 {
+		b.t.Errorf("diff says %+v", d.Summary)
+	}
+	if err := d.Close(); err != nil {
+		b.t.Error(err)
 	}
 }
 

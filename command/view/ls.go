@@ -211,13 +211,41 @@ func (r RunState) write(b *strings.Builder) {
 	if r.Error != "" && r.State == string(lakeio.Broken) {
 		fmt.Fprintf(b, "    error      %s\n", Truncate(Cause(r.Error), 300))
 	}
-	for _, s := range r.Stages {
-		line := fmt.Sprintf("    %-9s  %-9s  %7s  %s", s.Stage, s.State, r.took(s.Stage), cmp.Or(s.Doing, rowsOf(s.Tables)))
+	for i := 0; i < len(r.Stages); i++ {
+		s := r.Stages[i]
 		if s.Run != "" {
-			line = strings.TrimRight(line, " ") + "  (of run " + s.Run + ")"
+			i += r.writeTaken(b, r.Stages[i:]) - 1
+			continue
 		}
+		line := fmt.Sprintf("    %-9s  %-9s  %7s  %s", s.Stage, s.State, r.took(s.Stage), cmp.Or(s.Doing, rowsOf(s.Tables)))
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
+}
+
+// writeTaken writes the first stages, as far as they are of one other run, as
+// one line and returns how many they are: that run says the rest.
+func (r RunState) writeTaken(b *strings.Builder, stages []StageState) (n int) {
+	tables := map[string]TableState{}
+	for _, s := range stages {
+		if s.Run != stages[0].Run {
+			break
+		}
+		n++
+		for name, t := range s.Tables {
+			t.Rows += tables[name].Rows
+			tables[name] = t
+		}
+	}
+	name := stages[0].Stage
+	if n > 1 {
+		name += " to " + stages[n-1].Stage
+	}
+	line := fmt.Sprintf("    %-9s  of run %s", name, stages[0].Run)
+	if rows := rowsOf(tables); rows != "" {
+		line += ": " + rows
+	}
+	b.WriteString(line + "\n")
+	return n
 }
 
 // took is a stage's time; the rounds of fetch have one together, which stands

@@ -41,6 +41,36 @@ func TestListTellsOfJobsRunsAndStages(t *testing.T) {
 	}
 }
 
+// What a run took over is said in one line for each run that it is of; JSON
+// has it stage by stage.
+func TestListSumsUpWhatWasTakenOver(t *testing.T) {
+	l, r := full(t)
+	child := r.Run
+	child.ID, child.Parent, child.From, child.State = "0198c0de-0000-7000-8000-000000000002", r.ID, "refine", lakeio.Paused
+	child.Sources = map[string]string{"discover": r.ID, "fetch": r.ID, "parse": r.ID}
+	check(t, lakeio.CreateRun(t.Context(), l.Store, child))
+	again := child
+	again.ID, again.Parent, again.From = "0198c0de-0000-7000-8000-000000000003", child.ID, "load"
+	again.Sources = map[string]string{"discover": r.ID, "fetch": r.ID, "parse": r.ID, "refine": child.ID}
+	check(t, lakeio.CreateRun(t.Context(), l.Store, again))
+	jobs, err := view.List(t.Context(), l.Store, "", 2)
+	check(t, err)
+	var b strings.Builder
+	check(t, view.WriteList(&b, jobs))
+	_, got, _ := strings.Cut(b.String(), "--last 0 lists all\n")
+	taken := "    discover to parse  of run " + runID + ": bodies 1, captures 3, pages 2, records/book 3, rejects 3, requests 1\n"
+	want := "  run " + child.ID + "  paused, exit 3, begun 2026-03-01 12:00:00Z, ended 2026-03-01 12:01:30Z, from refine of run " + runID + "\n" +
+		taken + "    refine     waiting\n    load       waiting\n" +
+		"  run " + again.ID + "  paused, exit 3, begun 2026-03-01 12:00:00Z, ended 2026-03-01 12:01:30Z, from load of run " + child.ID + "\n" +
+		taken + "    refine     of run " + child.ID + "\n    load       waiting\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if s := jobs[0].Runs[1].Stages; s[1].Stage != "fetch-0" || s[1].Run != runID || s[1].Tables["captures"].Rows != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestListTellsARunningRunFromOneThatDied(t *testing.T) {
 	_, l := newLake(t, "shop")
 	_, err := lakeio.ChangeRun(t.Context(), l.Store, "shop", runID, func(r *lakeio.Run) error { r.State = lakeio.Active; return nil })
