@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,9 +79,28 @@ func (f FetchShard) Read(ctx context.Context) (r ShardRecord, err error) {
 }
 
 // Take makes owner the shard's owner: it raises the epoch and, in the same
-// swap, adopts the complete rolls found in its folder and drops those whose
-// files a power cut took. A done shard is returned as it is.
+// swap, adopts the complete rolls that its last owner left in the folder and
+// drops those whose files a power cut took. Rolls of owners before the last do
+// not count: what they wrote after the shard was taken from them may have been
+// asked again since. A done shard is returned as it is.
 func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error) {
+	for {
+		r, err := f.take(ctx, owner)
+		if errors.Is(err, errTaken) {
+			continue // the rolls of that one were not looked for
+		}
+		if errors.Is(err, errDone) {
+			err = nil
+		}
+		return r, err
+	}
+}
+
+// errTaken ends a swap of a record that somebody took while the folder was
+// listed.
+var errTaken = errors.New("taken meanwhile")
+
+func (f FetchShard) take(ctx context.Context, owner string) (ShardRecord, error) {
 	r, err := f.Read(ctx)
 	if err != nil || r.Done {
 		return r, err
@@ -94,13 +114,20 @@ func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error)
 			return r, err
 		}
 	}
-	found, err := f.findRolls(ctx, r.Rolls)
+	found, err := f.findRolls(ctx, r)
 	if err != nil {
 		return r, err
 	}
-	r, err = f.swap(ctx, func(r *ShardRecord) error {
-		if r.Done {
+	before := r.Epoch
+	return f.swap(ctx, func(r *ShardRecord) error {
+		switch {
+		case r.Done:
 			return errDone
+		case r.Epoch != before:
+			return errTaken
+		}
+		for _, roll := range found { // of a record that was lost: it was taken before
+			r.Epoch = max(r.Epoch, epochOf(roll.Name))
 		}
 		r.Epoch++
 		r.Owner = owner
@@ -112,10 +139,16 @@ func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error)
 		}
 		return nil
 	})
-	if errors.Is(err, errDone) {
-		err = nil
+}
+
+// epochOf is the epoch of a roll's owner; 0: the name says none.
+func epochOf(roll string) int64 {
+	epoch, _, _ := strings.Cut(roll, "-")
+	n, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil {
+		return 0
 	}
-	return r, err
+	return n
 }
 
 // errDone ends a swap of a record that is done.
@@ -230,9 +263,11 @@ func (f FetchShard) whole(ctx context.Context, part harrow.Part) (bool, error) {
 	return in.Size() == part.Bytes, in.Close()
 }
 
-// findRolls lists the complete rolls in the shard's folder beyond those in
-// have: those whose captures file, written last, is there and whole.
-func (f FetchShard) findRolls(ctx context.Context, have []Roll) ([]Roll, error) {
+// findRolls lists the complete rolls in the shard's folder that the record's
+// owner left beyond those in the record: those whose captures file, written
+// last, is there and whole. Where there is no record a power cut took it, and
+// they may be anybody's.
+func (f FetchShard) findRolls(ctx context.Context, rec ShardRecord) ([]Roll, error) {
 	names, err := f.Lake.Store.List(ctx, f.name()+"/")
 	if err != nil {
 		return nil, err
@@ -246,7 +281,7 @@ func (f FetchShard) findRolls(ctx context.Context, have []Roll) ([]Roll, error) 
 	}
 	var rolls []Roll
 	for name, tables := range byRoll {
-		if !slices.Contains(tables, Captures.Name()) || named(have, name) {
+		if !slices.Contains(tables, Captures.Name()) || named(rec.Rolls, name) || rec.Epoch > 0 && epochOf(name) != rec.Epoch {
 			continue
 		}
 		roll, err := f.inspectRoll(ctx, name, tables)

@@ -1,6 +1,7 @@
 package lakeio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -152,6 +153,55 @@ func TestTheNextOwnerAdoptsWholeRolls(t *testing.T) {
 	}
 }
 
+// A process that was asleep closes its roll after the shard was taken from it.
+// Its requests are asked again by whoever has the shard now, so whoever takes
+// it next must not count them twice.
+func TestARollThatWasClosedTooLateNeverCounts(t *testing.T) {
+	f, ctx := testShard(t), t.Context()
+	take(t, f, "asleep")
+	take(t, f, "two")
+	late := closeRoll(t, f, "00001-00000-aa")
+	wants(t, f.Append(ctx, "asleep", late), ErrLost)
+	again := closeRoll(t, f, "00002-00000-bb")
+	check(t, f.Append(ctx, "two", again))
+	left := closeRoll(t, f, "00002-00001-cc")
+	for _, owner := range []string{"three", "four"} {
+		if got, want := rollNames(take(t, f, owner)), []string{again.Name, left.Name}; !slices.Equal(got, want) {
+			t.Errorf("%s has rolls %v, want %v", owner, got, want)
+		}
+	}
+}
+
+// A taker that was overtaken while it looked for rolls looks again: the other
+// may have left some of its own.
+func TestATakerLooksAgainWhenItWasOvertaken(t *testing.T) {
+	f, ctx := testShard(t), t.Context()
+	take(t, f, "one")
+	slow := f
+	left := ""
+	slow.Lake.Store = &listHook{f.Lake.Store, sync.OnceFunc(func() {
+		take(t, f, "quick")
+		left = closeRoll(t, f, "00002-00000-bb").Name
+	})}
+	r, err := slow.Take(ctx, "slow")
+	check(t, err)
+	if r.Epoch != 3 || r.Owner != "slow" || !slices.Equal(rollNames(r), []string{left}) {
+		t.Errorf("epoch %d of %s, rolls %v; want 3 with %s", r.Epoch, r.Owner, rollNames(r), left)
+	}
+}
+
+// listHook does something after each listing.
+type listHook struct {
+	Store
+	after func()
+}
+
+func (s *listHook) List(ctx context.Context, folder string) ([]string, error) {
+	names, err := s.Store.List(ctx, folder)
+	s.after()
+	return names, err
+}
+
 // A roll is adopted whole or not at all: each file of it may be cut short.
 func TestRollsThatAreNotWholeAreNotAdopted(t *testing.T) {
 	for _, table := range []string{"bodies", "links", "captures"} {
@@ -162,11 +212,13 @@ func TestRollsThatAreNotWholeAreNotAdopted(t *testing.T) {
 		check(t, err)
 		for i := 0; i <= len(data); i += 1 + len(data)/10 {
 			check(t, os.WriteFile(file, data[:i], 0o666))
+			check(t, f.Lake.Store.Delete(t.Context(), f.URI()))
 			if r := take(t, f, fmt.Sprint(i)); len(r.Rolls) > 0 {
 				t.Errorf("%s cut to %d of %d bytes, and the roll was adopted", table, i, len(data))
 			}
 		}
 		check(t, os.WriteFile(file, data, 0o666))
+		check(t, f.Lake.Store.Delete(t.Context(), f.URI()))
 		if r := take(t, f, "whole"); len(r.Rolls) != 1 {
 			t.Error("a whole roll was not adopted")
 		}
@@ -187,7 +239,7 @@ func TestReadErrorsEndATake(t *testing.T) {
 	_, err := f.Take(t.Context(), "x")
 	wants(t, err, errDisk, "00001-00000-aa")
 	f.Lake.Store = sound
-	if r := take(t, f, "y"); r.Epoch != 1 || len(r.Rolls) != 1 {
+	if r := take(t, f, "y"); r.Epoch != 2 || len(r.Rolls) != 1 {
 		t.Errorf("the roll was given up for a read that failed: %+v", r)
 	}
 }
@@ -210,12 +262,13 @@ func TestRollsThatAPowerCutTookAreDropped(t *testing.T) {
 			t.Errorf("%s has rolls %v, want %v", owner, got, names[2:3])
 		}
 	}
-	// The record itself may be empty then.
+	// The record itself may be empty then. What the rolls say of who had the
+	// shard before counts on.
 	check(t, os.Truncate(filepath.Join(f.Lake.Store.Local(), filepath.FromSlash(f.URI())), 0))
 	if r, err := f.Read(ctx); err != nil || r.Epoch != 0 {
 		t.Errorf("an empty record: %+v, %v", r, err)
 	}
-	if r := take(t, f, "four"); r.Epoch != 1 || !slices.Equal(rollNames(r), names[2:3]) {
+	if r := take(t, f, "four"); r.Epoch != 2 || !slices.Equal(rollNames(r), names[2:3]) {
 		t.Errorf("after an empty record: %+v", r)
 	}
 }
