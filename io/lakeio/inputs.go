@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path"
+
+	"github.com/harrowdata/harrow"
 )
 
 // InputURI is where the run keeps the copy of an input.
@@ -20,8 +22,8 @@ func DigestFile(file, name string) (Input, error) {
 	return eachByte(file, name, io.Discard)
 }
 
-// CopyInput copies a local file into the run and returns what it copied. The
-// file is read twice, since its copy is named by its digest; one that changes
+// CopyInput copies a local file into the run, durably, and returns what it
+// copied. The file is read twice, since its copy is named by its digest; one that changes
 // in between is an error.
 func (l Lake) CopyInput(ctx context.Context, file, name string) (Input, error) {
 	in, err := DigestFile(file, name)
@@ -40,7 +42,11 @@ func (l Lake) CopyInput(ctx context.Context, file, name string) (Input, error) {
 		w.Abort()
 		return Input{}, err
 	}
-	return in, w.Close()
+	if err := w.Close(); err != nil {
+		return Input{}, err
+	}
+	// run.json, which names it, is durable too.
+	return in, l.syncParts(ctx, []harrow.Part{{URI: l.InputURI(in.Digest)}})
 }
 
 // eachByte copies a file to w and returns what it read.

@@ -190,8 +190,13 @@ func TestInputsAreCopiedUnderTheirDigest(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "seeds.txt")
 	text := strings.Repeat("http://a.example/\n", 10000)
 	check(t, os.WriteFile(file, []byte(text), 0o666))
+	synced := &syncedStore{Store: l.Store}
+	l.Store = synced
 	in, err := l.CopyInput(t.Context(), file, "seeds/seeds.txt")
 	check(t, err)
+	if !slices.Contains(synced.synced, l.InputURI(in.Digest)) || !slices.Contains(synced.synced, l.RunDir()+"/inputs/") {
+		t.Errorf("run.json may survive its inputs: synced %v", synced.synced)
+	}
 	same, err := DigestFile(file, "seeds/seeds.txt")
 	check(t, err)
 	if in != same || in.Path != "seeds/seeds.txt" || in.Bytes != int64(len(text)) || len(in.Digest) != 64 {
