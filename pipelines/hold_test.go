@@ -117,6 +117,23 @@ func TestAJobHasOneRunAtATime(t *testing.T) {
 	checkRecords(b, res.Run, b.site.Books(), b.site.Offers())
 }
 
+// Whoever begins after a process that died knows nothing of what it asked last:
+// it waits each host's delay, with a new run too.
+func TestARunAfterADeadProcessWaitsForEachDelay(t *testing.T) {
+	const delay = 1200 * time.Millisecond
+	b := newBench(t, smallSite(), strings.Replace(pagesJob("a", "b"), "delay: 0s", "delay: "+delay.String(), 1)).beside()
+	b.limits["one.example"] = limit{2, delay}
+	other, id := b.elsewhere()
+	b.await(1)
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Wait() // killed
+	if run := b.must(which("new")); run.ID == id {
+		t.Errorf("--run new went on with %s", id)
+	}
+}
+
 // checkCaptures holds captures alone against the model: after a kill some pages
 // are asked for again.
 func checkCaptures(b *bench, run lakeio.Run) {

@@ -27,7 +27,7 @@ type decision struct {
 	run     lakeio.Run
 	resumed bool
 	inputs  []inputFile // to be copied into a new run
-	newest  string      // of the job's runs when it was decided
+	last    lakeio.Run  // the job's newest one when it was decided
 	lastEnd time.Time
 }
 
@@ -44,7 +44,7 @@ func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (dec
 	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		return decision{}, err
 	}
-	d := decision{newest: last.ID, lastEnd: last.EndedAt}
+	d := decision{last: last, lastEnd: last.EndedAt}
 	if req.Run != "" && req.Run != "new" && req.Run != "last" {
 		last, err = lakeio.ReadRun(ctx, store, job.Name, req.Run)
 		if errors.Is(err, lakeio.ErrNotFound) {
@@ -75,7 +75,7 @@ func (d *decision) goOn(ctx context.Context, store lakeio.Store, job *Job, req R
 		return usagef("%s: the job file, its inputs or --limit changed since run %s, which is not finished: "+
 			"start again with --run new, or keep its first stages with --from STAGE", job.Path, run.ID)
 	}
-	if run.ID != d.newest {
+	if run.ID != d.last.ID {
 		if err := notOvertaken(ctx, store, run); err != nil {
 			return err
 		}

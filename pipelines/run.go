@@ -136,8 +136,11 @@ func openWorkspace(uri string) (lakeio.Store, error) {
 // locked does what needs the job lock: it prepares the run, runs it and
 // writes down how it ended.
 func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
-	if d.lastEnd.IsZero() {
-		d.lastEnd = lock.Prior().Ended
+	switch prior := lock.Prior(); {
+	case d.last.State == lakeio.Active, prior.Run != "" && prior.Ended.IsZero():
+		d.lastEnd = time.Now() // its process died, it may be just now
+	case d.lastEnd.IsZero():
+		d.lastEnd = prior.Ended
 	}
 	if err := prepare(ctx, lake, &d); err != nil {
 		return Result{}, err
@@ -214,8 +217,9 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		return err
 	}
-	if last.ID != d.newest || !d.resumed && last.ID > d.run.ID {
-		return fmt.Errorf("job %s: run %s began meanwhile; try again", lake.Job, last.ID)
+	if last.ID != d.last.ID || last.Process != d.last.Process || !d.resumed && last.ID > d.run.ID {
+		// What was decided, before there was the lock, holds no more.
+		return fmt.Errorf("job %s: run %s began or went on meanwhile; try again", lake.Job, last.ID)
 	}
 	process, err := lakeio.NewRunID()
 	if err != nil {
