@@ -271,6 +271,58 @@ func TestPauseOfWhatIsNotRunning(t *testing.T) {
 	}
 }
 
+// A process that has just begun clears away what was asked of the one before
+// it; and the one that goes on after a pause was not asked.
+func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
+	dir := t.TempDir()
+	store, err := lakeio.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	lock := func() *lakeio.JobLock {
+		j, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	first := lock()
+	paused := make(chan string, 1)
+	go func() {
+		_, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir)
+		paused <- stdout
+	}()
+	for range 2 {
+		for stopped := false; !stopped; time.Sleep(5 * time.Millisecond) {
+			if stopped, err = l.Stopped(t.Context()); err != nil || t.Context().Err() != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.ClearStop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Release(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	second := lock()
+	select {
+	case stdout := <-paused:
+		if want := "run " + l.Run + " is paused; harrow run goes on with it\n"; stdout != want {
+			t.Errorf("said %q, want %q", stdout, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the process that went on")
+	}
+	if err := second.Release(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDemo runs the demo as a user would: interrupted, resumed, and once more
 // after the shop has changed.
 func TestDemo(t *testing.T) {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -36,7 +37,7 @@ func (c *pauseCmd) Run(e *env) error {
 		return err
 	}
 	lake := lakeio.Lake{Store: store, Job: job, Run: holder.Run}
-	if err := lake.Stop(e.ctx, "harrow pause"); err != nil {
+	if err := lake.Stop(e.ctx, pauseNote); err != nil {
 		return err
 	}
 	if c.NoWait {
@@ -44,26 +45,42 @@ func (c *pauseCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "run %s drains\n", holder.Run)
+	if err := drained(e.ctx, lake, *holder); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
+	return err
+}
+
+// pauseNote is what the stop file says.
+const pauseNote = "harrow pause"
+
+// drained returns when a process holds the job no more. It asks again where
+// nothing asks any more: the process may have been at its beginning, when what
+// was asked of the one before it is cleared away.
+func drained(ctx context.Context, lake lakeio.Lake, holder view.Holder) error {
 	every := drainPoll
-	if store.Local() == "" { // a look is a request
+	if lake.Store.Local() == "" { // a look is a request
 		every = lake.LookEvery() / 2
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		now, err := view.Held(e.ctx, store, job)
+		now, err := view.Held(ctx, lake.Store, lake.Job)
+		if err != nil || now == nil || *now != holder { // another process goes on: it was paused before
+			return err
+		}
+		asked, err := lake.Stopped(ctx)
+		if err == nil && !asked {
+			err = lake.Stop(ctx, pauseNote)
+		}
 		if err != nil {
 			return err
 		}
-		if now == nil || now.Run != holder.Run {
-			break
-		}
 		select {
-		case <-e.ctx.Done():
-			return e.ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}
-	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
-	return err
 }
