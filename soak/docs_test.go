@@ -112,7 +112,7 @@ func lines(t *testing.T, file string) []string {
 // cat is what `harrow cat` prints of a table.
 func cat(t *testing.T, each func(row []byte), workspace string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(t), append([]string{"cat", "--json", "--workspace", workspace}, args...)...)
+	cmd := exec.CommandContext(t.Context(), built.path(t), append([]string{"cat", "--json", "--workspace", workspace}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

@@ -21,6 +21,7 @@ import (
 // Exit codes of the command.
 const (
 	exitDone     = 0
+	exitFailed   = 1
 	exitDeferred = 3
 	exitStopped  = 130
 )
@@ -53,49 +54,80 @@ func missing(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-var bin struct {
-	dir  string
-	once sync.Once
-	path string
-	err  error
+// program is the command, built once for all tests.
+type program struct {
+	name  string
+	flags []string // of go build
+	once  sync.Once
+	err   error
 }
 
+// leaseTTL is how long the job lock of a process that was killed is waited for
+// where the workspace is in a bucket.
+const leaseTTL = 6 * time.Second
+
+var (
+	programs string // where they are built; of TestMain
+	// built is the command with short leases, asReleased the command as it is.
+	built      = &program{name: "harrow", flags: []string{"-ldflags", "-X github.com/harrowdata/harrow/io/lakeio.minTTL=" + leaseTTL.String()}}
+	asReleased = &program{name: "released"}
+)
+
 func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "harrow-soak-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	programs = dir
 	code := m.Run()
-	if bin.dir != "" {
-		if err := os.RemoveAll(bin.dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-// binary builds the command, once for all tests.
-func binary(t *testing.T) string {
+// path builds the program if need be.
+func (b *program) path(t *testing.T) string {
 	t.Helper()
-	bin.once.Do(func() {
-		if bin.dir, bin.err = os.MkdirTemp("", "harrow-soak-"); bin.err != nil {
-			return
-		}
-		bin.path = filepath.Join(bin.dir, "harrow")
-		build := exec.Command("go", "build", "-o", bin.path, "./cmd/harrow")
+	path := filepath.Join(programs, b.name)
+	b.once.Do(func() {
+		build := exec.Command("go", append(append([]string{"build", "-o", path}, b.flags...), "./cmd/harrow")...)
 		build.Dir = ".."
 		if out, err := build.CombinedOutput(); err != nil {
-			bin.err = fmt.Errorf("%w\n%s", err, out)
+			b.err = fmt.Errorf("%w\n%s", err, out)
 		}
 	})
-	if bin.err != nil {
-		t.Fatal(bin.err)
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
-	return bin.path
+	return path
+}
+
+// output is what a process writes, to be read while it does.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // process is the command at work.
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	out    bytes.Buffer // both streams
+	out    output // both streams
 	began  time.Time
 	ended  time.Time
 	exited chan struct{}
@@ -104,7 +136,13 @@ type process struct {
 // start runs the command with arguments; it dies with the test's process.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary(t), args...), exited: make(chan struct{})}
+	return launch(t, exec.Command(built.path(t), args...))
+}
+
+// launch starts a command of a program's, see [start].
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	p.began = time.Now()
@@ -119,7 +157,7 @@ func start(t *testing.T, args ...string) *process {
 		defer close(p.exited)
 		var exit *exec.ExitError
 		if err := p.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-			t.Errorf("%s: %v", strings.Join(args, " "), err)
+			t.Errorf("%s: %v", strings.Join(cmd.Args, " "), err)
 		}
 		p.ended = time.Now()
 	}()
@@ -193,7 +231,7 @@ func report(t *testing.T, seed uint64, counts string, args ...any) {
 	if t.Failed() {
 		result = "failed"
 	}
-	if err := appendRow(t.Context(), file, t.Name(), seed, fmt.Sprintf(counts, args...), result); err != nil {
+	if err := appendRow(context.WithoutCancel(t.Context()), file, t.Name(), seed, fmt.Sprintf(counts, args...), result); err != nil {
 		t.Errorf("HARROW_SOAK_TABLE: %v", err)
 	}
 }

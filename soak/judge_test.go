@@ -16,7 +16,7 @@ import (
 // away only the server knows of.
 func (h *harvest) judge() {
 	h.t.Helper()
-	c := judges.Case{Store: h.store, Log: &h.site.log.Log, Whole: len(h.past) == 1,
+	c := judges.Case{Store: h.store, Log: &h.site.log.Log, Whole: len(h.past) == 1, Busy: h.busy,
 		Promised: func(host string) (serverlog.Limits, bool) {
 			l := limitOf(host)
 			return serverlog.Limits{Concurrency: l.concurrency, Delay: l.delay}, true

@@ -2,26 +2,27 @@ package soak
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"path/filepath"
+	"path"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	_ "github.com/harrowdata/harrow/io/gcsio"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
-const (
-	killCases     = 5
-	killCasesLong = 20
-	mostKills     = 3 // of one run
-)
-
-// moment is when a process is killed: some time after a leg of the run began.
+// moment is when a process is killed: some time after a leg of the run began,
+// or at the leg's end if that comes first.
 type moment struct {
 	leg   leg
 	after time.Duration
@@ -31,16 +32,60 @@ func (m moment) String() string {
 	return fmt.Sprintf("%s+%v", m.leg.stage, m.after.Round(time.Millisecond))
 }
 
-// firstLegs are where the first cases begin, so that few cases meet every
-// stage.
-var firstLegs = []string{"fetch-0", "load", publishing, "fetch-1", "refine", "discover", "parse"}
+// killCase is a run that is killed.
+type killCase struct {
+	number int
+	way    way
+	first  []string // legs in which it is killed
+	more   int      // kills at most in others
+	change bool     // of runner and parallelism, with each process
+}
+
+// ways are all there are: SQLite has no place in a bucket.
+var ways = []way{
+	{runner: "direct"}, {runner: "prism"},
+	{runner: "direct", postgres: true}, {runner: "prism", postgres: true},
+	{runner: "direct", postgres: true, bucket: true}, {runner: "prism", postgres: true, bucket: true},
+}
+
+const (
+	// leastKills is how many there are in all at least.
+	leastKills = 100
+	// manyCases come to as many: half of them have one kill more, a third two.
+	manyCases = 60
+	// casesAtOnce: more of them would have their servers be late.
+	casesAtOnce = 2
+)
+
+// fewCases are kills in every way and stage: nine.
+var fewCases = [][]string{{"discover", "fetch-0"}, {lakeio.PagesStage}, {"refine", publishing}, {"fetch-1", "parse"}, {"fetch-0"}, {"load"}}
+
+// killCases are the cases of this test, the same for a seed.
+func killCases(seed uint64, c *calm) (cases []killCase) {
+	if !long() {
+		for i, legs := range fewCases {
+			cases = append(cases, killCase{number: i, way: ways[i], first: legs, change: i%3 == 0})
+		}
+		return cases
+	}
+	for i := range manyCases {
+		// Every way meets every stage first.
+		legs := append(slices.Clone(c.legs), c.pages)
+		first := legs[(i/len(ways)+int(seed))%len(legs)].stage
+		cases = append(cases, killCase{number: i, way: ways[i%len(ways)], first: []string{first}, more: 2, change: i%5 == 0})
+	}
+	return cases
+}
 
 // moments decides when a case's processes are killed, in the order of the
-// run's stages. Half of them are anywhere in the run's time, which is mostly
-// fetch; half anywhere in some stage.
-func moments(r *rand.Rand, number int, c *calm) []moment {
-	list := make([]moment, 1+r.IntN(mostKills))
-	for i := range list {
+// run's stages. Of those in no given leg half are anywhere in the run's time,
+// which is mostly fetch; half anywhere in some stage.
+func (k killCase) moments(r *rand.Rand, c *calm) (list []moment) {
+	for _, stage := range k.first {
+		l := c.leg(stage)
+		list = append(list, moment{l, time.Duration(r.Float64() * float64(l.took))})
+	}
+	for range r.IntN(k.more + 1) {
 		l := c.legs[r.IntN(len(c.legs))]
 		if anywhere := r.Float64() < 0.5; anywhere {
 			at := time.Duration(r.Float64() * float64(c.took))
@@ -50,72 +95,160 @@ func moments(r *rand.Rand, number int, c *calm) []moment {
 				}
 			}
 		}
-		if i == 0 && number < len(firstLegs) {
-			l = c.legs[slices.IndexFunc(c.legs, func(l leg) bool { return l.stage == firstLegs[number] })]
-		}
-		list[i] = moment{l, time.Duration(r.Float64() * float64(l.took))}
+		list = append(list, moment{l, time.Duration(r.Float64() * float64(l.took))})
 	}
-	slices.SortFunc(list, func(a, b moment) int {
-		return cmp.Or(cmp.Compare(slices.Index(c.legs, a.leg), slices.Index(c.legs, b.leg)), cmp.Compare(a.after, b.after))
-	})
+	order := func(m moment) int {
+		return slices.IndexFunc(c.legs, func(l leg) bool { return l.before == m.leg.before }) // pages is beside parse
+	}
+	slices.SortFunc(list, func(a, b moment) int { return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.after, b.after)) })
 	return list
 }
 
 // killAt kills the process at a moment; false: it had ended by then.
 func (h *harvest) killAt(p *process, m moment) bool {
 	h.t.Helper()
-	p.eventually(func() bool { return m.leg.before == "" || h.committed(m.leg.before) })
-	select {
-	case <-p.exited:
-	case <-time.After(m.after):
-		p.signal(unix.SIGKILL)
+	if m.leg.before != "" {
+		p.eventually(func() bool { return p.holds() && h.committed(m.leg.before) })
 	}
+	wait, tick := time.After(m.after), time.NewTicker(h.lookEvery())
+	defer tick.Stop()
+	for due := false; !due; {
+		select {
+		case <-p.exited:
+			return false
+		case <-wait:
+			due = true
+		case <-tick.C:
+			due = m.leg.stage != publishing && h.committed(m.leg.stage)
+		}
+	}
+	p.signal(unix.SIGKILL)
 	return p.wait() == -1
 }
 
-func (h *harvest) committed(stage string) bool {
-	lake, _, ok := h.lake()
-	if !ok {
-		return false
+// holds reports whether a process has its job: it says so.
+func (p *process) holds() bool { return strings.Contains(p.out.String(), " of job "+jobName) }
+
+// lookEvery is how often the workspace is looked at: in a bucket that takes
+// time from others.
+func (h *harvest) lookEvery() time.Duration {
+	if h.way.bucket {
+		return 25 * time.Millisecond
 	}
-	done, err := lake.Committed(h.t.Context(), stage)
-	if err != nil {
+	return 2 * time.Millisecond
+}
+
+func (h *harvest) committed(stage string) bool {
+	lake, ok := h.place, h.place.Run != ""
+	if !ok {
+		if lake, _, ok = h.lake(); !ok {
+			return false
+		}
+		if h.way.bucket {
+			h.place = lake // of its only run: not to be asked for again and again
+		}
+	}
+	// Not lake.Committed, which remembers for a while what it was told.
+	_, _, err := h.store.Read(h.t.Context(), path.Join(lake.Stage(stage), "manifest.json"))
+	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		h.t.Fatal(err)
 	}
-	return done
+	return err == nil
+}
+
+// during is the leg that the run is in.
+func (h *harvest) during(c *calm) string {
+	h.t.Helper()
+	for _, l := range c.legs {
+		switch {
+		case l.stage == publishing || h.committed(l.stage):
+		case l.before == c.pages.before && !h.committed(c.pages.stage):
+			return c.pages.stage // and that one
+		default:
+			return l.stage
+		}
+	}
+	return publishing
+}
+
+// tally sums up what cases came to.
+type tally struct {
+	mu             sync.Mutex
+	cases, repeats int
+	kills          map[string]int // by way, by stage, and all
+}
+
+func (s *tally) add(kills []kill, repeats int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cases++
+	s.repeats += repeats
+	for _, k := range kills {
+		s.kills["all"]++
+		s.kills[k.way.String()]++
+		s.kills[k.stage]++
+	}
+}
+
+// kill is one that met its process: how that ran, and in which leg.
+type kill struct {
+	way   way
+	stage string
+}
+
+func (k kill) String() string { return k.stage + " (" + k.way.String() + ")" }
+
+func (s *tally) String() string {
+	var by []string
+	for _, name := range slices.Sorted(maps.Keys(s.kills)) {
+		if name != "all" {
+			by = append(by, fmt.Sprintf("%s %d", name, s.kills[name]))
+		}
+	}
+	return fmt.Sprintf("%d cases, %d kills (%s), %d URLs asked twice", s.cases, s.kills["all"], strings.Join(by, ", "), s.repeats)
 }
 
 func TestSIGKILLAtAnyMomentCostsAtMostTheLastRoll(t *testing.T) {
-	n := killCases
-	if long() {
-		n = killCasesLong
-	}
-	s, seed := newSite(t), seed(t)
-	c := s.calm(t)
-	t.Logf("seed %d, %d cases", seed, n)
-	cases, kills, repeats := 0, 0, 0
-	for number := range n {
-		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
-			cases++
-			h := s.harvest(t)
-			k, r := h.killed(c, moments(random(seed, number), number, c))
-			kills, repeats = kills+k, repeats+r
+	seed := seed(t)
+	c := newSite(t).calm(t)
+	cases := killCases(seed, c)
+	t.Logf("seed %d, %d cases", seed, len(cases))
+	bucket := fakegcs.Start(t)
+	sum := &tally{kills: map[string]int{}}
+	t.Cleanup(func() {
+		want := 8 // of nine moments: a run may be through before one
+		if long() {
+			want = leastKills
+		}
+		if n := sum.kills["all"]; !t.Failed() && sum.cases == len(cases) && n < want {
+			t.Errorf("only %d kills, want %d: the moments are wrong", n, want)
+		}
+		t.Log(sum)
+		report(t, seed, "%v, %d rows equal", sum, count(c.tables))
+	})
+	places := make(chan struct{}, casesAtOnce)
+	for _, k := range cases {
+		t.Run(fmt.Sprintf("case-%02d", k.number), func(t *testing.T) {
+			t.Parallel()
+			places <- struct{}{}
+			defer func() { <-places }()
+			h := newSite(t).beside(t, k.way, bucket)
+			h.changes = k.change
+			kills, repeats := h.killed(c, k.moments(random(seed, k.number), c))
+			sum.add(kills, repeats)
 			if t.Failed() {
-				t.Logf("again: HARROW_SEED=%d HARROW_SOAK=1 go test ./soak -run '%s$'", seed, t.Name())
+				t.Logf("again: HARROW_SEED=%d HARROW_SOAK=%s go test ./soak -run '%s$'", seed, map[bool]string{true: "1"}[long()], t.Name())
 			}
 		})
 	}
-	if !t.Failed() && kills < cases {
-		t.Errorf("only %d kills in %d cases: the moments are wrong", kills, cases)
-	}
-	report(t, seed, "%d cases, %d kills, %d URLs asked twice, %d rows equal", cases, kills, repeats, count(c.tables))
 }
 
 // killed harvests with kills at moments and compares what comes of it with
 // the undisturbed run.
-func (h *harvest) killed(c *calm, at []moment) (kills, repeats int) {
+func (h *harvest) killed(c *calm, at []moment) (kills []kill, repeats int) {
 	h.t.Helper()
 	var lost []loss
+	var begun lakeio.Run // as it was after the first kill that left one
 	ended := false
 	for _, m := range at {
 		p := h.run()
@@ -123,10 +256,13 @@ func (h *harvest) killed(c *calm, at []moment) (kills, repeats int) {
 			p.want(exitDone)
 			break
 		}
-		kills++
-		if _, run, ok := h.lake(); ok && run.State == lakeio.Done {
-			ended = true // killed between the run's end and its own
-			break
+		kills = append(kills, kill{h.wayOf(len(h.past) - 1), h.during(c)})
+		_, run, _ := h.lake()
+		if begun.ID == "" {
+			begun = run
+		}
+		if ended = run.State == lakeio.Done; ended {
+			break // killed between the run's end and its own
 		}
 		lost = append(lost, h.loss(true))
 	}
@@ -134,8 +270,11 @@ func (h *harvest) killed(c *calm, at []moment) (kills, repeats int) {
 		h.run().want(exitDone)
 	}
 	repeats = h.equals(c, lost)
+	if _, run, _ := h.lake(); begun.ID != "" && (run.ID != begun.ID || run.Shards != begun.Shards || run.FetchShards != begun.FetchShards) {
+		h.t.Errorf("run %s of %d and %d shards ended as run %s of %d and %d", begun.ID, begun.FetchShards, begun.Shards, run.ID, run.FetchShards, run.Shards)
+	}
 	total := h.past[len(h.past)-1].ended.Sub(h.past[0].began)
-	h.t.Logf("%d kills of %v: %v in all, %d URLs asked twice", kills, at, total.Round(time.Millisecond), repeats)
+	h.t.Logf("killed at %v, in %v: %v in all, %d URLs asked twice", at, kills, total.Round(time.Millisecond), repeats)
 	return kills, repeats
 }
 
@@ -168,60 +307,4 @@ func count(tables map[string][]string) (n int) {
 		n += len(rows)
 	}
 	return n
-}
-
-func TestAStoppedRunDrainsAndGoesOnWithoutAskingAgain(t *testing.T) {
-	s, seed := newSite(t), seed(t)
-	c := s.calm(t)
-	for i, way := range []struct {
-		name, leg string
-		stop      func(h *harvest, p *process)
-	}{
-		{"SIGTERM", "fetch-0", func(_ *harvest, p *process) { p.signal(unix.SIGTERM) }},
-		{"SIGINT", "fetch-1", func(_ *harvest, p *process) { p.signal(unix.SIGINT) }},
-		{"stop file", "fetch-0", func(h *harvest, _ *process) {
-			lake, _, _ := h.lake()
-			if err := lake.Stop(h.t.Context(), "a test asked for it"); err != nil {
-				h.t.Fatal(err)
-			}
-		}},
-	} {
-		t.Run(way.name, func(t *testing.T) {
-			h := s.harvest(t)
-			p := h.run()
-			l := c.legs[slices.IndexFunc(c.legs, func(l leg) bool { return l.stage == way.leg })]
-			p.eventually(func() bool { return h.committed(l.before) })
-			time.Sleep(time.Duration((0.1 + 0.2*random(seed, i).Float64()) * float64(l.took))) // well before its end, should this run be quicker
-			asked := time.Now()
-			way.stop(h, p)
-			p.want(exitStopped)
-			t.Logf("drained in %v", time.Since(asked).Round(time.Millisecond))
-			h.drained(way.leg)
-			lost := []loss{h.loss(false)}
-			h.run().want(exitDone)
-			h.equals(c, lost)
-		})
-	}
-	report(t, seed, "SIGTERM, SIGINT, stop file: %d rows equal", count(c.tables))
-}
-
-// drained checks what a run that was stopped in the middle of a round leaves:
-// all that was asked was answered, nothing of the round is committed, and the
-// run is paused.
-func (h *harvest) drained(round string) {
-	h.t.Helper()
-	for _, e := range h.site.log.Requests() {
-		if e.End.IsZero() || e.Status == 0 {
-			h.t.Errorf("%s was cut off", e.URL)
-		}
-	}
-	if h.committed(round) {
-		h.t.Errorf("%s is committed, though it was stopped in the middle", round)
-	}
-	if _, run, _ := h.lake(); run.State != lakeio.Paused || run.Exit != exitStopped {
-		h.t.Errorf("run is %s with exit %d, want %s and %d", run.State, run.Exit, lakeio.Paused, exitStopped)
-	}
-	if files, err := filepath.Glob(filepath.Join(h.dir, jobName, "runs", "*", round, "manifest*")); err != nil || len(files) > 0 {
-		h.t.Errorf("%s has %v, %v", round, files, err)
-	}
 }

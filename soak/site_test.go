@@ -6,7 +6,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +19,8 @@ import (
 	"github.com/harrowdata/harrow/internal/demosite"
 	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
+	"github.com/harrowdata/harrow/soak/postgres"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
@@ -76,41 +82,146 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// harvest is a workspace with the site harvested into it.
-type harvest struct {
-	t     *testing.T
-	site  *site
-	dir   string // the workspace's
-	out   string // where Parquet files go
-	store lakeio.Store
-	past  []*process // in their order
+// way is how a run is run, where its parts are and where its rows go.
+type way struct {
+	runner   string
+	postgres bool // else SQLite
+	bucket   bool // else a disk
 }
 
-// harvest begins anew: an empty workspace, an empty log, a shop whose pages
-// fail their first time.
+func (w way) String() string {
+	text := w.runner + " sqlite"
+	if w.postgres {
+		text = w.runner + " postgres"
+	}
+	if w.bucket {
+		return text + " gs"
+	}
+	return text + " disk"
+}
+
+// harvest is a workspace with the site harvested into it.
+type harvest struct {
+	t        *testing.T
+	site     *site
+	way      way
+	program  *program
+	job      string // the job file
+	dir      string // the workspace's
+	out      string // where Parquet files go
+	database string // URL of PostgreSQL's
+	store    lakeio.Store
+	busy     bool        // others harvest beside
+	changes  bool        // every other process has the other runner, and one core
+	past     []*process  // in their order
+	moved    bool        // a process that goes on does so on another machine
+	place    lakeio.Lake // of the run, once it is known, where there is only one
+}
+
+// harvest begins anew: an empty workspace on disk, an empty log, a shop whose
+// pages fail their first time.
 func (s *site) harvest(t *testing.T) *harvest {
+	t.Helper()
+	return s.harvestInto(t, way{runner: "direct"}, t.TempDir())
+}
+
+// harvestInto does so in any way; the workspace must be empty.
+func (s *site) harvestInto(t *testing.T, w way, workspace string) *harvest {
 	t.Helper()
 	s.shop.SetRevision(0)
 	s.log.Reset()
-	dir := t.TempDir()
-	store, err := lakeio.Open(dir)
+	store, err := lakeio.Open(workspace)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &harvest{t: t, site: s, dir: dir, out: t.TempDir(), store: store}
+	job, err := filepath.Abs(filepath.Join("testdata", "soak.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harvest{t: t, site: s, way: w, program: built, job: job, dir: workspace, out: t.TempDir(), store: store}
+	if w.postgres {
+		h.job, h.database = loading(t, "postgres: {url: \"${DATABASE_URL}\"}"), postgres.Shared(t).Database(t)
+	}
+	return h
+}
+
+// beside does so in a way of its own, in a folder or in the bucket, while
+// others do.
+func (s *site) beside(t *testing.T, w way, bucket *fakegcs.Server) *harvest {
+	t.Helper()
+	workspace := t.TempDir()
+	if w.bucket {
+		workspace = bucket.Workspace(strings.ReplaceAll(filepath.Base(workspace)+"-"+path.Base(t.Name()), "_", "-"))
+	}
+	h := s.harvestInto(t, w, workspace)
+	h.busy = true
+	return h
+}
+
+// askedSince counts the requests that came after a moment.
+func (s *site) askedSince(at time.Time) (n int) {
+	for _, e := range s.log.Requests() {
+		if e.Start.After(at) {
+			n++
+		}
+	}
+	return n
+}
+
+// loading is testdata/soak.yaml with another store than SQLite.
+func loading(t *testing.T, store string) (file string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"soak.yaml", "rates.csv"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "soak.yaml" {
+			text := strings.Replace(string(data), "  sqlite: {}\n", "  "+store+"\n", 1)
+			if text == string(data) {
+				t.Fatal("soak.yaml does not load into sqlite: {}")
+			}
+			data = []byte(text)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "soak.yaml")
 }
 
 // run starts the command, always the same one.
-func (h *harvest) run() *process {
+func (h *harvest) run(more ...string) *process {
 	h.t.Helper()
-	return h.runJob(filepath.Join("testdata", "soak.yaml"))
-}
-
-func (h *harvest) runJob(file string) *process {
-	h.t.Helper()
-	p := start(h.t, "run", file, "--workspace", h.dir, "--param", "site="+h.site.addr, "--param", "out="+h.out)
+	p := launch(h.t, h.command(more...))
 	h.past = append(h.past, p)
 	return p
+}
+
+// command is what run starts.
+func (h *harvest) command(more ...string) *exec.Cmd {
+	h.t.Helper()
+	w := h.wayOf(len(h.past))
+	args := []string{"run", h.job, "--workspace", h.dir, "--runner", w.runner, "--param", "site=" + h.site.addr, "--param", "out=" + h.out}
+	cmd := exec.Command(h.program.path(h.t), append(args, more...)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+h.database)
+	if w != h.way {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
+	}
+	if h.moved {
+		return elsewhere(h.t, cmd)
+	}
+	return cmd
+}
+
+// wayOf is how a process runs the job, by its number.
+func (h *harvest) wayOf(process int) way {
+	w := h.way
+	if h.changes && process%2 == 1 {
+		w.runner = map[string]string{"direct": "prism", "prism": "direct"}[w.runner]
+	}
+	return w
 }
 
 // lake is the newest run's place; ok is false while there is none.
@@ -122,11 +233,11 @@ func (h *harvest) lake() (lakeio.Lake, lakeio.Run, bool) {
 // tables is all that the run came to.
 func (h *harvest) tables() map[string][]string {
 	h.t.Helper()
-	tables, _, err := stable.Run(h.t.Context(), h.store, jobName)
+	tables, run, err := stable.Run(h.t.Context(), h.store, jobName)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	stored, err := stable.SQLite(h.t.Context(), filepath.Join(h.dir, jobName, jobName+".db"))
+	stored, err := h.stored()
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -136,7 +247,31 @@ func (h *harvest) tables() map[string][]string {
 	}
 	maps.Copy(tables, stored)
 	maps.Copy(tables, published)
+	tables["load counters"] = h.counters(run)
 	return tables
+}
+
+// stored is what the job's database holds.
+func (h *harvest) stored() (map[string][]string, error) {
+	if h.way.postgres {
+		return stable.Postgres(h.t.Context(), h.database, jobName)
+	}
+	return stable.SQLite(h.t.Context(), filepath.Join(h.dir, jobName, jobName+".db"))
+}
+
+// counters are what stage load says of its rows, whichever database it was.
+func (h *harvest) counters(run lakeio.Run) (lines []string) {
+	h.t.Helper()
+	m, err := lakeio.Lake{Store: h.store, Job: jobName, Run: run.ID}.Manifest(h.t.Context(), "load")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for name, n := range m.Counters {
+		name = strings.NewReplacer("load.sqlite.", "load.database.", "load.postgres.", "load.database.").Replace(name)
+		lines = append(lines, fmt.Sprint(name, " ", n))
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // leg is what a run does between two commits.
@@ -151,7 +286,16 @@ type calm struct {
 	tables map[string][]string
 	asked  map[string]int // URL: how often
 	legs   []leg
+	pages  leg // beside that of parse
 	took   time.Duration
+}
+
+// leg is the one that ends with the commit of a stage.
+func (c *calm) leg(stage string) leg {
+	if stage == lakeio.PagesStage {
+		return c.pages
+	}
+	return c.legs[slices.IndexFunc(c.legs, func(l leg) bool { return l.stage == stage })]
 }
 
 var undisturbed struct {
@@ -178,12 +322,13 @@ func (s *site) calm(t *testing.T) *calm {
 	at, before := p.began, ""
 	var text strings.Builder
 	for _, stage := range run.StageNames() {
-		if stage == lakeio.PagesStage { // beside parse
-			continue
-		}
 		m, err := lake.Manifest(context.Background(), stage)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if stage == lakeio.PagesStage { // parse doesn't wait for it
+			c.pages = leg{stage, before, max(m.At.Sub(at), time.Millisecond)}
+			continue
 		}
 		c.legs = append(c.legs, leg{stage, before, max(m.At.Sub(at), time.Millisecond)})
 		fmt.Fprintf(&text, " %s %v", stage, m.At.Sub(at).Round(time.Millisecond))

@@ -62,7 +62,7 @@ func decodeHolder(data []byte) Holder {
 type LockConfig struct {
 	Now time.Time // since when it is held, for people to look at
 	// TTL is how long the lock lasts without being renewed where it is a
-	// lease; 0: MinTTL. See [TTL].
+	// lease; 0: that of [TTL] for exchanges that take no time.
 	TTL time.Duration
 	// Waiting is told, once, before it is waited to see whether a lease's
 	// holder is alive, and for how long at most; nil: nobody is told.
@@ -74,7 +74,7 @@ type LockConfig struct {
 
 func (c LockConfig) of(job string) LockConfig {
 	if c.job = job; c.TTL <= 0 {
-		c.TTL = MinTTL
+		c.TTL = TTL(0)
 	}
 	if c.clock == nil {
 		c.clock = sinceBoot
