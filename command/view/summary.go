@@ -46,6 +46,7 @@ type Summary struct {
 	Cores        int                                  `json:"cores"`
 	SQLite       string                               `json:"sqlite,omitempty"` // path of the database
 	firstRecord  string                               // for an example
+	before       string                               // run that these rows can be compared with
 	workspaceDir string
 }
 
@@ -95,7 +96,24 @@ func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
 	if types, err := r.types(); err == nil && len(types) > 0 {
 		s.firstRecord = types[0].Name
 	}
+	s.before = r.comparable(ctx)
 	return s, nil
+}
+
+// comparable is the parent of a run that makes records of its pages once more, if
+// that has made some; a hint, so what can't be read is none.
+func (r Run) comparable(ctx context.Context) string {
+	if r.From != "parse" && r.From != "refine" {
+		return ""
+	}
+	parent, err := lakeio.ReadRun(ctx, r.Store, r.Run.Job, r.Parent)
+	if err != nil {
+		return ""
+	}
+	if _, made, err := (Run{Run: parent, Store: r.Store}).Manifest(ctx, "parse"); !made || err != nil {
+		return ""
+	}
+	return parent.ID
 }
 
 // add takes over what a manifest says; own is false for a stage of another

@@ -101,6 +101,23 @@ records     record  parsed  refined
 	}
 }
 
+func TestSummaryOfPagesParsedAgainSaysWhatToCompare(t *testing.T) {
+	l, parent := full(t)
+	for from, want := range map[string]bool{"parse": true, "refine": true, "load": false, "fetch": false} {
+		child := parent.Run
+		child.Parent, child.From = parent.ID, from
+		r, err := view.OpenRun(l.Store, child)
+		check(t, err)
+		s, err := r.Summarize(t.Context(), view.Ending{})
+		check(t, err)
+		var b strings.Builder
+		check(t, s.WriteText(&b))
+		if got := strings.Contains(b.String(), "see also    harrow diff "+parent.ID+" "+child.ID+" --job shop"); got != want {
+			t.Errorf("from %s: got\n%s", from, b.String())
+		}
+	}
+}
+
 func TestSummaryOfAPausedRunCountsWhatIsKept(t *testing.T) {
 	store, l := newLake(t, "shop")
 	f := lakeio.FetchShard{Lake: l, Round: 0, Shard: 0}

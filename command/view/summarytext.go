@@ -152,6 +152,9 @@ func (s Summary) where(line func(label, format string, args ...any)) {
 	if s.firstRecord != "" && len(s.Records) > 0 {
 		line("see also", "harrow cat records/%s --job %s%s", s.firstRecord, s.Job, s.workspaceFlag())
 	}
+	if s.before != "" && len(s.Records) > 0 {
+		line("see also", "harrow diff %s %s --job %s%s", s.before, s.Run, s.Job, s.workspaceFlag())
+	}
 	if len(s.Rejects) > 0 {
 		line("see also", "harrow rejects show --job %s%s", s.Job, s.workspaceFlag())
 	}
