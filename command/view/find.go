@@ -163,17 +163,9 @@ func OpenRun(store lakeio.Store, r lakeio.Run) (Run, error) {
 	return run, nil
 }
 
-// base is the stage that a round, or the commit of pages, belongs to.
-func base(stage string) string {
-	if strings.HasPrefix(stage, "fetch-") || stage == lakeio.PagesStage {
-		return "fetch"
-	}
-	return stage
-}
-
 // Owner is the run whose output of a stage this run uses.
 func (r Run) Owner(stage string) lakeio.Lake {
-	return lakeio.Lake{Store: r.Store, Job: r.Run.Job, Run: r.Source(base(stage))}
+	return lakeio.Lake{Store: r.Store, Job: r.Run.Job, Run: r.Source(lakeio.BaseStage(stage))}
 }
 
 // Manifest reads what a stage committed, whichever run did; ok is false while

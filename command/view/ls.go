@@ -127,7 +127,7 @@ func (r Run) state(ctx context.Context, holder *Holder) (RunState, error) {
 	}
 	for _, name := range r.StageNames() {
 		s := StageState{Stage: name, State: "waiting"}
-		if owner := r.Source(base(name)); owner != r.ID {
+		if owner := r.Source(lakeio.BaseStage(name)); owner != r.ID {
 			s.Run = owner
 		}
 		m, ok, err := r.Manifest(ctx, name)

@@ -165,7 +165,7 @@ func (p *planner) fromRun(ctx context.Context, r Run, types []harrow.RecordType)
 		if err != nil {
 			return err
 		}
-		if !ok || r.Source(base(stage)) != r.ID {
+		if !ok || r.Source(lakeio.BaseStage(stage)) != r.ID {
 			continue
 		}
 		for _, t := range m.Tables {

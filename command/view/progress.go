@@ -112,7 +112,7 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 }
 
 func (p *Progress) tell(st lakeio.Status, now time.Time) string {
-	if base(st.Stage) != "fetch" {
+	if lakeio.BaseStage(st.Stage) != "fetch" {
 		return p.tellWork(st, now)
 	}
 	captures := int64(0)
@@ -192,7 +192,7 @@ func (p *Progress) why(st lakeio.Status, captures int64, now time.Time) string {
 		return "no word from its workers for " + Took(quiet)
 	}
 	switch {
-	case base(st.Stage) != "fetch":
+	case lakeio.BaseStage(st.Stage) != "fetch":
 		return ""
 	case st.InFlight > 0 && st.Blocked != "":
 		return "nothing more starts: " + st.Blocked

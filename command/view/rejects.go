@@ -44,7 +44,7 @@ func (r Run) Rejects(ctx context.Context) ([]RejectCount, error) {
 		c.Count = n
 		all = append(all, c)
 	}
-	stage := func(c RejectCount) int { return slices.Index(lakeio.Stages, base(c.Stage)) }
+	stage := func(c RejectCount) int { return slices.Index(lakeio.Stages, lakeio.BaseStage(c.Stage)) }
 	slices.SortFunc(all, func(a, b RejectCount) int {
 		return cmp.Or(stage(a)-stage(b), strings.Compare(a.Stage, b.Stage), cmp.Compare(b.Count, a.Count),
 			strings.Compare(a.Class, b.Class), strings.Compare(a.Code, b.Code))

@@ -79,7 +79,7 @@ func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
 			return s, err
 		}
 		if ok {
-			s.add(stage, m, r.Source(base(stage)) == r.ID)
+			s.add(stage, m, r.Source(lakeio.BaseStage(stage)) == r.ID)
 		}
 	}
 	if err := r.outcomes(ctx, &s); err != nil {

@@ -94,7 +94,7 @@ func (r Run) stagesOf(name, only string) ([]string, error) {
 	if !slices.Contains(all, only) && !slices.Contains(lakeio.Stages, only) {
 		return nil, Usagef("no stage %q; the run has %s", only, strings.Join(all, ", "))
 	}
-	kept := slices.DeleteFunc(slices.Clone(stages), func(s string) bool { return s != only && base(s) != only })
+	kept := slices.DeleteFunc(slices.Clone(stages), func(s string) bool { return s != only && lakeio.BaseStage(s) != only })
 	if len(kept) == 0 {
 		return nil, Usagef("stage %s has no table %s; want %s", only, name, strings.Join(stages, ", "))
 	}

@@ -83,7 +83,7 @@ func WriteWhy(w io.Writer, states []WhyState, now time.Time, most, width int) er
 				return err
 			}
 		}
-		if base(st.Stage) == "fetch" {
+		if lakeio.BaseStage(st.Stage) == "fetch" {
 			writeSample(b, st.Sample)
 		}
 	}
@@ -104,7 +104,7 @@ func (st WhyState) doing() string {
 
 func writeWorker(b *bufio.Writer, st lakeio.Status, now time.Time, most, width int) error {
 	fmt.Fprintf(b, "  worker %s, %s ago", Printable(st.Worker), Took(now.Sub(st.At)))
-	if base(st.Stage) != "fetch" {
+	if lakeio.BaseStage(st.Stage) != "fetch" {
 		fmt.Fprintf(b, ": %s\n", workText(st.Counters))
 		return nil
 	}

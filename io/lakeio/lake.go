@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 )
 
 // Lake is one run's place in a workspace. It travels to workers as three
@@ -32,6 +33,14 @@ func (l Lake) Stage(stage string) string {
 
 // FetchStage names the stage of a round.
 func FetchStage(round int) string { return fmt.Sprintf("fetch-%d", round) }
+
+// BaseStage is the stage that a round, or the commit of pages, belongs to.
+func BaseStage(stage string) string {
+	if strings.HasPrefix(stage, "fetch-") || stage == PagesStage {
+		return "fetch"
+	}
+	return stage
+}
 
 // swapJSON changes a JSON object by compare-and-swap: change sees the present
 // value (the zero T where there is none) and says what it is to be. It is

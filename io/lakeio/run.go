@@ -40,6 +40,7 @@ type Run struct {
 	Parent      string            `json:"parent,omitempty"`
 	From        string            `json:"from,omitempty"`     // first stage that is not the parent's
 	Sources     map[string]string `json:"sources,omitempty"`  // stages taken over: to the run whose manifests are used
+	Replay      *Replay           `json:"replay,omitempty"`   // the rejects it replays; nil: none, it begins at the seeds
 	Rounds      int               `json:"rounds"`             // fetch stages of the run, deferring one included
 	Previous    string            `json:"previous,omitempty"` // the run whose deferred requests are asked first
 	PagesRun    string            `json:"pages,omitempty"`    // run whose version of pages was known to fetch; empty: none
