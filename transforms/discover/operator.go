@@ -76,32 +76,26 @@ func (o *operator) file(ctx context.Context, name string, r io.Reader, out harro
 	return seedfile.Each(ctx, name, r, seedfile.Taker{
 		Seed: func(line int, s seedfile.Seed) error { return o.seed(s, harrow.KindPage, at(line), out) },
 		Bad: func(line int, text, why string) error {
-			return o.reject("line", "", text, map[string]string{"line": text}, at(line)+": "+why, out)
+			payload, err := seedfile.LineLetter(name, text)
+			if err != nil {
+				return err
+			}
+			return out.Reject(harrow.Reject{Class: harrow.DataFault, Code: "line", Reason: at(line) + ": " + why, Value: text, Payload: payload})
 		},
 	})
 }
 
 // seed emits the request of a seed; one whose URL is none is a reject.
 func (o *operator) seed(s seedfile.Seed, kind, where string, out harrow.Output) error {
-	u, err := o.canon.Parse(s.URL)
-	if err != nil {
-		return o.reject("url", "url", s.URL, s, where+": "+err.Error(), out)
+	r, err := s.Request(o.canon, o.cfg.Key, kind)
+	if err == nil {
+		return o.emit(r, out)
 	}
-	url, priority := u.String(), int32(0)
-	if kind == harrow.KindSitemap {
-		priority = harrow.SitemapPriority
+	payload, perr := s.Letter(kind)
+	if perr != nil {
+		return perr
 	}
-	return o.emit(harrow.Request{ID: canon.ID(s.Method, url, s.Body, s.Headers), URL: url, Method: s.Method, Headers: s.Headers, Body: s.Body,
-		Key: canon.Key(o.cfg.Key, u), Domain: canon.Domain(u.Host()), Kind: kind, Priority: priority, Carry: s.Carry}, out)
-}
-
-// reject is the dead letter of a seed, or of a line that holds none.
-func (o *operator) reject(code, field, value string, what any, why string, out harrow.Output) error {
-	payload, err := json.Marshal(what)
-	if err != nil {
-		return fmt.Errorf("discover: %w", err)
-	}
-	return out.Reject(harrow.Reject{Class: harrow.DataFault, Code: code, Reason: why, Field: field, Value: value, Payload: string(payload)})
+	return out.Reject(harrow.Reject{Class: harrow.DataFault, Code: "url", Reason: where + ": " + err.Error(), Field: "url", Value: s.URL, Payload: payload})
 }
 
 func (o *operator) emit(r harrow.Request, out harrow.Output) error {
@@ -125,26 +119,22 @@ func (o *operator) flush(out harrow.Output) error {
 }
 
 // deferred emits what the previous run deferred and did not ask in a later
-// round.
+// round; of one that replayed rejects also what it carries on from the run
+// before it, in its own stage discover.
 func (o *operator) deferred(ctx context.Context, lake lakeio.Lake, run string, out harrow.Output) error {
+	lake.Run = run
+	stages := []lakeio.StageOf{{Run: run, Stage: "discover"}}
 	for r := 0; ; r++ {
-		m, err := lakeio.Lake{Store: lake.Store, Job: lake.Job, Run: run}.Manifest(ctx, lakeio.FetchStage(r))
-		if errors.Is(err, lakeio.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
+		at := lakeio.StageOf{Run: run, Stage: lakeio.FetchStage(r)}
+		if done, err := lake.Committed(ctx, at.Stage); err != nil {
 			return err
+		} else if !done {
+			break
 		}
-		for _, part := range m.TablesOf(lakeio.DeferredRequests.Name()) {
-			for req, err := range lakeio.ReadRows(ctx, lake.Store, lakeio.DeferredRequests, part) {
-				if err != nil {
-					return err
-				}
-				req.Priority, req.Reason, req.Body = firstOfAll, "", bytes.Clone(req.Body)
-				if err := o.emit(req, out); err != nil {
-					return err
-				}
-			}
-		}
+		stages = append(stages, at)
 	}
+	return lakeio.EachRow(ctx, lake.Store, lake.Job, stages, lakeio.DeferredRequests, func(r harrow.Request) error {
+		r.Priority, r.Reason, r.Body = firstOfAll, "", bytes.Clone(r.Body)
+		return o.emit(r, out)
+	})
 }

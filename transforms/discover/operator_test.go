@@ -81,7 +81,7 @@ func TestSeedsBecomeRequestsAndWhatIsNoneIsARejectThatNamesItsPlace(t *testing.T
 		t.Errorf("request %+v", r)
 	}
 	for i, want := range []struct{ reason, code, payload string }{
-		{"shops.jsonl:2: ", "url", `{"url":"no url","method":"POST","body":"Yg=="}`}, {"shops.jsonl:3: want a JSON object", "line", `{"line":"[]"}`}} {
+		{"shops.jsonl:2: ", "url", `{"url":"no url","method":"POST","body":"Yg=="}`}, {"shops.jsonl:3: want a JSON object", "line", `{"line":"[]","file":"shops.jsonl"}`}} {
 		if got := out.rejects[i]; !strings.HasPrefix(got.Reason, want.reason) || got.Code != want.code || got.Payload != want.payload || got.Class != harrow.DataFault {
 			t.Errorf("reject %+v; want %+v", got, want)
 		}
@@ -93,21 +93,17 @@ func TestSitemapsOfTheJobFileAreRequestsThatGoFirst(t *testing.T) {
 	if len(out.requests) != 2 || out.requests[0].Kind != harrow.KindPage || out.requests[1].Kind != harrow.KindSitemap || out.requests[1].Priority <= out.requests[0].Priority {
 		t.Errorf("requests %+v", out.requests)
 	}
-	if len(out.rejects) != 1 || !strings.HasPrefix(out.rejects[0].Reason, "discover.seeds.sitemaps: ") {
+	if len(out.rejects) != 1 || !strings.HasPrefix(out.rejects[0].Reason, "discover.seeds.sitemaps: ") || out.rejects[0].Payload != `{"url":"x","method":"GET","kind":"sitemap"}` {
 		t.Errorf("rejects %+v", out.rejects)
 	}
 }
 
-// What a run deferred comes back as it was, first.
-func TestDeferredRequestsKeepAllThatTheyWere(t *testing.T) {
-	lake := lakeOf(t)
-	want := harrow.Request{URL: "http://a.example/x", Method: "POST", Body: []byte("q=1"), Headers: []harrow.Header{{Name: "X-A", Value: "b"}}, Key: "a.example", Domain: "a.example",
-		Depth: 3, Kind: harrow.KindSitemap, Parent: harrow.ID{1}, Carry: `{"a":1}`, Reason: "retry_after",
-		NotBefore: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
-	want.ID = canon.ID(want.Method, want.URL, want.Body, want.Headers)
+// deferredPart is a part with one request that was deferred.
+func deferredPart(t *testing.T, lake lakeio.Lake, r harrow.Request) harrow.Part {
+	t.Helper()
 	b := lakeio.DeferredRequests.NewBuilder()
-	b.Append(want)
-	w, err := lakeio.NewPart(t.Context(), lake.Store, "in/deferred.arrow", lakeio.DeferredRequests.Schema(), lakeio.Zstd)
+	b.Append(r)
+	w, err := lakeio.NewPart(t.Context(), lake.Store, "in/"+r.Reason+".arrow", lakeio.DeferredRequests.Schema(), lakeio.Zstd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,12 +116,25 @@ func TestDeferredRequestsKeepAllThatTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lake.Commit(t.Context(), lakeio.FetchStage(0), []harrow.Part{part}, nil, time.Unix(1, 0)); err != nil {
-		t.Fatal(err)
+	return part
+}
+
+// What a run deferred comes back as it was, first; so does what it carried on.
+func TestDeferredRequestsKeepAllThatTheyWere(t *testing.T) {
+	lake := lakeOf(t)
+	want := harrow.Request{URL: "http://a.example/x", Method: "POST", Body: []byte("q=1"), Headers: []harrow.Header{{Name: "X-A", Value: "b"}}, Key: "a.example", Domain: "a.example",
+		Depth: 3, Kind: harrow.KindSitemap, Parent: harrow.ID{1}, Carry: `{"a":1}`, Reason: "retry_after",
+		NotBefore: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
+	want.ID = canon.ID(want.Method, want.URL, want.Body, want.Headers)
+	carried := harrow.Request{ID: harrow.ID{7}, URL: "http://a.example/y", Method: "GET", Reason: "breaker"}
+	for stage, r := range map[string]harrow.Request{"discover": carried, lakeio.FetchStage(0): want} {
+		if _, err := lake.Commit(t.Context(), stage, []harrow.Part{deferredPart(t, lake, r)}, nil, time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out := discovered(t, lake, Config{Previous: lake.Run}, harrow.Part{URI: lake.Run, Tag: "deferred"})
 	want.Priority, want.Reason = firstOfAll, ""
-	if len(out.requests) != 1 || fmt.Sprintf("%+v", out.requests[0]) != fmt.Sprintf("%+v", want) {
+	if len(out.requests) != 2 || fmt.Sprintf("%+v", out.requests[1]) != fmt.Sprintf("%+v", want) || out.requests[0].URL != carried.URL || out.requests[0].Priority != firstOfAll {
 		t.Errorf("got\n%+v\nwant\n%+v", out.requests, want)
 	}
 }
