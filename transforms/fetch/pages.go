@@ -28,7 +28,7 @@ func init() {
 type pagesConfig struct {
 	Env     engine.Env `json:"env"`     // of this run
 	Rounds  int        `json:"rounds"`  // fetch stages of this run
-	Limit   bool       `json:"limit"`   // --limit was given
+	Part    bool       `json:"part"`    // the run asks for a part of what there is: --limit, or a replay
 	Variant string     `json:"variant"` // see round.Variant
 }
 
@@ -39,7 +39,7 @@ type pagesConfig struct {
 func remember(s beam.Scope, env engine.Env, cfg Config, captures parts.Collection) parts.Collection {
 	s = s.Scope(lakeio.PagesStage)
 	env.Stage = lakeio.PagesStage
-	data, err := json.Marshal(pagesConfig{Env: env, Rounds: cfg.Discover.Rounds + 1, Limit: cfg.Limit > 0, Variant: round.Variant(cfg.Fetch)})
+	data, err := json.Marshal(pagesConfig{Env: env, Rounds: cfg.Discover.Rounds + 1, Part: cfg.Limit > 0 || len(cfg.Asked) > 0, Variant: round.Variant(cfg.Fetch)})
 	if err != nil {
 		panic(fmt.Sprintf("fetch: config: %v", err))
 	}
@@ -188,10 +188,11 @@ func (m *memory) Finish(_ context.Context, out harrow.Output) error {
 }
 
 // learn reads from the manifests of the rounds, which are committed by now,
-// whether the run asked for all there was: with --limit, requests that were
-// deferred or pages over max_pages, one that was not asked for may be there.
+// whether the run asked for all there was: with --limit or in a replay, with
+// requests that were deferred or pages over max_pages, one that was not asked for
+// may be there.
 func (m *memory) learn(ctx context.Context) error {
-	if m.asked || m.cfg.Limit {
+	if m.asked || m.cfg.Part {
 		return nil
 	}
 	lake, err := m.cfg.Env.Open()

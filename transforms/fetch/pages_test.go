@@ -94,7 +94,7 @@ func (h *history) run() {
 		parts := h.commitRound(lake, r, captures, capped && r == 0)
 		in = append(in, parts...)
 	}
-	cfg := pagesConfig{Env: env, Rounds: rounds, Limit: limit, Variant: "v"}
+	cfg := pagesConfig{Env: env, Rounds: rounds, Part: limit, Variant: "v"}
 	cfg.Env.Stage = lakeio.PagesStage
 	h.last = h.commitPages(cfg, in)
 }

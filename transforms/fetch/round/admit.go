@@ -63,6 +63,9 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 	if err := p.loadKnown(ctx); err != nil {
 		return err
 	}
+	if err := p.loadMet(ctx); err != nil {
+		return err
+	}
 	if err := p.loadSeen(ctx, s, rec); err != nil {
 		return err
 	}
@@ -92,8 +95,8 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 // admitted decides when it is asked, what it carries and whether it is read as a
 // sitemap.
 func (p *Process) loadRequests(ctx context.Context, s *shard, read Requests, skipped func(reason string)) error {
-	if p.cfg.Round > 0 { // nothing in it comes from another run
-		return read(ctx, p.lake, func(r harrow.Request) error { return p.admit(s, r, skipped) })
+	if p.cfg.Round > 0 { // they were links; nothing in it comes from another run
+		return read(ctx, p.lake, func(r harrow.Request) error { return p.admitLinked(s, r, skipped) })
 	}
 	for _, urgent := range []bool{true, false} {
 		err := read(ctx, p.lake, func(r harrow.Request) error {
@@ -149,6 +152,9 @@ func (p *Process) markSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord
 		if !added || err != nil || limit == 0 {
 			return err
 		}
+		if before, err := p.met.has(c.ID); before || err != nil {
+			return err // and counted there
+		}
 		u, err := p.site.canon.Parse(c.URL)
 		if err == nil {
 			*p.admitted(u, p.keyOf(u, s))++
@@ -167,7 +173,7 @@ func (p *Process) loadLinks(ctx context.Context, s *shard, rec lakeio.ShardRecor
 		if err != nil {
 			return err
 		}
-		return p.admit(s, r, nil)
+		return p.admitLinked(s, r, nil)
 	})
 }
 
@@ -218,8 +224,12 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 		return err
 	}
 	k := p.keyOf(u, s)
+	before, err := p.met.has(r.ID) // it has its place among max_pages since then
+	if err != nil {
+		return err
+	}
 	admitted := p.admitted(u, k)
-	if limit, reason := p.site.maxPages(); limit > 0 && *admitted >= limit {
+	if limit, reason := p.site.maxPages(); limit > 0 && !before && *admitted+p.met.count[p.cappedBy(u)] >= limit {
 		if skipped != nil {
 			skipped(reason)
 		}
@@ -231,7 +241,9 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	if err := p.front.Push(k.name, r.Priority, data); err != nil {
 		return err
 	}
-	*admitted++
+	if !before {
+		*admitted++
+	}
 	if !r.NotBefore.IsZero() {
 		p.restUntil(s, k, r.NotBefore)
 	}

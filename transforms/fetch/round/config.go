@@ -19,6 +19,7 @@ import (
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	Types     []harrow.RecordType `json:"types,omitempty"` // records that these can make
 	Limit     int64               `json:"limit"`           // requests per politeness key; 0: no limit
 	Pages     string              `json:"pages"`           // run whose version of pages is known; empty: none
+	Asked     []lakeio.StageOf    `json:"asked,omitempty"` // of a replay: rounds of earlier runs; what was asked there and is linked to is not asked again
 	Variant   string              `json:"variant"`         // of what is sent along with every request: answers got with another are not asked for conditionally
 	Plain     []string            `json:"plain,omitempty"` // hosts that secrets may go to over http: see session.Plain
 	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended

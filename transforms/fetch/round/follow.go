@@ -82,7 +82,7 @@ func (p *Process) admitLinks(s *shard, links []harrow.Link, skipped map[string]i
 			capped := false
 			req, err := p.site.request(l)
 			if err == nil {
-				err = p.admit(s, req, func(reason string) { capped = true; skipped[reason]++ })
+				err = p.admitLinked(s, req, func(reason string) { capped = true; skipped[reason]++ })
 			}
 			if err != nil {
 				return taken, err

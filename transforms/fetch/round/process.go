@@ -36,6 +36,7 @@ type Process struct {
 	sent    *session.Sent // along with requests
 	sampler *sampler
 	known   *known
+	met     met
 	begun   time.Time
 
 	ctx       context.Context // ends everything
@@ -260,7 +261,7 @@ func (p *Process) free() error {
 	if p.seen != nil {
 		errs = append(errs, p.seen.Close())
 	}
-	errs = append(errs, p.known.close())
+	errs = append(errs, p.known.close(), p.met.close())
 	if p.permit != nil {
 		errs = append(errs, p.permit.Release())
 	}
