@@ -72,7 +72,7 @@ parts < root logic lake engine
 # The verbs. None knows another: pipelines puts them in order.
 verbs < root logic lake engine round lookup parts
 	transforms/check transforms/dedup transforms/discover transforms/enrich transforms/fetch transforms/operate
-	transforms/parse transforms/upsert
+	transforms/parse transforms/replay transforms/upsert
 
 # Whole jobs.
 pipelines < root logic lake engine round lookup parts verbs runners
@@ -125,6 +125,7 @@ github.com/apache/beam/sdks
 	transforms/enrich        composes parts
 	transforms/fetch         composes parts; one DoFn
 	transforms/parse         composes parts
+	transforms/replay        composes parts
 	transforms/upsert        composes parts; two DoFns
 	pipelines                composes the verbs
 	runners                  runs pipelines

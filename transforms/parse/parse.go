@@ -37,8 +37,23 @@ func Records(s beam.Scope, env engine.Env, cfg Config, captures parts.Collection
 		return out
 	}
 	cfg.Confirmed = false // whatever comes is parsed
-	byBody := parts.Key{Columns: []string{"body_part"}, Order: []string{"body_row", "url"}}
 	return parts.Flatten(s, out, parts.ShuffleOf(s, "parse confirmed", env, engine.Step{Operator: confirmedName}, byBody, step(cfg), captures))
+}
+
+// byBody brings captures whose bodies lie anywhere into the order of these.
+var byBody = parts.Key{Columns: []string{"body_part"}, Order: []string{"body_row", "url"}}
+
+// Again is Records for captures of earlier runs, whatever their order: all go
+// the way of those that are not_modified.
+func Again(s beam.Scope, env engine.Env, cfg Config, captures parts.Collection) parts.Collection {
+	if cfg.Run == "" {
+		cfg.Run = env.Run
+	}
+	cfg.Confirmed = false
+	if err := cfg.Validate(); err != nil {
+		panic(fmt.Sprintf("parse.Again: %v", err))
+	}
+	return parts.Shuffle(s, "parse again", env, byBody, step(cfg), captures.Of(lakeio.Captures.Name()))
 }
 
 func step(cfg Config) engine.Step {

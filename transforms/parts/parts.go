@@ -73,6 +73,17 @@ func Flatten(s beam.Scope, cs ...Collection) Collection {
 	return Collection{Col: beam.Flatten(s, cols...)}
 }
 
+// Only is a narrowed collection that holds nothing else, so that it can be
+// flattened with others.
+func Only(s beam.Scope, env engine.Env, c Collection) Collection {
+	if c.Tables == nil {
+		return c
+	}
+	check(env, "Only")
+	// A mapFn without operator hands references on.
+	return Collection{Col: beam.ParDo(s, &mapFn{Env: env, Tables: c.Tables}, c.Col)}
+}
+
 // Map sends each part through the step's operator and returns the parts that
 // come out, with the input's shard. Every part has an operator of its own,
 // whose Finish is called after the part's last batch.
@@ -133,11 +144,7 @@ func Commit(s beam.Scope, env engine.Env, outs ...Collection) Collection {
 	check(env, "Commit")
 	cols := []beam.PCollection{None(s).Col}
 	for _, out := range outs {
-		if out.Tables != nil {
-			// A mapFn without operator hands references on.
-			out.Col = beam.ParDo(s, &mapFn{Env: env, Tables: out.Tables}, out.Col)
-		}
-		cols = append(cols, out.Col)
+		cols = append(cols, Only(s, env, out).Col)
 	}
 	grouped := beam.GroupByKey(s, beam.ParDo(s, oneKey, beam.Flatten(s, cols...)))
 	return Collection{Col: beam.ParDo(s, &commitFn{Env: env}, grouped)}

@@ -229,7 +229,7 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 		return err
 	}
 	admitted := p.admitted(u, k)
-	if limit, reason := p.site.maxPages(); limit > 0 && !before && *admitted+p.met.count[p.cappedBy(u)] >= limit {
+	if limit, reason := p.site.maxPages(); limit > 0 && !before && *admitted+p.metCount(u) >= limit {
 		if skipped != nil {
 			skipped(reason)
 		}
@@ -244,8 +244,8 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	if !before {
 		*admitted++
 	}
-	if !r.NotBefore.IsZero() {
-		p.restUntil(s, k, r.NotBefore)
+	if until := latest(r.NotBefore, p.metRest(u)); !until.IsZero() {
+		p.restUntil(s, k, until)
 	}
 	s.pending++
 	p.counts.admitted++

@@ -30,26 +30,27 @@ var ErrStopped = errors.New("fetch was stopped before its round was done")
 // Config is what a round goes by; it travels to the worker as JSON. The job's
 // parts have their defaults filled in.
 type Config struct {
-	Env       engine.Env          `json:"env"`             // Stage is fetch-<Round>
-	Round     int                 `json:"round"`           // from 0
-	Rounds    int                 `json:"rounds"`          // rounds that ask; in round Rounds everything is deferred
-	Scope     harrow.Scope        `json:"scope"`           // hosts filled in
-	Sitemaps  bool                `json:"sitemaps"`        // those that the robots.txt of a seed's origin names are asked for, in round 0
-	Follow    []harrow.Follow     `json:"follow"`          // which links are gone after
-	Canonical harrow.Canonical    `json:"canonical"`       // how URLs are written
-	Fetch     harrow.Fetch        `json:"fetch"`           // how to ask
-	Document  int64               `json:"document"`        // largest body looked into for links, bytes
-	Parse     []harrow.Rule       `json:"parse,omitempty"` // rules that a sample of the pages is parsed with; none: no sample
-	Types     []harrow.RecordType `json:"types,omitempty"` // records that these can make
-	Limit     int64               `json:"limit"`           // requests per politeness key; 0: no limit
-	Pages     string              `json:"pages"`           // run whose version of pages is known; empty: none
-	Asked     []lakeio.StageOf    `json:"asked,omitempty"` // of a replay: rounds of earlier runs; what was asked there and is linked to is not asked again
-	Variant   string              `json:"variant"`         // of what is sent along with every request: answers got with another are not asked for conditionally
-	Plain     []string            `json:"plain,omitempty"` // hosts that secrets may go to over http: see session.Plain
-	LastEnd   time.Time           `json:"last_end"`        // when the job's run before this one ended
-	Status    time.Duration       `json:"status"`          // how often the status file is rewritten; 0: 5 s
-	DNS       string              `json:"dns,omitempty"`   // ip:port of the name server, for tests; empty: the system's
-	Roots     *x509.CertPool      `json:"-"`               // certificate authorities, for tests; nil: the system's
+	Env       engine.Env          `json:"env"`                // Stage is fetch-<Round>
+	Round     int                 `json:"round"`              // from 0
+	Rounds    int                 `json:"rounds"`             // rounds that ask; in round Rounds everything is deferred
+	Scope     harrow.Scope        `json:"scope"`              // hosts filled in
+	Sitemaps  bool                `json:"sitemaps"`           // those that the robots.txt of a seed's origin names are asked for, in round 0
+	Follow    []harrow.Follow     `json:"follow"`             // which links are gone after
+	Canonical harrow.Canonical    `json:"canonical"`          // how URLs are written
+	Fetch     harrow.Fetch        `json:"fetch"`              // how to ask
+	Document  int64               `json:"document"`           // largest body looked into for links, bytes
+	Parse     []harrow.Rule       `json:"parse,omitempty"`    // rules that a sample of the pages is parsed with; none: no sample
+	Types     []harrow.RecordType `json:"types,omitempty"`    // records that these can make
+	Limit     int64               `json:"limit"`              // requests per politeness key; 0: no limit
+	Pages     string              `json:"pages"`              // run whose version of pages is known; empty: none
+	Asked     []lakeio.StageOf    `json:"asked,omitempty"`    // of a replay: rounds of earlier runs; what was asked there and is linked to is not asked again
+	Deferred  []lakeio.StageOf    `json:"deferred,omitempty"` // of a replay: where what it leaves deferred lies; hosts rest as long as that says
+	Variant   string              `json:"variant"`            // of what is sent along with every request: answers got with another are not asked for conditionally
+	Plain     []string            `json:"plain,omitempty"`    // hosts that secrets may go to over http: see session.Plain
+	LastEnd   time.Time           `json:"last_end"`           // when the job's run before this one ended
+	Status    time.Duration       `json:"status"`             // how often the status file is rewritten; 0: 5 s
+	DNS       string              `json:"dns,omitempty"`      // ip:port of the name server, for tests; empty: the system's
+	Roots     *x509.CertPool      `json:"-"`                  // certificate authorities, for tests; nil: the system's
 
 	fault fault // none, but in tests of those who judge politeness
 }

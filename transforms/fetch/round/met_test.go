@@ -118,3 +118,41 @@ func TestAReplayKeepsToMaxPagesOfBothRuns(t *testing.T) {
 		t.Errorf("asked for %v; want the page replayed and two more", got)
 	}
 }
+
+// A host that asked for rest in a run whose deferred requests are left to the
+// next one rests in the replay too.
+func TestAReplayLetsHostsRest(t *testing.T) {
+	b := replayed(t)
+	rows := lakeio.DeferredRequests.NewBuilder()
+	defer rows.Release()
+	rows.Append(harrow.Request{ID: harrow.ID{1}, URL: "http://one.example/x", Method: "GET", Key: "one.example", NotBefore: time.Now().Add(time.Hour)})
+	batch := rows.Batch()
+	defer batch.Release()
+	earlier := lakeio.Lake{Store: b.lake.Store, Job: b.lake.Job, Run: b.cfg.Asked[0].Run}
+	w, err := lakeio.NewPart(t.Context(), b.lake.Store, "in/deferred.arrow", lakeio.DeferredRequests.Schema(), lakeio.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(batch); err != nil {
+		t.Fatal(err)
+	}
+	part, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := earlier.Commit(t.Context(), lakeio.FetchStage(1), []harrow.Part{part}, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Deferred = []lakeio.StageOf{{Run: earlier.Run, Stage: lakeio.FetchStage(1)}}
+	parts, err := b.run(t.Context(), "http://one.example/bad", "http://other.example/fresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := outcomes(rowsOf(t, b.lake, lakeio.Captures, parts))
+	if got["http://one.example/bad"] != "deferred retry_after" || got["http://other.example/fresh"] != "fetched" {
+		t.Errorf("captures %v", got)
+	}
+	if asked := b.asked(); !slices.Equal(asked, []string{"other.example/fresh"}) {
+		t.Errorf("asked for %v", asked)
+	}
+}
