@@ -28,6 +28,8 @@ type Plan struct {
 	Lookups   Lookups
 	LastEnd   time.Time // when the job's run before this process ended
 	Until     string    // last stage to run; empty: all
+
+	replayed parts.Collection // of a run that replays: what stage discover sends to the others
 }
 
 // env says where a stage's output goes, and whose it is: a stage taken over
@@ -43,14 +45,17 @@ func (p Plan) env(stage string) engine.Env {
 //
 // Each line is a stage, and what it returns is committed.
 func Harvest(s beam.Scope, p Plan) {
-	stages := []func(s beam.Scope, in parts.Collection) parts.Collection{p.discover, p.fetch, p.parse, p.refine, p.load}
+	stages := []func(p Plan, s beam.Scope, in parts.Collection) parts.Collection{Plan.discover, Plan.fetch, Plan.parse, Plan.refine, Plan.load}
 	var out parts.Collection
 	for i, stage := range lakeio.Stages {
-		if p.Run.Source(stage) != p.Run.ID {
+		if own := p.Run.Source(stage) == p.Run.ID; own {
+			out = stages[i](p, s, out)
+		} else {
 			out = p.takeOver(s, stage)
-			continue
 		}
-		out = stages[i](s, out)
+		if stage == "discover" {
+			p.replayed = out
+		}
 		if stage == p.Until {
 			return
 		}
@@ -72,6 +77,9 @@ func (p Plan) takeOver(s beam.Scope, stage string) parts.Collection {
 }
 
 func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
+	if p.Run.Replay != nil {
+		return p.replay(s)
+	}
 	seeds := p.Job.Discover.Seeds
 	cfg := discover.Config{URLs: seeds.URLs, Sitemaps: seeds.Sitemaps.URLs, Previous: p.Run.Previous, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key}
 	lake := lakeio.Lake{Job: p.Run.Job, Run: p.Run.ID}
@@ -85,16 +93,23 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 }
 
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
-	out := fetch.Captures(s, p.env("fetch"), fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
-		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd}, requests)
-	return out.Captures
+	cfg := fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
+		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd}
+	if r := p.Run.Replay; r != nil {
+		cfg.Asked, cfg.Deferred = r.Asked, r.Deferred
+	}
+	return fetch.Captures(s, p.env("fetch"), cfg, requests).Captures
 }
 
 func (p Plan) parse(s beam.Scope, captures parts.Collection) parts.Collection {
 	cfg := parse.Config{Rules: p.Job.Parse, Types: p.Types, Canonical: p.Job.Discover.Canonical, Run: p.Run.ID}
 	cfg.Limits.Document = int64(p.Job.Limits.Document)
 	cfg.Confirmed = p.Run.PagesRun != "" // without a memory nothing was asked conditionally
-	return parts.Commit(s, p.env("parse"), parse.Records(s, p.env("parse"), cfg, captures))
+	out := []parts.Collection{parse.Records(s, p.env("parse"), cfg, captures)}
+	if p.replays("parse") {
+		out = append(out, parse.Again(s, p.env("parse"), cfg, p.replayed))
+	}
+	return parts.Commit(s, p.env("parse"), out...)
 }
 
 func (p Plan) load(s beam.Scope, refined parts.Collection) parts.Collection {

@@ -66,6 +66,25 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 	if err != nil {
 		return nil, usage{err}
 	}
+	return newJob(job, source, lookups, path)
+}
+
+// keptJob is newJob for a job that a run has kept.
+func keptJob(job *harrow.Job, r lakeio.Run) (*Job, error) {
+	path := filepath.Join(r.Dir, "the rules of run "+r.ID)
+	lookups := Lookups{}
+	for _, file := range (&Job{Job: *job}).lookupFiles() {
+		columns, err := lookup.Columns(context.Background(), beside(path, file), file)
+		if err != nil {
+			return nil, usage{fmt.Errorf("%s: %w", path, err)}
+		}
+		lookups[file] = columns
+	}
+	return newJob(job, &jobfile.Source{File: path, Dir: r.Dir, Text: []byte(r.JobFile)}, lookups, path)
+}
+
+// newJob checks what spans more than the job file's text.
+func newJob(job *harrow.Job, source *jobfile.Source, lookups Lookups, path string) (*Job, error) {
 	types, err := jobfile.RecordTypes(job, extractorRecords)
 	if err != nil {
 		return nil, usage{err}

@@ -45,6 +45,9 @@ func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (dec
 		return decision{}, err
 	}
 	d := decision{last: last, lastEnd: last.EndedAt}
+	if req.Replay != nil {
+		return d, d.replay(ctx, store, job, req, last)
+	}
 	if req.Run != "" && req.Run != "new" && req.Run != "last" {
 		last, err = lakeio.ReadRun(ctx, store, job.Name, req.Run)
 		if errors.Is(err, lakeio.ErrNotFound) {
@@ -67,7 +70,7 @@ func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (dec
 
 // goOn decides for an unfinished run.
 func (d *decision) goOn(ctx context.Context, store lakeio.Store, job *Job, req Request, run lakeio.Run) error {
-	_, digest, err := inputs(job, req, run.Source("discover") == run.ID)
+	_, digest, err := inputsOf(ctx, job, req, run.Replay, run.Source("discover") == run.ID)
 	if err != nil {
 		return err
 	}
@@ -109,7 +112,11 @@ func notOvertaken(ctx context.Context, store lakeio.Store, run lakeio.Run) error
 // begin decides for a new run; nothing is written yet.
 func (d *decision) begin(ctx context.Context, store lakeio.Store, job *Job, req Request, parent lakeio.Run) (err error) {
 	digest := ""
-	if d.inputs, digest, err = inputs(job, req, !takesOver(req.From, "discover")); err != nil {
+	replay := parent.Replay
+	if !takesOver(req.From, "discover") {
+		replay = nil
+	}
+	if d.inputs, digest, err = inputsOf(ctx, job, req, replay, replay == nil && !takesOver(req.From, "discover")); err != nil {
 		return err
 	}
 	d.run, err = newRun(ctx, store, job, req, digest, parent)
@@ -140,15 +147,27 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 			return r, err
 		}
 	}
-	spec := job.Job
 	// A run that doesn't fetch has no scope, and its seeds need not be there.
-	if len(spec.Discover.Scope.Hosts) == 0 && r.Source("fetch") == r.ID {
-		if spec.Discover.Scope.Hosts, err = SeedHosts(ctx, job); err != nil {
-			return r, err
-		}
-	}
-	r.Spec, err = json.Marshal(spec)
+	r.Spec, err = specOf(ctx, job, r.Source("fetch") == r.ID)
 	return r, err
+}
+
+// specOf is a job as run.json has it: with defaults, and with the scope's hosts
+// if they are wanted.
+func specOf(ctx context.Context, job *Job, scope bool) (json.RawMessage, error) {
+	spec := job.Job
+	if len(spec.Discover.Scope.Hosts) == 0 && scope {
+		hosts, err := SeedHosts(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		spec.Discover.Scope.Hosts = hosts
+	}
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", job.Name, err)
+	}
+	return data, nil
 }
 
 // previous is the newest run that has fetched to the end: what it deferred is
@@ -181,6 +200,14 @@ func orAuto(n harrow.Auto, auto int) int {
 	return int(n)
 }
 
+// inputsOf is inputs, or what stands for it in a run that replays.
+func inputsOf(ctx context.Context, job *Job, req Request, replay *lakeio.Replay, seeds bool) ([]inputFile, string, error) {
+	if replay != nil {
+		return replayInputs(ctx, job, req.Limit, *replay)
+	}
+	return inputs(job, req, seeds)
+}
+
 // inputs lists the lookup files, and the seed files of a run that reads them,
 // and the digest of all that makes two runs the same.
 func inputs(job *Job, req Request, seeds bool) ([]inputFile, string, error) {
@@ -205,15 +232,24 @@ func inputs(job *Job, req Request, seeds bool) ([]inputFile, string, error) {
 		files = append(files, inputFile{path: p, name: name})
 		extra = append(extra, name+" "+in.Digest)
 	}
+	lookups, digests, err := lookupInputs(job)
+	if err != nil {
+		return nil, "", err
+	}
+	return append(files, lookups...), job.Source.Digest(append(extra, digests...)...), nil
+}
+
+// lookupInputs lists the lookup files, with a text for the digest of each.
+func lookupInputs(job *Job) (files []inputFile, digests []string, err error) {
 	for _, name := range job.lookupFiles() {
 		in, err := lakeio.DigestFile(beside(job.Path, name), name)
 		if err != nil {
-			return nil, "", usage{err}
+			return nil, nil, usage{err}
 		}
 		files = append(files, inputFile{path: beside(job.Path, name), name: name, use: lakeio.InputLookup})
-		extra = append(extra, "lookup "+name+" "+in.Digest)
+		digests = append(digests, "lookup "+name+" "+in.Digest)
 	}
-	return files, job.Source.Digest(extra...), nil
+	return files, digests, nil
 }
 
 // releases names what wrote the run.

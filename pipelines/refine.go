@@ -38,6 +38,9 @@ func (p Plan) refine(s beam.Scope, parsed parts.Collection) parts.Collection {
 	for _, memory := range tables.held {
 		env.Held += memory
 	}
+	if p.replays("refine") {
+		parsed = parts.Flatten(s, parsed, p.replayed)
+	}
 	var outs []parts.Collection
 	for _, t := range p.Types {
 		in := parsed.Of(lakeio.RecordsPrefix + t.Name)
@@ -45,7 +48,11 @@ func (p Plan) refine(s beam.Scope, parsed parts.Collection) parts.Collection {
 		if err != nil {
 			panic(fmt.Errorf("refine.%s: %w", t.Name, err)) // the job was read and found right
 		}
-		outs = append(outs, r.compose(s.Scope(t.Name), env, in)...)
+		made := r.compose(s.Scope(t.Name), env, in)
+		if p.replays("load") {
+			made = p.refinedBefore(s.Scope(t.Name+" replayed"), env, t, r, made)
+		}
+		outs = append(outs, made...)
 	}
 	return parts.Commit(s, env, outs...)
 }
@@ -98,7 +105,7 @@ func newRefining(t harrow.RecordType, r harrow.Refine, lookups Lookups, tables *
 		return nil, err
 	}
 	if len(r.Key) > 0 {
-		cfg := dedup.Config{Record: t.Name, Key: r.Key, Keep: r.Keep, Columns: columnNames(t)}
+		cfg := duplicates(t, r)
 		key := dedup.Key(cfg, 0)
 		out.key = &key
 		out.link(engine.Link{Step: dedup.Step(cfg), Makes: t})
@@ -122,6 +129,11 @@ func newRefining(t harrow.RecordType, r harrow.Refine, lookups Lookups, tables *
 		return out, out.count(r.Thresholds.Coverage)
 	}
 	return out, nil
+}
+
+// duplicates says which rows of a record are one.
+func duplicates(t harrow.RecordType, r harrow.Refine) dedup.Config {
+	return dedup.Config{Record: t.Name, Key: r.Key, Keep: r.Keep, Columns: columnNames(t)}
 }
 
 func (r *refining) link(l engine.Link) {

@@ -29,6 +29,12 @@ type Request struct {
 	From      string // first stage to run again; the others are the given run's
 	Until     string // last stage to run
 	Limit     int64  // requests per politeness key; 0: no limit
+	// Replay makes it a run that replays the rejects of Replay.Run ("", last or
+	// an id) that its filters want; the rest of it is filled in. Run, From, Until
+	// and Limit are not for it. Without a JobFile the rules are those that run
+	// had, of the job called Job.
+	Replay *lakeio.Replay
+	Job    string
 	// Started is called when the run has its id and the lock.
 	Started func(lakeio.Lake, lakeio.Run)
 	// Waiting is called when it has to be waited, for longest, to see whether
@@ -52,11 +58,7 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err := checkRequest(&req); err != nil {
 		return Result{}, err
 	}
-	job, err := ReadJob(req.JobFile, req.Params)
-	if err != nil {
-		return Result{}, err
-	}
-	store, err := openWorkspace(req.Workspace)
+	job, store, err := readJob(ctx, req)
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,6 +91,36 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	return res, errors.Join(err, lock.Release(time.Now()))
 }
 
+// readJob reads the job file, or takes the rules that a run has kept, and opens
+// the workspace.
+func readJob(ctx context.Context, req Request) (*Job, lakeio.Store, error) {
+	if req.JobFile != "" || req.Replay == nil {
+		job, err := ReadJob(req.JobFile, req.Params)
+		if err != nil {
+			return nil, nil, err
+		}
+		store, err := openWorkspace(req.Workspace)
+		return job, store, err
+	}
+	store, err := openWorkspace(req.Workspace)
+	if err != nil {
+		return nil, nil, err
+	}
+	last, err := lakeio.LastRun(ctx, store, req.Job)
+	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
+		return nil, nil, err
+	}
+	run, err := replayed(ctx, store, req.Job, *req.Replay, last)
+	if err != nil {
+		return nil, nil, err
+	}
+	if last.State != lakeio.Done {
+		run = last // which is gone on with, by its own rules
+	}
+	job, err := KeptJob(ctx, store, run)
+	return job, store, err
+}
+
 // lockTTL is lakeio.TTL, but in tests.
 var lockTTL = lakeio.TTL
 
@@ -112,6 +144,9 @@ func checkRequest(req *Request) error {
 	}
 	if req.From != "" && req.Until != "" && after(req.From, req.Until) {
 		return usagef("--from %s comes after --until %s", req.From, req.Until)
+	}
+	if req.Replay != nil && req.Replay.Stage != "" && !slices.Contains(lakeio.Stages, req.Replay.Stage) {
+		return usagef("--stage %s: want one of %v", req.Replay.Stage, lakeio.Stages)
 	}
 	if req.Limit < 0 {
 		return usagef("--limit %d: want 0 or more", req.Limit)

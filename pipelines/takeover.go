@@ -19,7 +19,11 @@ func takeStages(ctx context.Context, store lakeio.Store, r *lakeio.Run, parent l
 	if parent.ID == "" {
 		return usagef("--from %s: job %s has no run whose stages could be used", req.From, r.Job)
 	}
-	r.Parent, r.From, r.Sources = parent.ID, req.From, map[string]string{}
+	if parent.Replay != nil && !takesOver(req.From, "discover") {
+		return usagef("--from %s: run %s replays rejects of run %s and begins with these: replay them again with `harrow rejects replay --run %s`",
+			req.From, parent.ID, parent.Replay.Run, parent.Replay.Run)
+	}
+	r.Parent, r.From, r.Sources, r.Replay = parent.ID, req.From, map[string]string{}, parent.Replay
 	for _, stage := range lakeio.Stages {
 		if !takesOver(req.From, stage) {
 			break

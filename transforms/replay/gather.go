@@ -37,10 +37,10 @@ const (
 // Ranks, in the order in which an id's rows are needed.
 const (
 	rankCapture int64 = iota // what is known of the request
+	rankRequest              // rejects of fetch, and what is no request
 	rankPage                 // rejects of parse
 	rankRow                  // rejects of refine and load
 	rankNew                  // requests that may have been asked for
-	rankRequest              // others, and what is no request
 )
 
 // lineType is what goes through the shuffle: captures and rejects, as rows of

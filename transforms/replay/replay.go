@@ -47,8 +47,9 @@ const LoadSuffix = ".load"
 //
 //   - A request that was rejected is asked again if it is in scope, with all it
 //     carries. A seed, read again, is asked unless an earlier run has.
-//   - A page with several rejects is parsed once. What refine or load rejected
-//     of its rows comes with it: these rows are not replayed on their own.
+//   - A page with several rejects is parsed once, and not at all from its old
+//     answer if it is asked for again. What refine or load rejected of its rows
+//     comes with it: these rows are not replayed on their own.
 //   - Of a row a column that is gone is dropped and a new one is null. A row
 //     that several sinks refused is loaded once.
 //

@@ -24,11 +24,11 @@ type send struct {
 	rejects  *lakeio.Builder[harrow.Reject]
 	rows     map[string]*rowTable // by stage and record: "refine book"
 
-	id     string // of the rows at hand; empty: of no request
-	asked  bool   // there are captures
-	page   string // JSON of the last one that is parsed; empty: none
-	parsed bool   // it is parsed again
-	place  string // of the last row
+	id    string // of the rows at hand; empty: of no request
+	asked bool   // there are captures
+	page  string // JSON of the last one that is parsed; empty: none
+	anew  bool   // it is asked for or parsed again: whatever else was rejected of it comes with that
+	place string // of the last row
 }
 
 // rowTable gathers rows of a record.
@@ -63,7 +63,7 @@ func (o *send) Process(ctx context.Context, in harrow.Batch, out harrow.Output) 
 		place, _ := lakeio.Value(places, row).(string)
 		text, _ := lakeio.Value(texts, row).(string)
 		if id != o.id {
-			o.id, o.asked, o.page, o.parsed, o.place = id, false, "", false, ""
+			o.id, o.asked, o.page, o.anew, o.place = id, false, "", false, ""
 		}
 		if err := o.line(ctx, rank, place, text, out); err != nil {
 			return err
@@ -101,27 +101,28 @@ func (o *send) line(ctx context.Context, rank int64, place, text string, out har
 	return err
 }
 
-// reparse sends the page of a reject to parse, once.
+// reparse sends the page of a reject to parse, once; one that is asked for again
+// gets there by itself.
 func (o *send) reparse(r harrow.Reject, out harrow.Output) (why, err error) {
 	switch {
 	case r.Record != "" && o.rows["refine "+r.Record] == nil:
 		return fmt.Errorf("the job has no record %s any more", r.Record), nil
+	case o.anew:
+		return nil, nil
 	case o.id == "" || o.page == "":
 		return errors.New("its page is not there any more"), nil
-	case o.parsed:
-		return nil, nil
 	}
 	var c harrow.Capture
 	if err := json.Unmarshal([]byte(o.page), &c); err != nil {
 		return nil, fmt.Errorf("%s: %w", sendName, err)
 	}
-	o.parsed = true
+	o.anew = true
 	o.captures.Append(c)
 	return nil, flushFull(o.captures, lakeio.Captures.Name(), out)
 }
 
-// row sends a row to refine or load; one whose page is parsed again comes with
-// it, and one that is there twice was refused by two sinks.
+// row sends a row to refine or load; one whose page is done again comes with it,
+// and one that is there twice was refused by two sinks.
 func (o *send) row(r harrow.Reject, same bool, out harrow.Output) (why, err error) {
 	into := o.rows[r.Stage+" "+r.Record]
 	switch {
@@ -129,7 +130,7 @@ func (o *send) row(r harrow.Reject, same bool, out harrow.Output) (why, err erro
 		return fmt.Errorf("the job has no record %q any more", r.Record), nil
 	case r.Payload == "":
 		return errors.New("it has no payload: there is no row"), nil
-	case same || o.parsed:
+	case same || o.anew:
 		return nil, nil
 	}
 	if err := into.builder.AppendJSON([]byte(r.Payload)); err != nil {
@@ -144,6 +145,7 @@ func (o *send) ask(ctx context.Context, r harrow.Reject, before bool, out harrow
 	if why != nil || before {
 		return why, nil
 	}
+	o.anew = o.id != ""
 	o.requests.Append(req)
 	return nil, flushFull(o.requests, lakeio.Requests.Name(), out)
 }

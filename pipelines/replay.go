@@ -1,0 +1,231 @@
+package pipelines
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/dedup"
+	"github.com/harrowdata/harrow/transforms/parts"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
+	"github.com/harrowdata/harrow/transforms/replay"
+)
+
+// ErrNothing: there is nothing to replay; no run was made.
+var ErrNothing = errors.New("nothing to replay")
+
+// replayInputs is inputs for a run that replays: it reads no seeds. Its rules
+// count as they are with their defaults, so that they are the same whether a job
+// file says them or the run.json of an earlier run.
+func replayInputs(ctx context.Context, job *Job, limit int64, r lakeio.Replay) ([]inputFile, string, error) {
+	spec, err := specOf(ctx, job, true)
+	if err != nil {
+		return nil, "", err
+	}
+	files, extra, err := lookupInputs(job)
+	if err != nil {
+		return nil, "", err
+	}
+	h := sha256.New()
+	for _, text := range slices.Concat([]string{string(spec), strconv.FormatInt(limit, 10), r.Run, r.Stage, r.Class, r.Code, r.Record}, extra) {
+		fmt.Fprintf(h, "%d:%s\n", len(text), text)
+	}
+	return files, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// replay goes on with the job's newest run if that is unfinished and replays
+// what is asked for, or designs one that does.
+func (d *decision) replay(ctx context.Context, store lakeio.Store, job *Job, req Request, last lakeio.Run) error {
+	parent, err := replayed(ctx, store, job.Name, *req.Replay, last)
+	if err != nil {
+		return err
+	}
+	r := *req.Replay
+	r.Run = parent.ID
+	digest := ""
+	if d.inputs, digest, err = replayInputs(ctx, job, req.Limit, r); err != nil {
+		return err
+	}
+	if last.State != lakeio.Done {
+		if last.Digest != digest {
+			return usagef("the rules are not those that run %s, which replays rejects and is not finished, began with: go on with it with these, "+
+				"or leave it with `harrow run --run new`", last.ID)
+		}
+		d.run, d.resumed = last, true
+		return nil
+	}
+	if err := choose(ctx, store, parent, &r); err != nil {
+		return err
+	}
+	req.Limit = int64(parent.Limit) // of both runs together
+	if d.run, err = newRun(ctx, store, job, req, digest, parent); err != nil {
+		return err
+	}
+	if d.run.Previous != "" {
+		previous, err := lakeio.ReadRun(ctx, store, job.Name, d.run.Previous)
+		if err != nil {
+			return err
+		}
+		r.Deferred = stagesBut(previous, "parse", "refine", "load", lakeio.PagesStage)
+	}
+	d.run.Parent, d.run.Replay = parent.ID, &r
+	return nil
+}
+
+// choose fills in what is replayed.
+func choose(ctx context.Context, store lakeio.Store, parent lakeio.Run, r *lakeio.Replay) (err error) {
+	r.Stages, r.Count = stagesBut(parent, lakeio.PagesStage), map[string]int64{}
+	err = lakeio.EachRow(ctx, store, parent.Job, r.Stages, lakeio.Rejects, func(reject harrow.Reject) error {
+		if r.Wants(reject) {
+			r.Count[strings.Clone(reject.Stage)]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if r.Total() == 0 {
+		return fmt.Errorf("%w: run %s has no rejects%s", ErrNothing, parent.ID, filtered(*r))
+	}
+	r.Asked, err = askedBy(ctx, store, parent)
+	return err
+}
+
+// replayed finds the run whose rejects are to be replayed; last is the job's
+// newest.
+func replayed(ctx context.Context, store lakeio.Store, job string, r lakeio.Replay, last lakeio.Run) (parent lakeio.Run, err error) {
+	id := r.Run
+	if id == "last" {
+		id = ""
+	}
+	switch {
+	case last.ID == "":
+		return parent, usagef("job %s has no run whose rejects could be replayed", job)
+	case last.State != lakeio.Done && goesOnWith(last, r, id):
+		id = last.Replay.Run
+	case last.State != lakeio.Done:
+		return parent, usagef("run %s is not finished: go on with it with `harrow run` first, then replay what it rejects", last.ID)
+	case id == "":
+		return last, nil
+	}
+	if parent, err = lakeio.ReadRun(ctx, store, job, id); err != nil {
+		return parent, usage{err}
+	}
+	if parent.State != lakeio.Done {
+		return parent, usagef("run %s is not finished: go on with it with `harrow run --run %s` first, then replay what it rejects", id, id)
+	}
+	return parent, nil
+}
+
+// goesOnWith reports whether an unfinished run replays what is asked for: of
+// this run, or of any.
+func goesOnWith(last lakeio.Run, r lakeio.Replay, id string) bool {
+	was := last.Replay
+	return was != nil && (id == "" || id == was.Run || id == last.ID) && was.Stage == r.Stage && was.Class == r.Class && was.Code == r.Code && was.Record == r.Record
+}
+
+// filtered says by what a replay chooses.
+func filtered(r lakeio.Replay) string {
+	var words []string
+	for _, f := range [][2]string{{"stage", r.Stage}, {"class", r.Class}, {"code", r.Code}, {"record", r.Record}} {
+		if f[1] != "" {
+			words = append(words, f[0]+" "+f[1])
+		}
+	}
+	if words == nil {
+		return ""
+	}
+	return " of " + strings.Join(words, ", ")
+}
+
+// stagesBut are a run's manifests but for those of some stages.
+func stagesBut(r lakeio.Run, but ...string) []lakeio.StageOf {
+	return slices.DeleteFunc(r.StagesOf(), func(at lakeio.StageOf) bool { return slices.Contains(but, at.Stage) })
+}
+
+// askedBy lists the rounds whose requests a replay of the run does not ask
+// again: the run's, and of one that replayed also those of the run it replayed.
+func askedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (rounds []lakeio.StageOf, err error) {
+	rounds = slices.DeleteFunc(stagesBut(r, lakeio.PagesStage), func(at lakeio.StageOf) bool { return lakeio.BaseStage(at.Stage) != "fetch" })
+	owner := r
+	if from := r.Source("fetch"); from != r.ID {
+		if owner, err = lakeio.ReadRun(ctx, store, r.Job, from); err != nil {
+			return nil, err
+		}
+	}
+	if owner.Replay != nil {
+		rounds = append(rounds, owner.Replay.Asked...)
+	}
+	return rounds, nil
+}
+
+// KeptJob is the job as a run has it: what `harrow rejects replay` goes by where
+// no job file is given. Lookup files are read where they were.
+func KeptJob(ctx context.Context, store lakeio.Store, r lakeio.Run) (*Job, error) {
+	job, err := specIn(r)
+	if err != nil {
+		return nil, err
+	}
+	if from := r.Source("fetch"); from != r.ID && len(job.Discover.Scope.Hosts) == 0 {
+		owner, err := lakeio.ReadRun(ctx, store, r.Job, from)
+		if err != nil {
+			return nil, err
+		}
+		fetched, err := specIn(owner)
+		if err != nil {
+			return nil, err
+		}
+		job.Discover.Scope.Hosts = fetched.Discover.Scope.Hosts
+	}
+	return keptJob(&job, r)
+}
+
+func specIn(r lakeio.Run) (job harrow.Job, err error) {
+	if err := json.Unmarshal(r.Spec, &job); err != nil {
+		return job, fmt.Errorf("run %s: spec: %w", r.ID, err)
+	}
+	job.SetDefaults() // which an older release may not have known
+	return job, nil
+}
+
+// replay sends the rejects of an earlier run to their stages.
+func (p Plan) replay(s beam.Scope) parts.Collection {
+	cfg := replay.Config{Replay: *p.Run.Replay, Canonical: p.Job.Discover.Canonical, Key: p.Job.Fetch.Politeness.Key, Scope: p.Job.Discover.Scope, Parsed: p.Types}
+	for _, t := range p.Types {
+		r, err := newRefining(t, p.Job.Refine[t.Name], p.Lookups, nil)
+		if err != nil {
+			panic(fmt.Errorf("refine.%s: %w", t.Name, err)) // the job was read and found right
+		}
+		cfg.Refined = append(cfg.Refined, r.after)
+	}
+	return replay.Requests(s, p.env("discover"), cfg)
+}
+
+// replays reports whether the run replays rejects of a stage.
+func (p Plan) replays(stage string) bool { return p.Run.Replay != nil && p.Run.Replay.Count[stage] > 0 }
+
+// refinedBefore adds to what refine makes of a record the rows that load
+// rejected, which were refined already. Rows of one key have to meet again.
+func (p Plan) refinedBefore(s beam.Scope, env engine.Env, t harrow.RecordType, r *refining, outs []parts.Collection) []parts.Collection {
+	rows := replay.Rows(s, env, r.after, p.replayed)
+	if r.key == nil {
+		return append(outs, rows)
+	}
+	cfg := duplicates(t, p.Job.Refine[t.Name])
+	for i, out := range outs {
+		outs[i] = parts.Only(s.Scope(fmt.Sprint("made ", i)), env, out)
+	}
+	made := parts.Flatten(s, append(slices.Clone(outs), rows)...)
+	merged := parts.Shuffle(s, "with replayed", env, dedup.Key(cfg, 0), dedup.Step(cfg), made.Of(lakeio.RecordsPrefix+t.Name))
+	return []parts.Collection{merged, made.Of(lakeio.Rejects.Name())}
+}
