@@ -41,10 +41,11 @@ const maxName = 63
 
 // place is where a job's tables are.
 type place struct {
-	job      string
-	base     *pgx.ConnConfig // as the url says
-	database string          // that is loaded into
-	schema   string
+	job       string
+	base      *pgx.ConnConfig // as the url says
+	isolation string
+	database  string // that is loaded into
+	schema    string
 }
 
 func (c Config) place(job string) (p place, err error) {
@@ -58,10 +59,11 @@ func (c Config) place(job string) (p place, err error) {
 	if err := checkSchema(p.schema); err != nil {
 		return p, &harrow.ConfigError{Key: "schema", Err: err}
 	}
-	p.database = p.base.Database
+	p.database, p.isolation = p.base.Database, bySchema
 	switch c.Isolation {
 	case "", bySchema:
 	case byDatabase:
+		p.isolation = byDatabase
 		p.database = p.schema
 		if p.schema == "postgres" || strings.HasPrefix(p.schema, "template") {
 			return p, &harrow.ConfigError{Key: "schema", Err: fmt.Errorf("%q is a database of the server's own; expected another name", p.schema)}

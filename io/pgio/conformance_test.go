@@ -10,27 +10,22 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/harrowtest/sinktest"
-	"github.com/harrowdata/harrow/soak/postgres"
 )
 
 func TestTheSinkIsOne(t *testing.T) {
 	sinktest.Run(t, func(tb testing.TB) sinktest.Store {
-		url := postgres.Shared(tb).Database(tb)
-		config, err := json.Marshal(Config{URL: url})
-		if err != nil {
-			tb.Fatal(err)
-		}
+		c := home(tb)
 		return sinktest.Store{
-			Open: func() (harrow.Sink, error) { return New(config, harrow.SinkEnv{Job: "shop"}) },
-			Rows: func(rt harrow.RecordType) ([]map[string]any, error) { return readRows(tb, url, rt) },
+			Open: func() (harrow.Sink, error) { return open(c, "shop") },
+			Rows: func(rt harrow.RecordType) ([]map[string]any, error) { return readRows(tb, c, rt) },
 		}
 	})
 }
 
 // readRows reads a table as another program would: as JSON.
-func readRows(tb testing.TB, url string, rt harrow.RecordType) (list []map[string]any, err error) {
+func readRows(tb testing.TB, config Config, rt harrow.RecordType) (list []map[string]any, err error) {
 	ctx := tb.Context()
-	c, err := pgx.Connect(ctx, url)
+	c, err := pgx.Connect(ctx, config.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +49,7 @@ func readRows(tb testing.TB, url string, rt harrow.RecordType) (list []map[strin
 		}
 		columns = append(columns, "to_json("+value+")::text")
 	}
-	rows, err := c.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM shop."+quote(rt.Name))
+	rows, err := c.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+quote(config.Schema)+"."+quote(rt.Name))
 	if err != nil && strings.Contains(err.Error(), "42P01") {
 		return nil, nil
 	}

@@ -150,7 +150,7 @@ func (l *loader) encode(dst []byte, b harrow.Batch) ([]byte, error) {
 	for row := range b.Rows() {
 		at := len(dst)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(1+len(arrays)))
-		dst = append64(dst, uint64(l.n))
+		dst = append64(dst, uint64(l.read))
 		why := l.nullKey(arrays, row)
 		for i := 0; i < len(arrays) && why == nil; i++ {
 			if a := arrays[i]; a == nil || a.IsNull(row) {
@@ -161,9 +161,11 @@ func (l *loader) encode(dst []byte, b harrow.Batch) ([]byte, error) {
 		}
 		if why != nil {
 			dst = dst[:at]
-			l.refused.add(l.n, l.reject(b, row, *why))
+			l.refused.add(l.read, l.reject(b, row, *why))
+		} else {
+			l.order.see(arrays[l.data:l.data+l.keys], row)
 		}
-		l.n++
+		l.read++
 	}
 	return dst, nil
 }

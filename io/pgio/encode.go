@@ -59,7 +59,11 @@ func appenderOf(t harrow.Type) appendFunc {
 		return appendBool
 	case harrow.Decimal:
 		return func(dst []byte, a arrow.Array, i int) ([]byte, error) {
-			return appendNumeric(dst, a.(*array.Decimal128).Value(i), int(t.Scale)), nil
+			n := a.(*array.Decimal128).Value(i)
+			if !n.FitsInPrecision(t.Precision) {
+				return dst, fmt.Errorf("more than %d digits: numeric field overflow (SQLSTATE 22003)", t.Precision)
+			}
+			return appendNumeric(dst, n, int(t.Scale)), nil
 		}
 	case harrow.Date:
 		return appendDate

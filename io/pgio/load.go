@@ -2,10 +2,8 @@ package pgio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -22,8 +20,7 @@ const (
 
 // loader loads one shard, perhaps in several tries. Its columns are in this
 // order: data columns that are no key (0 to data), the key (data to
-// data+keys), what is left of the provenance. In the temporary table they are
-// c0, c1 and so on, and n is a row's position in the shard.
+// data+keys), what is left of the provenance.
 type loader struct {
 	place      place
 	shard      harrow.Shard
@@ -33,8 +30,16 @@ type loader struct {
 	append     []appendFunc
 
 	// Of this try.
-	n       int64 // rows read
-	copied  int64
+	try
+}
+
+// try is what a loader knows of one try.
+type try struct {
+	read    int64 // rows, those that are refused too
+	copied  int64 // rows in the temporary table
+	order   keyOrder
+	again   bool // some key comes twice: there is an againTable
+	indexed bool // the temporary table, by n
 	refused refusals
 	counts  harrow.Counts
 }
@@ -75,36 +80,40 @@ func newLoader(p place, s harrow.Shard) (*loader, error) {
 	return l, nil
 }
 
-// column is the name of a column of the temporary table.
-func column(i int) string { return "c" + strconv.Itoa(i) }
-
-// rowsTable holds the shard's rows until the transaction ends.
-const rowsTable = "pg_temp." + reserved + "_rows"
-
-// begin starts a transaction. A shard's rows find theirs in the table by the
-// key's index and in no other way: what the planner knows of either table is
-// out of date while shards are loaded. It would read the whole table for each
-// shard, or, where that was empty a moment ago, for each row.
+// begin starts a transaction in which nothing of the server's or the role's
+// own settings ends a long COPY, constraints are judged row by row, names of
+// ours are all qualified, and the commit is on the disk when it returns: marks
+// must not be older than the manifest of stage load. A client whose machine is
+// gone is noticed in two minutes. Everything is set for the transaction only:
+// a pooler hands the session on after it.
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED;
 	SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-	SET LOCAL lock_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '16MB';
-	SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off`
+	SET LOCAL lock_timeout = 0; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE;
+	SET LOCAL tcp_keepalives_idle = 60; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 6;
+	SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'on' ELSE '0' END, true) FROM pg_settings
+		WHERE name = 'transaction_timeout' OR name = 'synchronous_commit' AND setting = 'off'`
 
-// transaction runs f in one.
-func (c session) transaction(ctx context.Context, f func(session) error) error {
-	if err := c.exec(ctx, begin); err != nil {
-		return err
+// begin starts a transaction that acts as a role.
+func (c session) begin(ctx context.Context, actor, more string) error {
+	query := begin + more
+	if actor != "" {
+		query += "; SET LOCAL ROLE " + quote(actor)
 	}
-	if err := f(c); err != nil {
-		return err // whoever lent the connection rolls back
-	}
-	return c.exec(ctx, "COMMIT")
+	return c.exec(ctx, query)
 }
 
+// How long a lock of somebody else is waited for, before the transaction is
+// tried again.
+const (
+	lockTable = "SET LOCAL lock_timeout = '10s'" // of a whole table: others queue up behind
+	lockRows  = "SET LOCAL lock_timeout = '30s'"
+)
+
 // load is the transaction.
-func (l *loader) load(ctx context.Context, c session, now harrow.Clock) (n harrow.Counts, err error) {
-	l.n, l.copied, l.refused, l.counts = 0, 0, refusals{}, harrow.Counts{}
-	if err := c.exec(ctx, begin); err != nil {
+func (l *loader) load(ctx context.Context, c session, actor string, now harrow.Clock) (n harrow.Counts, err error) {
+	l.try = try{order: newKeyOrder(l.columns[l.data : l.data+l.keys])}
+	name := cut("harrow "+l.place.job+" "+l.shard.Run, maxName)
+	if err := c.begin(ctx, actor, "; SET LOCAL application_name = "+literal(name)); err != nil {
 		return n, err
 	}
 	n, marked, err := c.mark(ctx, l.shard, now().UTC())
@@ -123,13 +132,11 @@ func (l *loader) load(ctx context.Context, c session, now harrow.Clock) (n harro
 			return n, err
 		}
 	}
-	if err := c.exec(ctx, "COMMIT"); err != nil {
-		if handed > 0 { // a further try here would hand them on twice
-			err = final{err}
-		}
-		return n, err
+	err = c.exec(ctx, "COMMIT")
+	if err != nil && handed > 0 { // a further try here would hand them on twice
+		err = final{err}
 	}
-	return n, nil
+	return n, err
 }
 
 func (l *loader) rows(ctx context.Context, c session) error {
@@ -137,13 +144,16 @@ func (l *loader) rows(ctx context.Context, c session) error {
 	for i, col := range l.columns {
 		defs[i] = column(i) + " " + loose(col.Type)
 	}
-	if err := c.exec(ctx, "CREATE TEMPORARY TABLE "+rowsTable+" (n bigint, "+strings.Join(defs, ", ")+") ON COMMIT DROP"); err != nil {
+	if err := c.exec(ctx, lockRows+"; CREATE TEMPORARY TABLE "+rowsTable+" (n bigint, "+strings.Join(defs, ", ")+") ON COMMIT DROP"); err != nil {
 		return err
 	}
 	if err := l.copyRows(ctx, c); err != nil {
 		return err
 	}
 	if err := l.merge(ctx, c); err != nil {
+		return err
+	}
+	if err := l.refused.flush(ctx, c, l.shard); err != nil {
 		return err
 	}
 	l.counts.Rejected = l.refused.total
@@ -187,6 +197,3 @@ func (l *loader) reject(b harrow.Batch, row int, why harrow.Reject) harrow.Rejec
 	r.Class, r.Code, r.Reason, r.Field = harrow.DataFault, why.Code, why.Reason, why.Field
 	return r
 }
-
-// errRows is a merge's that wrote less than it judged.
-var errRows = errors.New("the table took another number of rows than it was given")

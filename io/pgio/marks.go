@@ -11,11 +11,6 @@ import (
 	"github.com/harrowdata/harrow"
 )
 
-const (
-	marks   = reserved + "_marks"
-	rejects = reserved + "_rejects"
-)
-
 // session speaks to one connection.
 type session struct {
 	conn  *pgx.Conn

@@ -41,7 +41,11 @@ func literal(s string) string {
 // derived is a name of ours for what belongs to a table. A long one is cut and
 // ends in a digest, so that two of them are never one.
 func derived(what, table string) string {
-	name := reserved + "_" + what + "_" + table
+	return short(reserved + "_" + what + "_" + table)
+}
+
+// short is a name that PostgreSQL keeps whole.
+func short(name string) string {
 	if len(name) <= maxName {
 		return name
 	}

@@ -1,6 +1,74 @@
 // Package pgio is the PostgreSQL sink, registered as "postgres": a schema or a
 // database of the job's own, one table per record, rows upserted by the job's
-// key.
+// key. It needs PostgreSQL 12 and a database in UTF8.
+//
+// # Tables
+//
+// A table has the record's data columns, then [harrow.Provenance], and its key
+// as its primary key, named _harrow_key_TABLE:
+//
+//	text text · int bigint · float double precision · bool boolean ·
+//	decimal(P,S) numeric(P,S) · date date ·
+//	timestamp timestamp with time zone · list(T) T[]
+//
+// A column that a table lacks is added; a column that the record lacks stays
+// as it is, and nothing is ever dropped but the key, when the job has another
+// one. A column of another type is an error before the first fetch. A table
+// that somebody made by hand is taken if its columns fit; a unique constraint
+// on the key's columns is as good as ours. Names are kept as they are, upper
+// case too, and never cut: one of more than 63 bytes is an error.
+//
+// Numbers that are none (NaN) and infinities are kept. What PostgreSQL has no
+// value for is a reject: NUL and what is no UTF-8 in texts, days and moments
+// beyond its calendar (4713 BC to 5874897 for dates, to 294276 for
+// timestamps), a decimal of more digits than its column.
+//
+// Every table and column has a comment that says what it is, and so has the
+// schema. Names that begin with _harrow are the sink's own: _harrow_job says
+// whose schema this is, _harrow_marks which shards are loaded, and
+// _harrow_rejects what was refused of them.
+//
+// # Loading
+//
+// A shard is one transaction. Its mark is put first, so that nobody else loads
+// it at the same time, and gets its counts last. Its rows go by COPY, in
+// binary, batch by batch, into a temporary table, and from there in one
+// statement into the record's: it inserts new rows, updates those of which a
+// data column differs, unless they are older than what is stored, and touches
+// nothing else. Rows of one key go one after the other; each time a key comes
+// again in a shard costs a statement, so refine should leave one row of it.
+//
+// A row that the table refuses (a constraint, a trigger that raises or leaves
+// it out, a key too long for its index) is a reject and its neighbours are
+// loaded: the statement is undone and halved until the row is alone, which
+// costs about log n statements for each bad row of n. What is a matter of the
+// store (no permission, disk or memory full, read-only) is an error.
+//
+// Deadlocks, serialisation failures, lost connections and a server that starts
+// again are waited for, about a minute, and the shard is loaded from its first
+// row. A commit whose answer was lost is found by its mark.
+//
+// All settings, the role and the temporary table end with the transaction, and
+// statements have no names: a pooler like PgBouncer may stand between, in
+// transaction mode.
+//
+// # Isolation
+//
+// The schema is made on demand, and so is the database with isolation:
+// database. Where the connection's role may make roles (superuser or
+// CREATEROLE) the schema belongs to a role of its own that can't log in,
+// harrow_DATABASE_SCHEMA (harrow_SCHEMA in a database of that name; a longer
+// one ends in a digest), and every transaction acts as that role: it owns what
+// is made, and has no rights elsewhere but those that everybody has. Triggers
+// and functions in the schema run as it too. From a database of the job's own
+// everybody else is kept out (CONNECT is revoked from PUBLIC). Where no role
+// can be made, the connection's own loads: give each job a login of its own
+// then. An existing schema is taken if it is empty or the job's already; one
+// that is another job's or has other tables in it is an error, and so is a
+// database that isn't empty.
+//
+// The role is no wall against code that somebody puts into the schema on
+// purpose, which may RESET ROLE: that needs a login without other rights.
 package pgio
 
 import (
@@ -8,7 +76,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,9 +94,12 @@ type Sink struct {
 	pauses []time.Duration
 	now    harrow.Clock
 
-	mu    sync.Mutex
-	ready map[string]bool // tables that are as the record and the key want them
-	down  bool            // the server was waited for in vain: see retry
+	making chan struct{}     // held by who makes what is not there yet, and guards:
+	based  bool              // the database is there
+	actor  string            // who loads; empty: the connection's own role
+	ready  map[string]string // tables, and the columns and the key that they have by now
+
+	down atomic.Bool // the server was waited for in vain: see retry
 }
 
 // New makes a sink from its JSON [Config]. An error about one of its keys is a
@@ -42,14 +113,13 @@ func New(config json.RawMessage, env harrow.SinkEnv) (harrow.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{place: p, conns: newPool(p.config(p.database)), pauses: pauses(), now: time.Now, ready: map[string]bool{}}, nil
+	return &Sink{place: p, conns: newPool(p.config(p.database)), pauses: pauses(), now: time.Now,
+		making: make(chan struct{}, 1), ready: map[string]string{}}, nil
 }
 
 // Close closes the connections.
 func (s *Sink) Close() error {
-	if err := s.conns.close(); err != nil {
-		return fmt.Errorf("%s: %w", s.place, err)
-	}
+	s.conns.close()
 	return nil
 }
 
@@ -58,7 +128,8 @@ func (s *Sink) Close() error {
 // stored column of another type. It creates nothing.
 func (s *Sink) Check(ctx context.Context, types []harrow.RecordType) error {
 	errs := []error{checkNames(types)}
-	if err := s.checkServer(ctx, types); err != nil {
+	err := s.retry(ctx, s.pauses[:min(3, len(s.pauses))], func() error { return s.checkServer(ctx, types) })
+	if err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", s.place, err))
 	}
 	return errors.Join(errs...)
@@ -77,35 +148,56 @@ func (s *Sink) Load(ctx context.Context, shard harrow.Shard) (counts harrow.Coun
 	if err != nil {
 		return counts, err
 	}
-	err = s.retry(ctx, func() error {
+	err = s.retry(ctx, s.pauses, func() error {
+		if err := s.makeDatabase(ctx); err != nil {
+			return err
+		}
 		return s.conns.with(ctx, func(c *pgx.Conn) error {
-			if err := s.prepare(ctx, c, l); err != nil {
+			actor, err := s.prepare(ctx, c, l)
+			if err != nil {
 				return err
 			}
-			counts, err = l.load(ctx, session{c, s.place}, s.now)
+			counts, err = l.load(ctx, session{c, s.place}, actor, s.now)
 			return err
 		})
 	})
 	return counts, err
 }
 
-// prepare makes the schema and the shard's table, once.
-func (s *Sink) prepare(ctx context.Context, c *pgx.Conn, l *loader) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := l.tableID()
-	if s.ready[id] {
-		return nil
-	}
-	err := session{c, s.place}.transaction(ctx, func(c session) error {
-		if err := c.lock(ctx); err != nil {
-			return err
+// makeDatabase makes the job's database, once.
+func (s *Sink) makeDatabase(ctx context.Context) error {
+	return s.alone(ctx, func() (err error) {
+		if !s.based {
+			err = s.place.makeDatabase(ctx)
+			s.based = err == nil
 		}
-		if err := c.place.make(ctx, c.conn); err != nil {
-			return err
-		}
-		return c.prepareTable(ctx, l.shard.Record, l.shard.Key)
+		return err
 	})
-	s.ready[id] = err == nil
-	return err
+}
+
+// prepare makes the schema and the shard's table, once, and returns the role
+// that loads it.
+func (s *Sink) prepare(ctx context.Context, conn *pgx.Conn, l *loader) (actor string, err error) {
+	err = s.alone(ctx, func() (err error) {
+		table, wanted := l.shard.Record.Name, l.wanted()
+		if s.ready[table] != wanted {
+			if s.actor, err = (session{conn, s.place}).prepare(ctx, l.shard); err == nil {
+				s.ready[table] = wanted
+			}
+		}
+		actor = s.actor
+		return err
+	})
+	return actor, err
+}
+
+// alone runs f while nobody else runs in here.
+func (s *Sink) alone(ctx context.Context, f func() error) error {
+	select {
+	case s.making <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.making }()
+	return f()
 }

@@ -2,7 +2,7 @@ package pgio
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -41,6 +41,9 @@ func (p *pool) with(ctx context.Context, f func(*pgx.Conn) error) error {
 		return err
 	}
 	err = f(c)
+	if err != nil && c.IsClosed() && pgError(err) == nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errLost, err)
+	}
 	if err != nil && !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		rollback(c)
 	}
@@ -70,16 +73,24 @@ func (p *pool) give(c *pgx.Conn) {
 	p.idle = append(p.idle, c)
 }
 
-func (p *pool) close() error {
+// clear closes connections that nobody uses: a server that has gone away took
+// them with it.
+func (p *pool) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = true
-	var errs []error
 	for _, c := range p.idle {
-		errs = append(errs, hangUp(c))
+		_ = hangUp(c)
 	}
 	p.idle = nil
-	return errors.Join(errs...)
+}
+
+// close closes all connections. There is nothing to lose by it: what was
+// written is committed.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	p.clear()
 }
 
 // patience is for what is said in parting.

@@ -67,10 +67,8 @@ func (c session) storedColumns(ctx context.Context, table string) (map[string]st
 	return stored, err
 }
 
-// tableID is what the loader wants a table to be like.
-func (l *loader) tableID() string {
-	return fmt.Sprint(l.shard.Record, l.shard.Key)
-}
+// wanted is what the loader wants of its table.
+func (l *loader) wanted() string { return fmt.Sprint(l.shard.Record.Columns, l.shard.Key) }
 
 // prepareTable makes the table and its key, or adds what they lack.
 func (c session) prepareTable(ctx context.Context, t harrow.RecordType, key []string) error {
@@ -94,6 +92,9 @@ func (c session) prepareTable(ctx context.Context, t harrow.RecordType, key []st
 		if err := c.exec(ctx, "ALTER TABLE "+c.place.table(t.Name)+" "+strings.Join(clauses, ", ")); err != nil {
 			return err
 		}
+	}
+	if err := c.describe(ctx, t, add, !there); err != nil {
+		return err
 	}
 	return c.prepareKey(ctx, t.Name, key)
 }

@@ -19,7 +19,14 @@
 // A column that a table lacks is added; a column that the record lacks stays
 // as it is. Names that begin with _harrow are the sink's own: _harrow_marks
 // says which shards are loaded, _harrow_rejects what was refused of them, and
-// the indexes _harrow_key_TABLE hold the keys.
+// the indexes _harrow_key_TABLE hold the keys. SQLite has no comments on tables
+// and columns: this is where they are described.
+//
+// _harrow_marks has a row per loaded shard: run, record, input (digest of the
+// manifest that lists the shard's rows), shard and shards (its number, and how
+// many there are); added, changed, unchanged, stale and rejected, which count
+// rows; at, when it was loaded. _harrow_rejects has a row per refused row: the
+// same five columns, and the reject as JSON.
 package sqlio
 
 import (
