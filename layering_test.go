@@ -40,6 +40,10 @@ suites < NOTHING
 lake < root logic
 	io/lakeio
 
+# What of the lake nobody needs any more.
+collect < root lake
+	io/lakeio/collect
+
 # Stores that hold a workspace, and what holds a store to its interface.
 stores < root lake
 	io/gcsio io/lakeio/storetest
@@ -89,13 +93,13 @@ demo < NOTHING
 # The command line: what shows a run (view), what compares two (compare: it
 # sorts as a shuffle does), what tries a page (trial), all of it (command). The
 # only place that knows which sinks there are.
-view < root logic lake
+view < root logic lake collect
 	command/view
 compare < root logic lake engine view
 	command/compare
 trial < root logic lake lookup view
 	command/trial
-command < root logic lake stores sinks runners engine round parts verbs pipelines demo docs view compare trial
+command < root logic lake collect stores sinks runners engine round parts verbs pipelines demo docs view compare trial
 	command
 
 cmd < command
@@ -108,7 +112,7 @@ conformance < root lake verbs conformance
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake stores sinks runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
+workshop < root logic lake collect stores sinks runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
 	bench/... soak/...
 `
 

@@ -72,6 +72,7 @@ type grammar struct {
 	Audit   auditCmd   `cmd:"" help:"Say what each host was subjected to, and whether its limits held."`
 	Diff    diffCmd    `cmd:"" help:"Say which records and fields differ between two runs."`
 	Pause   pauseCmd   `cmd:"" help:"Let a run drain and leave it resumable."`
+	Gc      gcCmd      `cmd:"" help:"Remove what nothing refers to any more, and old runs."`
 	Demo    demoCmd    `cmd:"" help:"Serve the demo site and harvest it."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

@@ -152,7 +152,7 @@ func ordinal(n int) string {
 
 // wait waits for an interrupt.
 func (e *env) wait() {
-	ctx, done := e.interruptible()
+	ctx, done := e.interruptible("the shop closes")
 	defer done()
 	fmt.Fprintln(e.stderr, "the shop stays open until Ctrl-C")
 	<-ctx.Done()

@@ -32,7 +32,7 @@ func (c *pauseCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if holder == nil {
+	if holder == nil || holder.Run == lakeio.CollectorRun {
 		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", job)
 		return err
 	}

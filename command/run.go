@@ -50,7 +50,7 @@ const (
 
 // harvest runs a job with its progress on stderr and prints what came of it.
 func (e *env) harvest(req pipelines.Request, asJSON bool) error {
-	ctx, done := e.interruptible()
+	ctx, done := e.interruptible("what is in flight ends and is kept, the run can be resumed")
 	defer done()
 	quietBeam(e.stderr)
 	var started lakeio.Run
@@ -61,9 +61,7 @@ func (e *env) harvest(req pipelines.Request, asJSON bool) error {
 		fmt.Fprintf(e.stderr, "run %s of job %s\n", r.ID, r.Job)
 		stopShowing = e.show(lake, r)
 	}
-	req.Waiting = func(h lakeio.Holder, longest time.Duration) {
-		fmt.Fprintf(e.stderr, "the job was held by %s; looking for at most %s whether it still is\n", h, longest.Round(time.Second))
-	}
+	req.Waiting = e.waiting
 	cpu, begun := cpuTime(), time.Now()
 	res, err := pipelines.Run(ctx, req)
 	stopShowing()
@@ -128,9 +126,14 @@ func (e *env) show(lake lakeio.Lake, r lakeio.Run) (stop func()) {
 	}
 }
 
+// waiting says why nothing happens.
+func (e *env) waiting(h lakeio.Holder, longest time.Duration) {
+	fmt.Fprintf(e.stderr, "the job was held by %s; looking for at most %s whether it still is\n", h, longest.Round(time.Second))
+}
+
 // interruptible ends its context at the first interrupt, so that the run
-// drains, and the process at the second.
-func (e *env) interruptible() (ctx context.Context, done func()) {
+// drains, and the process at the second; what says what becomes of things.
+func (e *env) interruptible(what string) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -145,7 +148,7 @@ func (e *env) interruptible() (ctx context.Context, done func()) {
 			if n > 0 {
 				os.Exit(exitStopped)
 			}
-			fmt.Fprintln(e.stderr, "\nharrow: stopping: what is in flight ends and is kept, the run can be resumed; once more to exit at once")
+			fmt.Fprintf(e.stderr, "\nharrow: stopping: %s; once more to exit at once\n", what)
 			cancel()
 		}
 	}()

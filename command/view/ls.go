@@ -178,7 +178,7 @@ func WriteList(w io.Writer, jobs []JobState) error {
 	for _, j := range jobs {
 		fmt.Fprintf(&b, "job %s", j.Job)
 		if h := j.Holder; h != nil {
-			fmt.Fprintf(&b, ", held by run %s: process %d on %s since %s", h.Run, h.PID, Printable(h.Host), clock(h.Since))
+			fmt.Fprintf(&b, ", held by %s: process %d on %s since %s", h.who(), h.PID, Printable(h.Host), clock(h.Since))
 		}
 		b.WriteString("\n")
 		if j.Older > 0 {
@@ -270,6 +270,13 @@ func rowsOf(tables map[string]TableState) string {
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func (h Holder) who() string {
+	if h.Run == lakeio.CollectorRun {
+		return "harrow gc"
+	}
+	return "run " + h.Run
+}
 
 // Held reports who holds a job now, nil for nobody.
 func Held(ctx context.Context, store lakeio.Store, job string) (*Holder, error) {

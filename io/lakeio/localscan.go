@@ -59,6 +59,8 @@ func entryOf(info fs.FileInfo) Entry {
 		e.Name += "/"
 	case info.Mode().IsRegular():
 		e.Bytes, e.Temporary = info.Size(), strings.Contains(e.Name, temporary)
+	default:
+		e.Foreign = true
 	}
 	return e
 }

@@ -35,8 +35,14 @@ type Holder struct {
 	Renewed  time.Time     `json:"renewed,omitzero"`
 }
 
+// CollectorRun stands in a job lock for the run where old runs are removed.
+const CollectorRun = "gc"
+
 // String says who and since when.
 func (h Holder) String() string {
+	if h.Run == CollectorRun {
+		return fmt.Sprintf("harrow gc, process %d on %s since %s", h.PID, h.Host, h.Since.Format(time.RFC3339))
+	}
 	return fmt.Sprintf("run %s, process %d on %s since %s", h.Run, h.PID, h.Host, h.Since.Format(time.RFC3339))
 }
 

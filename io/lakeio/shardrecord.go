@@ -67,13 +67,19 @@ func (f FetchShard) swap(ctx context.Context, change func(*ShardRecord) error) (
 }
 
 // Read returns the shard record; the zero record where there is none.
-func (f FetchShard) Read(ctx context.Context) (r ShardRecord, err error) {
-	data, _, err := f.Lake.Store.Read(ctx, f.URI())
+func (f FetchShard) Read(ctx context.Context) (ShardRecord, error) {
+	return ReadShardRecord(ctx, f.Lake.Store, f.URI())
+}
+
+// ReadShardRecord reads the shard record at a URI; the zero record where there
+// is none.
+func ReadShardRecord(ctx context.Context, s Store, uri string) (r ShardRecord, err error) {
+	data, _, err := s.Read(ctx, uri)
 	if errors.Is(err, ErrNotFound) || err == nil && len(data) == 0 { // see swapJSON
 		return r, nil
 	}
 	if err == nil {
-		err = unmarshal(f.URI(), data, &r)
+		err = unmarshal(uri, data, &r)
 	}
 	return r, err
 }

@@ -71,13 +71,13 @@ type Store interface {
 
 // Entry is one name in a folder, as Scan tells of it.
 type Entry struct {
-	Name  string // folders end in a slash; a link to one is no folder
+	Name  string // folders end in a slash
 	Bytes int64
 	// Modified is when it was written, by the store's clock. Of a folder it is
 	// when a name in it came or went, or zero where a store has no folders.
 	Modified time.Time
-	// Temporary: a writer has not closed it, or never will.
-	Temporary bool
+	Temporary bool // a writer has not closed it, or never will
+	Foreign   bool // neither a file nor a folder, but a link, perhaps to either
 }
 
 // Name is what people know a store's workspace by: a path, or a URI where the

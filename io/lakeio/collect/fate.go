@@ -1,0 +1,238 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// fate is what becomes of a run.
+type fate int
+
+const (
+	none  fate = iota // its folder has no run.json: it never began, or is no more
+	live              // it is active, or can be gone on with
+	stays             // it is finished, or another run took the job; nothing comes to it
+	goes
+	begins // it may be about to get its run.json
+)
+
+// run is a folder below runs/.
+type run struct {
+	lakeio.Run
+	lake lakeio.Lake
+	fate fate
+	over time.Time    // when a newer run took the job; zero: none did
+	file lakeio.Entry // run.json of a run that may go
+}
+
+func (r *run) uri(names ...string) string {
+	return path.Join(append([]string{r.lake.RunDir()}, names...)...)
+}
+
+// errSinks marks errors that only keep a run.
+var errSinks = errors.New("what sinks keep could not be removed")
+
+// decide reads the runs and says what becomes of each. An error that is
+// errSinks comes with everything decided.
+func (c *collector) decide(ctx context.Context) error {
+	if err := c.readRuns(ctx); err != nil {
+		return err
+	}
+	if err := c.lookAtLock(ctx); err != nil {
+		return err
+	}
+	if c.Keep > 0 {
+		if err := c.condemn(ctx); err != nil {
+			return err
+		}
+	}
+	err := c.askSinks(ctx)
+	c.spareLastAsked()
+	return err
+}
+
+// readRuns reads every run.json: all runs stay, but the newest may be live.
+func (c *collector) readRuns(ctx context.Context) error {
+	newer := (*run)(nil)
+	for _, id := range slices.Backward(c.ids) {
+		r := &run{lake: lakeio.Lake{Store: c.store, Job: c.Job, Run: id}, fate: stays}
+		c.runs[id] = r
+		var err error
+		switch r.Run, err = lakeio.ReadRun(ctx, c.store, c.Job, id); {
+		case errors.Is(err, lakeio.ErrNotFound):
+			r.fate = none
+			continue
+		case err != nil:
+			return err
+		case newer == nil && r.State != lakeio.Done:
+			r.fate = live
+		case newer != nil:
+			r.over = newer.CreatedAt
+		}
+		newer = r
+	}
+	return nil
+}
+
+// lookAtLock spares the run that the job's lock names: a run that begins holds
+// it before it has a run.json.
+func (c *collector) lookAtLock(ctx context.Context) error {
+	if c.lock != nil {
+		return nil
+	}
+	h, _, err := lakeio.ReadHolder(ctx, lakeio.Lake{Store: c.store, Job: c.Job})
+	if err != nil {
+		return err
+	}
+	if r, ok := c.runs[h.Run]; ok && r.fate == none {
+		r.fate = begins
+	}
+	return nil
+}
+
+// condemn lets all runs go but those that are needed.
+func (c *collector) condemn(ctx context.Context) error {
+	kept, asked := 0, false
+	for _, id := range slices.Backward(c.ids) {
+		r := c.runs[id]
+		if r.fate != stays {
+			continue
+		}
+		finished := r.State == lakeio.Done
+		if finished {
+			kept++
+		}
+		if finished && kept <= c.Keep {
+			asked = asked || r.Source("fetch") == id
+			continue
+		}
+		if finished && !asked && r.Source("fetch") == id {
+			// The next run asks what this one deferred.
+			asked = true
+			if some, err := c.deferred(ctx, r); err != nil || some {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		old, err := c.overAndOld(ctx, r)
+		if err != nil {
+			return err
+		}
+		if old {
+			r.fate = goes
+		}
+	}
+	return c.spareBeginnings(ctx)
+}
+
+// spareLastAsked keeps the last finished run that asked where an older one
+// stays: the next run would ask what that one deferred, long after it was
+// asked.
+func (c *collector) spareLastAsked() {
+	var last *run
+	for _, id := range slices.Backward(c.ids) {
+		r := c.runs[id]
+		if r.fate != stays && r.fate != goes || r.State != lakeio.Done || r.Source("fetch") != id {
+			continue
+		}
+		if last == nil {
+			last = r
+		}
+		if r.fate == stays {
+			last.fate = stays
+			return
+		}
+	}
+}
+
+// deferred reports whether a run has left something to be asked.
+func (c *collector) deferred(ctx context.Context, r *run) (bool, error) {
+	for _, name := range r.StageNames() {
+		m, err := r.lake.Manifest(ctx, name)
+		if errors.Is(err, lakeio.ErrNotFound) {
+			continue
+		}
+		if err != nil || m.Tables[lakeio.DeferredRequests.Name()].Rows > 0 {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// overAndOld reports whether nobody can go on with a run since long enough.
+func (c *collector) overAndOld(ctx context.Context, r *run) (old bool, err error) {
+	if r.State != lakeio.Done && r.over.After(c.cutoff) {
+		return false, nil
+	}
+	err = c.store.Scan(ctx, r.lake.RunDir()+"/", func(e lakeio.Entry) error {
+		if e.Name == "run.json" {
+			old, r.file = c.old(e), e
+		}
+		return nil
+	})
+	return old, err
+}
+
+// spareBeginnings keeps what a run that has not committed discover begins
+// with.
+func (c *collector) spareBeginnings(ctx context.Context) error {
+	for _, r := range c.runs {
+		if r.fate != live || r.Source("discover") != r.ID {
+			continue
+		}
+		done, err := r.lake.Committed(ctx, "discover")
+		if err != nil {
+			return err
+		}
+		for _, id := range []string{r.Previous, r.Parent} {
+			if other, ok := c.runs[id]; ok && other.fate == goes && !done {
+				other.fate = stays
+			}
+		}
+	}
+	return nil
+}
+
+// askSinks lets sinks remove what they keep of runs that nobody goes on with.
+// That comes before such a run goes: then nobody would know of it any more.
+func (c *collector) askSinks(ctx context.Context) (errs error) {
+	if c.Sinks == nil {
+		return nil
+	}
+	for _, id := range c.ids {
+		r := c.runs[id]
+		switch {
+		case r.fate == goes:
+		case r.fate != stays || r.State == lakeio.Done:
+			continue
+		default:
+			if old, err := c.overAndOld(ctx, r); err != nil {
+				return err
+			} else if !old {
+				continue
+			}
+		}
+		n, err := c.Sinks(ctx, r.Run, c.DryRun)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			if errs = errors.Join(errs, fmt.Errorf("run %s stays: %w: %w", id, errSinks, err)); r.fate == goes {
+				r.fate = stays
+			}
+			continue
+		}
+		if n.Files+n.Rows > 0 {
+			c.count(Sinks, Count{n.Files, n.Bytes, n.Rows})
+		}
+	}
+	return errs
+}

@@ -1,0 +1,53 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/jobfile"
+	"github.com/harrowdata/harrow/io/lakeio"
+)
+
+// CollectSinks lets the sinks that a run loaded into remove what they keep of
+// it: see [harrow.Collector]. The run says which they are and how they are
+// reached; secrets are of now. A sink that this binary doesn't have is passed
+// over.
+func CollectSinks(ctx context.Context, store lakeio.Store, run lakeio.Run, dry bool) (total harrow.Collected, errs error) {
+	var job harrow.Job
+	if err := json.Unmarshal(run.Spec, &job); err != nil {
+		return total, fmt.Errorf("run %s: spec: %w", run.ID, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(job.Load)) {
+		n, err := collectSink(ctx, store, run, name, job.Load[name], dry)
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("load.%s: %w", name, err))
+		}
+		total = total.Add(n)
+	}
+	return total, errs
+}
+
+func collectSink(ctx context.Context, store lakeio.Store, run lakeio.Run, name string, config json.RawMessage, dry bool) (n harrow.Collected, err error) {
+	f, err := harrow.LookupSink(name)
+	if err != nil {
+		return n, nil
+	}
+	filled, err := jobfile.ResolveJSON(config, os.LookupEnv)
+	if err != nil {
+		return n, err
+	}
+	sink, err := f(filled, harrow.SinkEnv{Job: run.Job, Workspace: store.Local(), Dir: run.Dir})
+	if err != nil {
+		return n, err
+	}
+	if c, ok := sink.(harrow.Collector); ok {
+		n, err = c.Collect(ctx, []string{run.ID}, dry)
+	}
+	return n, errors.Join(err, sink.Close())
+}
