@@ -75,7 +75,7 @@ type Entry struct {
 	Bytes int64
 	// Modified is when it was written, by the store's clock. Of a folder it is
 	// when a name in it came or went, or zero where a store has no folders.
-	Modified time.Time
+	Modified  time.Time
 	Temporary bool // a writer has not closed it, or never will
 	Foreign   bool // neither a file nor a folder, but a link, perhaps to either
 }

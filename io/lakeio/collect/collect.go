@@ -4,9 +4,9 @@
 // # What stays
 //
 // All runs stay, unless it is said how many: then a job's last finished ones,
-// the one that is active or can be gone on with, the last one that asked and
-// deferred something, since the next run asks that first, and what one that is
-// not yet beyond discover begins with. Of any run stays what these refer to:
+// those that are active or can be gone on with, the last one that fetched to
+// the end if it deferred something, since the next run asks that first, and
+// what one that is not yet beyond discover begins with. Of any run stays what these refer to:
 //
 //   - stages they took over, with all their manifests list;
 //   - parts in other runs' folders that their manifests list;

@@ -55,7 +55,8 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 	met := map[string]bool{}
 	versions := []string{must[string](h.t)(lakeio.CurrentPages(h.ctx, h.store, job))}
 	runs := must[[]string](h.t)(lakeio.Runs(h.ctx, h.store, job))
-	for i, id := range runs {
+	alive := h.alive()
+	for _, id := range runs {
 		r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id))
 		met[path.Join(h.lake(id).RunDir(), "run.json")] = true
 		for _, in := range r.Inputs {
@@ -64,7 +65,7 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 		for _, at := range r.StagesOf() {
 			h.stageReadable(at, committed[at], met)
 		}
-		if i == len(runs)-1 && r.State != lakeio.Done && r.Replay != nil { // it may still read them
+		if alive[id] && r.Replay != nil { // it may still read them
 			for _, at := range r.Replay.Stages {
 				h.stageReadable(at, committed[at], met)
 			}
@@ -162,11 +163,25 @@ func (h *history) committed() map[lakeio.StageOf]bool {
 // wanted are the runs that have to stay, whatever else does.
 func (h *history) wanted(keep int, before map[string]time.Time) (ids []string) {
 	runs := must[[]string](h.t)(lakeio.Runs(h.ctx, h.store, job))
+	alive := h.alive()
 	for i, id := range slices.Backward(runs) {
 		r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id))
 		young := time.Since(before[path.Join(h.lake(id).RunDir(), "run.json")]) < day
-		if keep == 0 || young || r.State != lakeio.Done && i == len(runs)-1 || r.State == lakeio.Done && kept(h, runs[i:]) <= keep {
+		if keep == 0 || young || alive[id] || r.State == lakeio.Done && kept(h, runs[i:]) <= keep {
 			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// alive are the runs that can be gone on with.
+func (h *history) alive() map[string]bool {
+	ids := map[string]bool{}
+	for _, id := range slices.Backward(must[[]string](h.t)(lakeio.Runs(h.ctx, h.store, job))) {
+		r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id))
+		ids[id] = r.State != lakeio.Done
+		if r.Source("fetch") == id {
+			break
 		}
 	}
 	return ids
@@ -272,12 +287,9 @@ func (h *history) collect(t *rapid.T, s lakeio.Store, keep int) {
 			t.Errorf("%s was young", uri)
 		}
 	}
-	alive := ""
-	if n := len(runs); n > 0 && must[lakeio.Run](t)(lakeio.ReadRun(h.ctx, h.store, job, runs[n-1])).State != lakeio.Done {
-		alive = runs[n-1]
-	}
+	alive := h.alive()
 	for uri, at := range after {
-		if time.Since(at) > day && !met[uri] && (alive == "" || !strings.Contains(uri, alive)) {
+		if time.Since(at) > day && !met[uri] && !alive[strings.Split(uri, "/")[2]] {
 			t.Errorf("nobody refers to %s", uri)
 		}
 	}

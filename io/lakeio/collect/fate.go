@@ -27,8 +27,10 @@ type run struct {
 	lakeio.Run
 	lake lakeio.Lake
 	fate fate
-	over time.Time    // when a newer run took the job; zero: none did
+	over time.Time    // when a newer run began to fetch, and nobody could go on with this one; zero: none did
 	file lakeio.Entry // run.json of a run that may go
+
+	asked bool // it has fetched to the end: it may be what the next run's first requests come from
 }
 
 func (r *run) uri(names ...string) string {
@@ -57,9 +59,10 @@ func (c *collector) decide(ctx context.Context) error {
 	return err
 }
 
-// readRuns reads every run.json: all runs stay, but the newest may be live.
+// readRuns reads every run.json. All runs stay; those are live that are not
+// finished, as long as no newer run has fetched for itself.
 func (c *collector) readRuns(ctx context.Context) error {
-	newer := (*run)(nil)
+	var newer *run // that fetches for itself
 	for _, id := range slices.Backward(c.ids) {
 		r := &run{lake: lakeio.Lake{Store: c.store, Job: c.Job, Run: id}, fate: stays}
 		c.runs[id] = r
@@ -75,7 +78,12 @@ func (c *collector) readRuns(ctx context.Context) error {
 		case newer != nil:
 			r.over = newer.CreatedAt
 		}
-		newer = r
+		if r.Source("fetch") == id {
+			newer = r
+			if r.asked, err = r.lake.Committed(ctx, lakeio.FetchStage(r.Rounds-1)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -101,24 +109,20 @@ func (c *collector) condemn(ctx context.Context) error {
 	kept, asked := 0, false
 	for _, id := range slices.Backward(c.ids) {
 		r := c.runs[id]
+		last := r.asked && !asked // the next run asks what this one deferred
+		asked = asked || r.asked
 		if r.fate != stays {
 			continue
 		}
-		finished := r.State == lakeio.Done
-		if finished {
-			kept++
+		if r.State == lakeio.Done {
+			if kept++; kept <= c.Keep {
+				continue
+			}
 		}
-		if finished && kept <= c.Keep {
-			asked = asked || r.Source("fetch") == id
-			continue
-		}
-		if finished && !asked && r.Source("fetch") == id {
-			// The next run asks what this one deferred.
-			asked = true
-			if some, err := c.deferred(ctx, r); err != nil || some {
-				if err != nil {
-					return err
-				}
+		if last {
+			if some, err := c.deferred(ctx, r); err != nil {
+				return err
+			} else if some {
 				continue
 			}
 		}
@@ -133,21 +137,22 @@ func (c *collector) condemn(ctx context.Context) error {
 	return c.spareBeginnings(ctx)
 }
 
-// spareLastAsked keeps the last finished run that asked where an older one
-// stays: the next run would ask what that one deferred, long after it was
-// asked.
+// spareLastAsked keeps the last run that asked where an older one stays: the
+// next run would ask what that one deferred, long after it was asked.
 func (c *collector) spareLastAsked() {
 	var last *run
 	for _, id := range slices.Backward(c.ids) {
 		r := c.runs[id]
-		if r.fate != stays && r.fate != goes || r.State != lakeio.Done || r.Source("fetch") != id {
+		if !r.asked {
 			continue
 		}
 		if last == nil {
 			last = r
 		}
-		if r.fate == stays {
-			last.fate = stays
+		if r.fate != goes {
+			if last.fate == goes {
+				last.fate = stays
+			}
 			return
 		}
 	}

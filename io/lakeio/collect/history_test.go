@@ -156,7 +156,7 @@ func (h *history) run(p plan) string {
 // previous is what pipelines has under that name.
 func (h *history) previous() (last string) {
 	for _, id := range must[[]string](h.t)(lakeio.Runs(h.ctx, h.store, job)) {
-		if r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id)); r.State == lakeio.Done && r.Source("fetch") == id {
+		if r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id)); r.Source("fetch") == id && must[bool](h.t)(h.lake(id).Committed(h.ctx, "fetch-1")) {
 			last = id
 		}
 	}
