@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Restart starts the server again at its port, with settings beside those of
-// every server here, and waits until it takes connections; one that runs is
+// Restart starts the server again at its port, with settings beside those that
+// it was made with, until the next Restart, and waits until it takes connections; one that runs is
 // stopped first.
 func (s *Server) Restart(more ...string) error {
 	if err := s.Stop("fast"); err != nil {
@@ -28,7 +29,7 @@ func (s *Server) Restart(more ...string) error {
 	}
 	defer func() { _ = log.Close() }() // the server writes it
 	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-k", s.Dir}
-	for _, setting := range append(append([]string(nil), settings...), more...) {
+	for _, setting := range slices.Concat(settings, s.own, more) {
 		args = append(args, "-c", setting)
 	}
 	p := s.command("postgres", args...)

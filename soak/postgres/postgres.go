@@ -48,7 +48,8 @@ type Server struct {
 	// Dir holds the data (in data), the log and the sockets.
 	Dir string
 
-	programs string // folder
+	programs string   // folder
+	own      []string // settings
 	account  *syscall.Credential
 	port     int
 	keeper   io.Closer
@@ -172,7 +173,7 @@ func freePort() (int, error) {
 }
 
 func start(dir, programs string, more []string) (_ *Server, err error) {
-	s := &Server{programs: programs}
+	s := &Server{programs: programs, own: more}
 	if s.account, err = account(); err != nil {
 		return nil, err
 	}
@@ -184,10 +185,8 @@ func start(dir, programs string, more []string) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.account != nil {
-		if err = os.Chown(s.Dir, int(s.account.Uid), int(s.account.Gid)); err != nil {
-			return nil, err
-		}
+	if err = s.Give(s.Dir); err != nil {
+		return nil, err
 	}
 	if err = s.keep(); err != nil {
 		return nil, err
@@ -198,7 +197,15 @@ func start(dir, programs string, more []string) (_ *Server, err error) {
 	if s.port, err = freePort(); err != nil {
 		return nil, err
 	}
-	return s, s.Restart(more...)
+	return s, s.Restart()
+}
+
+// Give makes a file or folder the server's user's.
+func (s *Server) Give(path string) error {
+	if s.account == nil {
+		return nil
+	}
+	return os.Chown(path, int(s.account.Uid), int(s.account.Gid))
 }
 
 // keep starts the one that ends the server and removes its folder once this
