@@ -23,7 +23,7 @@ type runCmd struct {
 	paramFlag
 	JobFile string `arg:"" name:"job.yaml" help:"Job file."`
 	Runner  string `help:"Where it runs: direct (default) or prism." placeholder:"NAME"`
-	RunID   string `name:"run" help:"new: begin again; last or an id: go on with that run. Default: go on with an unfinished run, else a new one." placeholder:"new|last|ID"`
+	RunID   string `name:"run" help:"new: begin again; last or an id: go on with that run, or with --from begin with its stages; last~1 and the beginning of an id will do. Default: go on with an unfinished run, else a new one." placeholder:"new|last|ID"`
 	From    string `help:"A new run that begins at this stage and takes the earlier ones over from --run (default: the last)." placeholder:"STAGE"`
 	Until   string `help:"Stop after this stage; the run stays resumable." placeholder:"STAGE"`
 	Limit   int64  `help:"The first N requests of each politeness key." placeholder:"N"`

@@ -49,12 +49,12 @@ func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (dec
 		return d, d.replay(ctx, store, job, req, last)
 	}
 	if req.Run != "" && req.Run != "new" && req.Run != "last" {
-		last, err = lakeio.ReadRun(ctx, store, job.Name, req.Run)
+		last, err = lakeio.FindRun(ctx, store, job.Name, req.Run)
 		if errors.Is(err, lakeio.ErrNotFound) {
-			err = fmt.Errorf("--run %s: job %s has no such run, see harrow ls", req.Run, job.Name)
+			err = usage{fmt.Errorf("--run: %w", err)}
 		}
 		if err != nil {
-			return d, usage{err}
+			return d, err
 		}
 	}
 	if req.From == "" && req.Run != "new" {

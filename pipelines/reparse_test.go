@@ -121,10 +121,11 @@ func TestAnyEarlierRunIsParsedAgain(t *testing.T) {
 		}
 		sameSet(t, c.name, b.records(run, "refine", "book", "title", "price", "shelf"), ofEdition(slices.Index([]string{first.ID, second.ID, third.ID}, c.owner.ID), true))
 	}
-	// One that stops on the way goes on as what it is.
-	res, err = b.run(from("parse"), which(second.ID), until("parse"))
-	if err != nil || res.Run.State != lakeio.Paused {
-		t.Fatal(res.Run.State, err)
+	// One that stops on the way goes on as what it is. The second run is five
+	// before the last by now.
+	res, err = b.run(from("parse"), which("last~5"), until("parse"))
+	if err != nil || res.Run.State != lakeio.Paused || res.Run.Parent != second.ID {
+		t.Fatal(res.Run.State, res.Run.Parent, err)
 	}
 	again, err := b.run()
 	if err != nil || !again.Resumed || again.Run.ID != res.Run.ID || again.Run.State != lakeio.Done {

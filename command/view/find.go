@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -99,59 +99,17 @@ type Run struct {
 	Job   harrow.Job // as the run has it, with defaults
 }
 
-// FindRun returns a run of a job: "" and "last" are the newest one, "last~N"
-// the Nth before it, everything else is an id or a beginning of one that no
-// other run's has.
+// FindRun returns a run of a job, named as [lakeio.FindRun] has it; "" is the
+// newest one.
 func FindRun(ctx context.Context, store lakeio.Store, job, which string) (Run, error) {
-	if which == "" || which == "last" { // no need to know the others
-		r, err := lakeio.LastRun(ctx, store, job)
-		if errors.Is(err, lakeio.ErrNotFound) {
-			err = usage{err}
-		}
-		if err != nil {
-			return Run{}, err
-		}
-		return OpenRun(store, r)
-	}
-	r, err := lakeio.ReadRun(ctx, store, job, which)
-	if err != nil && !errors.Is(err, lakeio.ErrCorrupt) {
-		if which, err = match(ctx, store, job, which); err != nil {
-			return Run{}, err
-		}
-		r, err = lakeio.ReadRun(ctx, store, job, which)
+	r, err := lakeio.FindRun(ctx, store, job, cmp.Or(which, "last"))
+	if errors.Is(err, lakeio.ErrNotFound) {
+		err = usage{err}
 	}
 	if err != nil {
 		return Run{}, err
 	}
 	return OpenRun(store, r)
-}
-
-// shortestID is the least of an id that names a run.
-const shortestID = 4
-
-// match finds the id that is not named in full.
-func match(ctx context.Context, store lakeio.Store, job, which string) (id string, err error) {
-	runs, err := lakeio.Runs(ctx, store, job)
-	if err != nil {
-		return "", err
-	}
-	if back, ok := strings.CutPrefix(which, "last~"); ok {
-		n, err := strconv.ParseUint(back, 10, 31)
-		if err != nil || int(n) >= len(runs) {
-			return "", Usagef("run %s: job %s has %d runs; want last~N with N below that", which, job, len(runs))
-		}
-		return runs[len(runs)-1-int(n)], nil
-	}
-	begin := slices.DeleteFunc(slices.Clone(runs), func(id string) bool {
-		return len(which) < shortestID || !strings.HasPrefix(id, strings.ToLower(which))
-	})
-	switch len(begin) {
-	case 0:
-		return "", Usagef("no run %s of job %s; want last or one of its %d runs, see harrow ls", which, job, len(runs))
-	case 1:
-		return begin[0], nil
-	}
-	return "", Usagef("run %s: the ids of %d runs begin so, %s and %s for example", which, len(begin), begin[0], begin[1])
 }
 
 // OpenRun makes a Run of what run.json says.
