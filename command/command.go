@@ -68,7 +68,7 @@ type grammar struct {
 	Try     tryCmd     `cmd:"" help:"Take one URL through everything and store nothing."`
 	Ls      lsCmd      `cmd:"" help:"List jobs, runs, stages and their state."`
 	Cat     catCmd     `cmd:"" help:"Show rows of a table."`
-	Rejects rejectsCmd `cmd:"" help:"Count or show dead letters."`
+	Rejects rejectsCmd `cmd:"" help:"Count, show or replay dead letters."`
 	Audit   auditCmd   `cmd:"" help:"Say what each host was subjected to, and whether its limits held."`
 	Diff    diffCmd    `cmd:"" help:"Say which records and fields differ between two runs."`
 	Pause   pauseCmd   `cmd:"" help:"Let a run drain and leave it resumable."`

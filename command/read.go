@@ -94,6 +94,8 @@ func (e *env) output(f view.Format) view.Output {
 type rejectsCmd struct {
 	Count rejectsCountCmd `cmd:"" default:"withargs" help:"Count dead letters by stage, class and code (default)."`
 	Show  rejectsShowCmd  `cmd:"" help:"Show dead letters."`
+
+	Replay rejectsReplayCmd `cmd:"" help:"Send a run's dead letters through their stages again, with today's rules, in a new run."`
 }
 
 type rejectsCountCmd struct {

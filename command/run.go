@@ -59,6 +59,9 @@ func (e *env) harvest(req pipelines.Request, asJSON bool) error {
 	req.Started = func(l lakeio.Lake, r lakeio.Run) {
 		lake, started = l, r
 		fmt.Fprintf(e.stderr, "run %s of job %s\n", r.ID, r.Job)
+		if req.Replay != nil && req.JobFile == "" {
+			fmt.Fprintf(e.stderr, "it goes by the rules that run %s had; name the job file to go by today's\n", r.Replay.Run)
+		}
 		stopShowing = e.show(lake, r)
 	}
 	req.Waiting = e.waiting
@@ -74,6 +77,9 @@ func (e *env) harvest(req pipelines.Request, asJSON bool) error {
 	end := view.Ending{Exit: res.Exit, Why: res.Why, Resumed: res.Resumed, Wall: time.Since(begun), CPU: cpuTime() - cpu, Cores: runtime.NumCPU()}
 	if err != nil {
 		end.Exit, end.Why = exitStopped, "stopped; harrow run goes on with it"
+		if req.Replay != nil {
+			end.Why = "stopped; the same command goes on with it"
+		}
 	}
 	if serr := e.summarize(lake, started.ID, req.Workspace, end, asJSON); serr != nil {
 		return serr

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,8 +20,16 @@ import (
 	"github.com/harrowdata/harrow/transforms/replay"
 )
 
-// ErrNothing: there is nothing to replay; no run was made.
-var ErrNothing = errors.New("nothing to replay")
+// NothingError: there is nothing to replay; no run was made.
+type NothingError struct {
+	Job    string
+	Replay lakeio.Replay // what was asked for
+}
+
+// Error implements error.
+func (e *NothingError) Error() string {
+	return fmt.Sprintf("nothing to replay: run %s has no rejects%s", e.Replay.Run, filtered(e.Replay))
+}
 
 // replayInputs is inputs for a run that replays: it reads no seeds. Its rules
 // count as they are with their defaults, so that they are the same whether a job
@@ -95,7 +102,7 @@ func choose(ctx context.Context, store lakeio.Store, parent lakeio.Run, r *lakei
 		return err
 	}
 	if r.Total() == 0 {
-		return fmt.Errorf("%w: run %s has no rejects%s", ErrNothing, parent.ID, filtered(*r))
+		return &NothingError{parent.Job, *r}
 	}
 	r.Asked, err = askedBy(ctx, store, parent)
 	return err

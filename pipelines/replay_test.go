@@ -205,7 +205,8 @@ func TestARefusedHarvestIsMendedByAReplay(t *testing.T) {
 			t.Errorf("second replay: %+v, loaded %+v", twice.Replay, got)
 		}
 		same(t, "after a second replay", want, b.database())
-		if _, err := b.run(replaying(parent.ID, "code=nothing")); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "has no rejects of code nothing") {
+		nothing := &NothingError{}
+		if _, err := b.run(replaying(parent.ID, "code=nothing")); !errors.As(err, &nothing) || nothing.Replay.Run != parent.ID || !strings.Contains(err.Error(), "has no rejects of code nothing") {
 			t.Errorf("nothing to replay: %v", err)
 		}
 	})

@@ -38,6 +38,7 @@ type RunState struct {
 	EndedAt   *time.Time       `json:"ended_at"`
 	Parent    string           `json:"parent,omitempty"`
 	From      string           `json:"from,omitempty"`
+	Replays   string           `json:"replays,omitempty"` // run whose rejects it replays
 	Limit     int              `json:"limit,omitempty"`
 	Elapsed   map[string]int64 `json:"elapsed_ms,omitempty"` // per stage, fetch's rounds together
 	Stages    []StageState     `json:"stages"`
@@ -117,6 +118,9 @@ func listJob(ctx context.Context, store lakeio.Store, job string, last int) (Job
 func (r Run) state(ctx context.Context, holder *Holder) (RunState, error) {
 	st := RunState{Run: r.ID, State: string(r.State), Error: r.Error, CreatedAt: r.CreatedAt, Parent: r.Parent, From: r.From,
 		Limit: r.Limit, Elapsed: r.Elapsed}
+	if r.Replay != nil {
+		st.Replays = r.Replay.Run
+	}
 	switch {
 	case holder != nil && holder.Run == r.ID:
 		st.State = "running"
@@ -203,6 +207,9 @@ func (r RunState) write(b *strings.Builder) {
 	}
 	if r.From != "" {
 		fmt.Fprintf(b, ", from %s of run %s", r.From, r.Parent)
+	}
+	if r.Replays != "" {
+		fmt.Fprintf(b, ", replays rejects of run %s", r.Replays)
 	}
 	if r.Limit > 0 {
 		fmt.Fprintf(b, ", limit %d", r.Limit)

@@ -128,7 +128,7 @@ func lastDone(ctx context.Context, store lakeio.Store, job string) (Run, bool, e
 		if err != nil {
 			return r, false, err
 		}
-		if r.State == lakeio.Done && r.Source("fetch") == r.ID {
+		if r.State == lakeio.Done && r.Source("fetch") == r.ID && r.Replay == nil { // which asks for a few only
 			return r, true, nil
 		}
 	}

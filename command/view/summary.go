@@ -30,6 +30,7 @@ type Summary struct {
 	Why          string                               `json:"why,omitempty"`
 	Resumed      bool                                 `json:"resumed"`
 	Taken        map[string]string                    `json:"taken_over,omitempty"` // stages of other runs
+	Replay       *ReplayCount                         `json:"replay,omitempty"`     // of a run that replays rejects
 	Requests     int64                                `json:"requests"`             // captures of all rounds
 	Kept         int64                                `json:"kept"`                 // captures of a round that has not committed: they count when the run goes on
 	Outcomes     map[string]int64                     `json:"outcomes"`
@@ -87,6 +88,9 @@ func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
 	}
 	var err error
 	if s.Rejects, err = r.Rejects(ctx); err != nil {
+		return s, err
+	}
+	if s.Replay, err = r.Replayed(ctx); err != nil {
 		return s, err
 	}
 	if err := r.shards(ctx, &s); err != nil {

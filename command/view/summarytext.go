@@ -29,6 +29,9 @@ func (s Summary) WriteText(w io.Writer) error {
 			line("", "%s is that of run %s", stage, from)
 		}
 	}
+	if s.Replay != nil {
+		line("replayed", "%s", s.Replay.text())
+	}
 	if s.Taken["fetch"] == "" {
 		line("requests", "%s", s.outcomeText())
 	}

@@ -69,6 +69,8 @@ func (r Run) stagesOf(name, only string) ([]string, error) {
 	all := r.StageNames()
 	var stages []string
 	switch {
+	case r.Replay != nil && (only == "discover" || strings.HasSuffix(name, lakeio.LoadSuffix)):
+		return r.replayTable(name, only)
 	case strings.HasPrefix(name, lakeio.RecordsPrefix):
 		if known, err := r.recordTables(); err != nil {
 			return nil, err
@@ -99,6 +101,26 @@ func (r Run) stagesOf(name, only string) ([]string, error) {
 		return nil, Usagef("stage %s has no table %s; want %s", only, name, strings.Join(stages, ", "))
 	}
 	return kept, nil
+}
+
+// replayTable is for what a replay sends to its stages: tables of stage discover
+// that other runs have in the stages which make them.
+func (r Run) replayTable(name, only string) ([]string, error) {
+	known := []string{"requests", "captures", "deferred", "rejects"}
+	records, err := r.recordTables()
+	if err != nil {
+		return nil, err
+	}
+	for _, record := range records {
+		known = append(known, record, record+lakeio.LoadSuffix)
+	}
+	if !slices.Contains(known, name) {
+		return nil, r.unknown(name, known)
+	}
+	if only != "" && only != "discover" {
+		return nil, Usagef("stage %s has no table %s; want discover", only, name)
+	}
+	return []string{"discover"}, nil
 }
 
 func (r Run) unknown(name string, records []string) error {
@@ -151,7 +173,7 @@ func (r Run) columns(ctx context.Context, t table) ([]string, error) {
 	}
 	types, err := r.types()
 	for _, rt := range types {
-		if lakeio.RecordsPrefix+rt.Name != t.name {
+		if lakeio.RecordsPrefix+rt.Name != strings.TrimSuffix(t.name, lakeio.LoadSuffix) {
 			continue
 		}
 		var names []string

@@ -28,6 +28,10 @@ type Replay struct {
 	Deferred []StageOf        `json:"deferred,omitempty"` // stages whose table deferred the run carries on, for the run after it
 }
 
+// LoadSuffix ends the names of the tables of rows that a replay sends to load
+// without refining them again: records/NAME.load, of its stage discover.
+const LoadSuffix = ".load"
+
 // Wants reports whether a reject is replayed. An empty filter takes all.
 func (r Replay) Wants(reject harrow.Reject) bool {
 	for _, f := range [][2]string{{r.Stage, reject.Stage}, {r.Class, string(reject.Class)}, {r.Code, reject.Code}, {r.Record, reject.Record}} {

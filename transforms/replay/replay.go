@@ -36,10 +36,6 @@ type Config struct {
 	Refined   []harrow.RecordType `json:"refined"`   // what rows rejected by load have to be
 }
 
-// LoadSuffix ends the names of the tables of rows that go to load without
-// going through refine's steps again: records/NAME.load.
-const LoadSuffix = ".load"
-
 // Requests reads the rejects and commits the stage: the tables requests,
 // captures, records/NAME and records/NAME.load hold what is replayed, rejects
 // what can't be, and deferred what the run before has deferred: references to
@@ -105,5 +101,5 @@ func Rows(s beam.Scope, env engine.Env, t harrow.RecordType, in parts.Collection
 	if err != nil {
 		panic(fmt.Sprintf("replay: config: %v", err))
 	}
-	return parts.Map(s, "replayed", env, engine.Step{Operator: rowsName, Config: data}, in.Of(lakeio.RecordsPrefix+t.Name+LoadSuffix))
+	return parts.Map(s, "replayed", env, engine.Step{Operator: rowsName, Config: data}, in.Of(lakeio.RecordsPrefix+t.Name+lakeio.LoadSuffix))
 }

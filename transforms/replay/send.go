@@ -48,7 +48,7 @@ func newSend(config json.RawMessage) (harrow.Operator, error) {
 	}
 	for _, t := range r.cfg.Refined {
 		into := t
-		into.Name += LoadSuffix
+		into.Name += lakeio.LoadSuffix
 		o.rows["load "+t.Name] = &rowTable{lakeio.RecordsPrefix + into.Name, lakeio.NewRecordBuilder(into)}
 	}
 	return o, nil
