@@ -1,0 +1,307 @@
+package pgio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/postgres"
+)
+
+// after yields a shard's first batch, does something, and goes on: once.
+func after(shard harrow.Shard, what func()) harrow.Shard {
+	all := shard.Batches
+	var once sync.Once
+	shard.Batches = func() iter.Seq2[harrow.Batch, error] {
+		return func(yield func(harrow.Batch, error) bool) {
+			for b, err := range all() {
+				if !yield(b, err) {
+					return
+				}
+				once.Do(what)
+			}
+		}
+	}
+	return shard
+}
+
+func manyRows(n int) (rows []row) {
+	for i := range n {
+		rows = append(rows, bookRow(fmt.Sprintf("%06d", i), int64(i), day, "r1"))
+	}
+	return rows
+}
+
+// TestAServerThatGoesAwayIsWaitedFor ends backends, then the server, in the
+// middle of a COPY.
+func TestAServerThatGoesAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	srv := postgres.Start(t)
+	s := newSink(t, Config{URL: srv.URL("postgres")})
+	n := 3 * lakeio.BatchRows
+	var back sync.WaitGroup
+	for i, harm := range []func() error{
+		func() error { _, err := srv.Terminate(t.Context()); return err },
+		func() error { _, err := srv.KillBackends(t.Context()); return err },
+		func() error {
+			back.Go(func() {
+				if err := srv.Restart(); err != nil {
+					t.Error(err)
+				}
+			})
+			return srv.Kill()
+		},
+	} {
+		shard := after(bookShard(t, fmt.Sprint("r", i), append(manyRows(n), bookRow(nil, nil, day, "r1"))...), func() {
+			if err := harm(); err != nil {
+				t.Error(err)
+			}
+		})
+		var refused atomic.Int64
+		shard.Reject = func(harrow.Reject) error { refused.Add(1); return nil }
+		want := harrow.Counts{Added: int64(n), Rejected: 1}
+		if i > 0 {
+			want = harrow.Counts{Unchanged: int64(n), Rejected: 1}
+		}
+		load(t, s, shard, want)
+		back.Wait()
+		if refused.Load() != 1 {
+			t.Errorf("%d rejects handed on, want 1", refused.Load())
+		}
+	}
+	wantRows(t, s, "SELECT count(*), sum(stock) FROM book", fmt.Sprint(n, "|", n*(n-1)/2))
+	wantRows(t, s, "SELECT count(*) FROM _harrow_marks", "3")
+}
+
+func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	s := newSink(t, Config{URL: "postgres://me:" + secret + "@" + address + "/d"})
+	s.pauses = []time.Duration{1, 1, 1, 1}
+	_, away := s.Load(t.Context(), bookShard(t, "r1"))
+	for _, err := range []error{away, s.Check(t.Context(), nil)} {
+		if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "database d") || strings.Contains(err.Error(), secret) {
+			t.Error(err)
+		}
+	}
+	// It is waited for once, and again when it has answered.
+	s.down.Store(false)
+	for i, c := range []struct {
+		err  error
+		want int
+	}{{away, 5}, {away, 1}, {nil, 1}, {away, 5}, {away, 1}} {
+		tries := 0
+		if err := s.retry(t.Context(), s.pauses, func() error { tries++; return c.err }); err != c.err || tries != c.want {
+			t.Errorf("call %d: %d tries, %v; want %d", i, tries, err, c.want)
+		}
+	}
+}
+
+func TestAWrongPasswordIsSaidAtOnceAndNotShown(t *testing.T) {
+	u, _ := url.Parse(postgres.Shared(t).URL("postgres"))
+	u.User = url.UserPassword("postgres", secret)
+	s := newSink(t, Config{URL: u.String()})
+	_, err := s.Load(t.Context(), bookShard(t, "r1"))
+	for _, err := range []error{err, s.Check(t.Context(), nil)} {
+		if err == nil || !strings.Contains(err.Error(), "28P01") || strings.Contains(err.Error(), secret) {
+			t.Error(err)
+		}
+	}
+}
+
+// proxy hands bytes on until a client says COMMIT with lose set: then the
+// answer is lost.
+func proxy(t *testing.T, to string, lose *atomic.Bool) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() { l.Close(); all.Wait() })
+	all.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var lost atomic.Bool
+			all.Go(func() {
+				defer server.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := client.Read(buf)
+					if bytes.Contains(buf[:n], []byte("COMMIT\x00")) && lose.CompareAndSwap(true, false) {
+						lost.Store(true)
+					}
+					if _, werr := server.Write(buf[:n]); err != nil || werr != nil {
+						return
+					}
+				}
+			})
+			all.Go(func() {
+				defer client.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := server.Read(buf)
+					if err != nil || lost.Load() {
+						return
+					}
+					if _, err := client.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// A commit whose answer is lost is found by its mark. Rejects that were handed
+// on are not handed on twice: the caller, who tries again, begins anew.
+func TestACommitWhoseAnswerIsLostCounts(t *testing.T) {
+	srv := postgres.Shared(t)
+	c := home(t)
+	direct := newSink(t, c)
+	load(t, direct, bookShard(t, "r0"), harrow.Counts{})
+	var lose atomic.Bool
+	u, _ := url.Parse(c.URL)
+	u.Host = proxy(t, srv.Address(), &lose)
+	u.RawQuery = "sslmode=disable"
+	c.URL = u.String()
+	s := newSink(t, c)
+	load(t, s, bookShard(t, "r0"), harrow.Counts{}) // the table is ready
+
+	lose.Store(true)
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	if lose.Load() {
+		t.Error("no answer was lost")
+	}
+
+	lose.Store(true)
+	shard := bookShard(t, "r2", bookRow("2", nil, day, "r2"), bookRow(nil, nil, day, "r2"))
+	handed := 0
+	shard.Reject = func(harrow.Reject) error { handed++; return nil }
+	if _, err := s.Load(t.Context(), shard); err == nil || handed != 1 {
+		t.Errorf("%v, %d rejects", err, handed)
+	}
+	load(t, s, shard, harrow.Counts{Added: 1, Rejected: 1})
+	if handed != 2 {
+		t.Errorf("%d rejects over two loads", handed)
+	}
+	wantRows(t, direct, "SELECT upc, _run FROM book ORDER BY upc", "1|r1", "2|r2")
+}
+
+// What waits for somebody's lock ends with its context, on the server too.
+func TestWaitingForALockEndsWithTheContext(t *testing.T) {
+	c := home(t)
+	s := newSink(t, c)
+	load(t, s, bookShard(t, "r0", bookRow("1", nil, day, "r0")), harrow.Counts{Added: 1})
+	other, err := pgx.Connect(t.Context(), c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), "BEGIN; UPDATE "+s.place.table("book")+" SET stock = 7"); err != nil {
+		t.Fatal(err)
+	}
+	waiting := "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'harrow shop " + c.Schema + "'"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	shard := bookShard(t, c.Schema, bookRow("1", int64(2), day, "r1"))
+	go func() {
+		_, err := s.Load(ctx, shard)
+		ended <- err
+	}()
+	wait := func(want string) {
+		for dump(t, s, waiting)[0] != want {
+			select {
+			case <-t.Context().Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	wait("1")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	wait("0")
+	if _, err := other.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	load(t, s, shard, harrow.Counts{Changed: 1})
+}
+
+// Somebody takes the schema away between two shards.
+func TestWhatIsGoneIsMadeAnew(t *testing.T) {
+	s := newSink(t, home(t))
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	for i, gone := range []string{"DROP TABLE book", "DROP SCHEMA " + s.place.schema + " CASCADE", "ALTER TABLE book DROP COLUMN weight"} {
+		dump(t, s, gone)
+		want := harrow.Counts{Added: 1}
+		if i == 2 {
+			want = harrow.Counts{Changed: 1}
+		}
+		load(t, s, bookShard(t, fmt.Sprint("r", i+2), bookRow("1", nil, day, "r1")), want)
+	}
+}
+
+// A server's own settings would end a long COPY, or lose a commit.
+func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
+	name, to := login(t, "CREATEROLE")
+	srv := postgres.Shared(t)
+	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET statement_timeout = '1ms'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
+		"ALTER ROLE "+name+" SET standard_conforming_strings = off; ALTER ROLE "+name+" SET default_transaction_isolation = serializable; ALTER ROLE "+name+" SET search_path = nowhere"); err != nil {
+		t.Fatal(err)
+	}
+	c := home(t)
+	c.URL = to
+	s := newSink(t, c)
+	s.pauses = nil
+	shard := bookShard(t, `r\1'`, manyRows(5000)...)
+	load(t, s, shard, harrow.Counts{Added: 5000})
+}
+
+func TestWhatPassesIsTriedAgain(t *testing.T) {
+	lost := fmt.Errorf("%w: %w", errLost, io.ErrUnexpectedEOF)
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{&pgconn.PgError{Code: "40001"}, true}, {&pgconn.PgError{Code: "40P01"}, true}, {&pgconn.PgError{Code: "55P03"}, true}, {&pgconn.PgError{Code: "57P01"}, true},
+		{&pgconn.PgError{Code: "57P03"}, true}, {&pgconn.PgError{Code: "53300"}, true}, {&pgconn.PgError{Code: "08006"}, true}, {&pgconn.PgError{Code: "42P01"}, true},
+		{&pgconn.PgError{Code: "XX000", Message: "tuple concurrently updated"}, true}, {&pgconn.PgError{Code: "XX000"}, false},
+		{&pgconn.PgError{Code: "53100"}, false}, {&pgconn.PgError{Code: "42501"}, false}, {&pgconn.PgError{Code: "25006"}, false}, {&pgconn.PgError{Code: "23505"}, false},
+		{lost, true}, {final{lost}, false}, {io.ErrUnexpectedEOF, false}, {errors.New("x"), false},
+	} {
+		if got := passes(fmt.Errorf("wrapped: %w", c.err)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
+		}
+	}
+}
