@@ -127,6 +127,9 @@ func (l *loader) copyRows(ctx context.Context, c session) error {
 	for !r.done {
 		r.again()
 		tag, err := c.conn.PgConn().CopyFrom(ctx, r, query)
+		if err != nil {
+			r.close() // the driver may still be reading
+		}
 		if r.err != nil {
 			return final{r.err}
 		}

@@ -110,7 +110,7 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 		want int
 	}{{away, 5}, {away, 1}, {nil, 1}, {away, 5}, {away, 1}} {
 		tries := 0
-		if err := s.retry(t.Context(), s.pauses, func() error { tries++; return c.err }); err != c.err || tries != c.want {
+		if err := s.retry(t.Context(), s.pauses, func() error { tries++; return c.err }); !errors.Is(err, c.err) || tries != c.want {
 			t.Errorf("call %d: %d tries, %v; want %d", i, tries, err, c.want)
 		}
 	}
