@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,15 +29,16 @@ func (c *pauseCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	holder, err := view.Held(e.ctx, store, job)
+	lake := lakeio.Lake{Store: store, Job: job}
+	holder, held, err := holds(e.ctx, lake)
 	if err != nil {
 		return err
 	}
-	if holder == nil || holder.Run == lakeio.CollectorRun {
+	if !held || holder.Run == lakeio.CollectorRun {
 		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", job)
 		return err
 	}
-	lake := lakeio.Lake{Store: store, Job: job, Run: holder.Run}
+	lake.Run = holder.Run
 	if err := lake.Stop(e.ctx, pauseNote); err != nil {
 		return err
 	}
@@ -45,7 +47,7 @@ func (c *pauseCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "run %s drains\n", holder.Run)
-	if err := drained(e.ctx, lake, *holder); err != nil {
+	if err := drained(e.ctx, lake, holder); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
@@ -55,10 +57,24 @@ func (c *pauseCmd) Run(e *env) error {
 // pauseNote is what the stop file says.
 const pauseNote = "harrow pause"
 
+// holds says who holds a job. A lease that was not renewed for long by this
+// machine's clock is looked at for as long as it lasts: clocks differ.
+func holds(ctx context.Context, lake lakeio.Lake) (h lakeio.Holder, held bool, err error) {
+	h, held, err = lakeio.ReadHolder(ctx, lake)
+	if err != nil || held || h.Nonce == "" || !h.Ended.IsZero() {
+		return h, held, err
+	}
+	err = lakeio.Free(ctx, lake, lakeio.LockConfig{})
+	if errors.Is(err, lakeio.ErrLocked) {
+		return h, true, nil
+	}
+	return h, false, err
+}
+
 // drained returns when a process holds the job no more. It asks again where
 // nothing asks any more: the process may have been at its beginning, when what
 // was asked of the one before it is cleared away.
-func drained(ctx context.Context, lake lakeio.Lake, holder view.Holder) error {
+func drained(ctx context.Context, lake lakeio.Lake, holder lakeio.Holder) error {
 	every := drainPoll
 	if lake.Store.Local() == "" { // a look is a request
 		every = lake.LookEvery() / 2
@@ -66,8 +82,8 @@ func drained(ctx context.Context, lake lakeio.Lake, holder view.Holder) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		now, err := view.Held(ctx, lake.Store, lake.Job)
-		if err != nil || now == nil || *now != holder { // another process goes on: it was paused before
+		now, held, err := holds(ctx, lake)
+		if err != nil || !held || now.PID != holder.PID || now.Host != holder.Host || !now.Since.Equal(holder.Since) { // another process goes on: it was paused before
 			return err
 		}
 		asked, err := lake.Stopped(ctx)

@@ -1,0 +1,149 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
+)
+
+func TestPauseOfWhatIsNotRunning(t *testing.T) {
+	dir := t.TempDir()
+	store, err := lakeio.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	pause := func(args ...string) (int, string, string) {
+		return harrowRun(t, append([]string{"pause", "tiny", "--workspace", dir}, args...)...)
+	}
+	if code, stdout, stderr := pause(); code != 0 || stdout != "job tiny is not running\n" || stderr != "" {
+		t.Errorf("exit %d, %s%s", code, stdout, stderr)
+	}
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := pause("--no-wait"); code != 0 || stdout != "run "+l.Run+" was asked to stop\n" {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	if stopped, err := l.Stopped(t.Context()); err != nil || !stopped {
+		t.Errorf("%v, %v", stopped, err)
+	}
+	drained := make(chan error)
+	go func() {
+		drained <- lock.Release(time.Now())
+	}()
+	if code, stdout, _ := pause(); code != 0 || !strings.HasSuffix(stdout, " is paused; harrow run goes on with it\n") && !strings.HasSuffix(stdout, "is not running\n") {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// A process that has just begun clears away what was asked of the one before
+// it; and the one that goes on after a pause was not asked.
+func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
+	dir := t.TempDir()
+	store, err := lakeio.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	lock := func() *lakeio.JobLock {
+		j, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	first := lock()
+	paused := make(chan string, 1)
+	go func() {
+		_, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir)
+		paused <- stdout
+	}()
+	for range 2 {
+		for stopped := false; !stopped; time.Sleep(5 * time.Millisecond) {
+			if stopped, err = l.Stopped(t.Context()); err != nil || t.Context().Err() != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.ClearStop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Release(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	second := lock()
+	select {
+	case stdout := <-paused:
+		if want := "run " + l.Run + " is paused; harrow run goes on with it\n"; stdout != want {
+			t.Errorf("said %q, want %q", stdout, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the process that went on")
+	}
+	if err := second.Release(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Clocks of two machines differ: who renews is alive, whatever time it says.
+func TestPauseFindsAProcessWhoseClockIsWrong(t *testing.T) {
+	workspace := fakegcs.Start(t).Workspace("w")
+	store, err := lakeio.Open(workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	renew := func(n int, gen lakeio.Generation) lakeio.Generation {
+		h := lakeio.Holder{Version: 1, Run: l.Run, PID: 1, Host: "elsewhere", Nonce: "n", TTL: time.Second, Since: yesterday, Renewals: int64(n), Renewed: yesterday}
+		data, err := json.Marshal(h)
+		if err == nil {
+			gen, err = store.Swap(context.WithoutCancel(t.Context()), "tiny/lock", gen, data, false)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return gen
+	}
+	gen := renew(0, "")
+	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", workspace); code != 0 || stdout != "job tiny is not running\n" {
+		t.Errorf("not renewed: exit %d, %s", code, stdout)
+	}
+	gen = renew(1, gen)
+	over, renewed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(renewed)
+		for n := 2; ; n++ {
+			select {
+			case <-over:
+				return
+			case <-time.After(100 * time.Millisecond):
+				gen = renew(n, gen)
+			}
+		}
+	}()
+	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", workspace, "--no-wait"); code != 0 || stdout != "run "+l.Run+" was asked to stop\n" {
+		t.Errorf("renewed: exit %d, %s", code, stdout)
+	}
+	close(over)
+	<-renewed
+}
