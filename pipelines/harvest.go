@@ -27,6 +27,7 @@ type Plan struct {
 	Types     []harrow.RecordType // of what parse makes
 	Lookups   Lookups
 	LastEnd   time.Time // when the job's run before this process ended
+	Died      bool      // that process did, without a word
 	Until     string    // last stage to run; empty: all
 
 	replayed parts.Collection // of a run that replays: what stage discover sends to the others
@@ -94,7 +95,7 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
 	cfg := fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
-		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd}
+		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd, Died: p.Died}
 	if r := p.Run.Replay; r != nil {
 		cfg.Asked, cfg.Deferred = r.Asked, r.Deferred
 	}

@@ -29,6 +29,7 @@ type decision struct {
 	inputs  []inputFile // to be copied into a new run
 	last    lakeio.Run  // the job's newest one when it was decided
 	lastEnd time.Time
+	died    bool // the job's process before this one
 }
 
 // inputFile is a file that a run copies.
@@ -279,7 +280,7 @@ func workspaceURI(given string, store lakeio.Store) string {
 
 // plan reads back what is to be composed.
 func plan(workspace string, d decision, job *Job, until string) (Plan, error) {
-	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Until: until}
+	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Until: until}
 	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
 		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
 	}

@@ -173,7 +173,7 @@ func openWorkspace(uri string) (lakeio.Store, error) {
 func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d decision, lock *lakeio.JobLock) (Result, error) {
 	switch prior := lock.Prior(); {
 	case d.last.State == lakeio.Active, prior.Run != "" && prior.Ended.IsZero():
-		d.lastEnd = time.Now() // its process died, it may be just now
+		d.died, d.lastEnd = true, time.Now() // it may be just now
 	case d.lastEnd.IsZero():
 		d.lastEnd = prior.Ended
 	}

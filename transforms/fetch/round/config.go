@@ -48,6 +48,7 @@ type Config struct {
 	Variant   string              `json:"variant"`            // of what is sent along with every request: answers got with another are not asked for conditionally
 	Plain     []string            `json:"plain,omitempty"`    // hosts that secrets may go to over http: see session.Plain
 	LastEnd   time.Time           `json:"last_end"`           // when the job's run before this one ended
+	Died      bool                `json:"died,omitempty"`     // the job's process before this one did, and may have left requests at their hosts
 	Status    time.Duration       `json:"status"`             // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`      // ip:port of the name server, for tests; empty: the system's
 	Roots     *x509.CertPool      `json:"-"`                  // certificate authorities, for tests; nil: the system's

@@ -13,6 +13,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/judges"
@@ -283,6 +284,25 @@ func auditRules(v judges.Verdict) (rules []string) {
 	return rules
 }
 
+// firstStartIn is in what time a host may first be asked, and why it waits.
+func (b *bench) firstStartIn() (why polite.Wait, wait time.Duration) {
+	b.t.Helper()
+	p, err := Join(b.t.Context(), b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := p.Admit(b.t.Context(), 0, b.requests("http://one.example/")); err != nil {
+		b.t.Error(err)
+	}
+	p.mu.Lock()
+	why, until := p.sched.Why(p.keys["one.example"].pol, time.Now())
+	p.mu.Unlock()
+	if err := p.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+	return why, time.Until(until)
+}
+
 // A delay may be longer than the minute within which a run is taken to follow
 // on the last one.
 func TestARunWaitsForALongDelayOfTheRunBefore(t *testing.T) {
@@ -291,21 +311,19 @@ func TestARunWaitsForALongDelayOfTheRunBefore(t *testing.T) {
 	for since, waits := range map[time.Duration]bool{90 * time.Second: true, 121 * time.Second: false} {
 		b.cfg.LastEnd = time.Now().Add(-since)
 		b.cfg.Env.Run = fmt.Sprintf("0198c0de-0000-7000-8000-%012d", since/time.Second)
-		p, err := Join(t.Context(), b.cfg)
-		if err != nil {
-			t.Fatal(err)
+		if _, wait := b.firstStartIn(); wait > time.Minute != waits {
+			t.Errorf("begun %v after the last run: may start in %v", since, wait)
 		}
-		if _, err := p.Admit(t.Context(), 0, b.requests("http://one.example/")); err != nil {
-			t.Error(err)
-		}
-		p.mu.Lock()
-		_, until := p.sched.Why(p.keys["one.example"].pol, time.Now())
-		p.mu.Unlock()
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-		if time.Until(until) > time.Minute != waits {
-			t.Errorf("begun %v after the last run: may start at %v", since, until)
-		}
+	}
+}
+
+// What a process that died was asking its hosts may still be at work there, for
+// hosts without a delay too.
+func TestARunAfterADeadProcessIsCareful(t *testing.T) {
+	b := newBench(t, http.NotFoundHandler())
+	b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 2}
+	b.cfg.LastEnd, b.cfg.Died = time.Now(), true
+	if why, wait := b.firstStartIn(); why != polite.Cautious || wait < time.Second/2 {
+		t.Errorf("may start in %v: %v", wait, why)
 	}
 }

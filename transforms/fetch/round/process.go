@@ -340,7 +340,7 @@ func (p *Process) firstStart(k *key, epoch int64) {
 	}
 	delay := k.pol.Limits().Delay
 	switch {
-	case epoch > 1:
+	case epoch > 1, p.cfg.Died && p.cfg.Round == 0 && !known: // its last exchanges may not be over
 		k.noted = true
 		p.sched.NotBefore(k.pol, now.Add(max(delay, time.Second)), polite.Cautious)
 		p.sched.Slow(k.pol, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
