@@ -42,7 +42,7 @@ func drainSorted(t testing.TB, s *Sorted) (rows []item) {
 
 func TestSortIsSortAndLeavesNothing(t *testing.T) {
 	w := newTestWorker(t)
-	items := someItems(3, 1600)
+	items := someItems(3, 800)
 	parts := writeParts(t, w, items, 4, 100)
 	slices.SortFunc(items, item.less)
 	for _, memory := range []int64{0, 200 << 10, 4 << 20} { // a file a batch and several passes; some files; one
