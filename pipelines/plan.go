@@ -147,6 +147,9 @@ func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, dige
 		if err := takeStages(ctx, store, &r, parent, job, req); err != nil {
 			return r, err
 		}
+		if err := forgetsNothing(ctx, store, r); err != nil {
+			return r, err
+		}
 	}
 	// A run that doesn't fetch has no scope, and its seeds need not be there.
 	r.Spec, err = specOf(ctx, job, r.Source("fetch") == r.ID)

@@ -203,6 +203,29 @@ func TestParsingAgainForgetsNothingThatWasDeferred(t *testing.T) {
 	}
 }
 
+// The requests of an old run are not asked again where the newest deferred
+// others.
+func TestFromFetchForgetsNothingThatWasDeferred(t *testing.T) {
+	b, _ := newShelf(t)
+	first := b.must()
+	slow := strings.Replace(shelfJob("", ""), "concurrency: 2, delay: 0s", "concurrency: 1, delay: 100ms", 1)
+	b.write(strings.Replace(slow, "timeout: 5s", "timeout: 5s\n  max_time: 150ms", 1))
+	res, err := b.run()
+	if err != nil || res.Exit != 3 {
+		t.Fatal(res.Exit, err)
+	}
+	b.write(shelfJob("", ""))
+	_, err = b.run(from("fetch"), which(first.ID))
+	wantUsage(t, "--from fetch of an older run", err, res.Run.ID, "deferred", "--run "+res.Run.ID)
+	again := b.must(from("fetch"))
+	if n := len(rows(b, lakeio.Captures, again)); n != shelfPages || again.Source("discover") != res.Run.ID {
+		t.Errorf("%d captures of the requests of %s", n, again.Source("discover"))
+	}
+	if run := b.must(from("fetch"), which(first.ID)); run.Source("discover") != first.ID { // nothing is deferred any more
+		t.Errorf("%v", run.Sources)
+	}
+}
+
 // Rows are taken over only where the rules that made them are today's.
 func TestRowsOfOtherRulesAreNotTakenOver(t *testing.T) {
 	b, _ := newShelf(t)

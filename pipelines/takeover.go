@@ -93,6 +93,28 @@ func sameRules(ctx context.Context, store lakeio.Store, job *Job, stage, owner s
 	return nil
 }
 
+// forgetsNothing refuses to fetch the requests of an old run where the newest
+// deferred others: only a run that discovers for itself asks these, and the
+// next one goes by what this one defers.
+func forgetsNothing(ctx context.Context, store lakeio.Store, r lakeio.Run) error {
+	if r.From != "fetch" || r.Previous == "" {
+		return nil
+	}
+	last, err := lakeio.ReadRun(ctx, store, r.Job, r.Previous)
+	if err != nil {
+		return err
+	}
+	if last.Source("discover") == r.Source("discover") {
+		return nil // what it deferred is among the requests, or found again
+	}
+	n, err := deferred(ctx, lakeio.Lake{Store: store, Job: r.Job, Run: last.ID}, Plan{Run: last})
+	if err == nil && n > 0 {
+		err = usagef("--from fetch: run %s deferred %d requests, which are not among those of run %s and would be forgotten; want --run %s, or a new run, which asks them first",
+			last.ID, n, r.Parent, last.ID)
+	}
+	return err
+}
+
 // rowsOf is what of refine decides about rows: not thresholds, by which a run
 // is judged.
 func rowsOf(refine map[string]harrow.Refine) map[string]harrow.Refine {
