@@ -181,12 +181,14 @@ func (s *Sink) prepare(ctx context.Context, conn *pgx.Conn, l *loader) (actor st
 	err = s.alone(ctx, func() (err error) {
 		table, wanted := l.shard.Record.Name, l.wanted()
 		if s.ready[table] != wanted {
-			if s.actor, err = (session{conn, s.place}).prepare(ctx, l.shard); err == nil {
-				s.ready[table] = wanted
+			actor, err := session{conn, s.place}.prepare(ctx, l.shard)
+			if err != nil {
+				return err
 			}
+			s.actor, s.ready[table] = actor, wanted
 		}
 		actor = s.actor
-		return err
+		return nil
 	})
 	return actor, err
 }

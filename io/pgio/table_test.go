@@ -111,6 +111,9 @@ func TestCheckNamesWhatDiffers(t *testing.T) {
 		if _, err := s.Load(t.Context(), shard); err == nil {
 			t.Errorf("%v was loaded", c.rt)
 		}
+		if s.actor != "harrow_postgres_"+s.place.schema {
+			t.Fatalf("after %v shards are loaded by %q", c.rt, s.actor)
+		}
 	}
 }
 
