@@ -51,3 +51,19 @@ func collectSink(ctx context.Context, store lakeio.Store, run lakeio.Run, name s
 	}
 	return n, errors.Join(err, sink.Close())
 }
+
+// unremoved reports a run that a new one begins with and that was removed
+// before the new one had the job's lock.
+func unremoved(ctx context.Context, store lakeio.Store, r lakeio.Run) error {
+	for _, id := range append([]string{r.Parent, r.Previous}, slices.Sorted(maps.Values(r.Sources))...) {
+		if id == "" {
+			continue
+		}
+		if _, err := lakeio.ReadRun(ctx, store, r.Job, id); errors.Is(err, lakeio.ErrNotFound) {
+			return fmt.Errorf("job %s: run %s was removed meanwhile; try again", r.Job, id)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}

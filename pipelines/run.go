@@ -273,6 +273,9 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 		})
 		return err
 	}
+	if err := unremoved(ctx, lake.Store, d.run); err != nil {
+		return err
+	}
 	d.run.Process = process
 	if last.ID != "" && last.State != lakeio.Done {
 		// Its holder is dead, or this process would not have the lock.

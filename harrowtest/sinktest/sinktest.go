@@ -48,7 +48,9 @@ type Store struct {
 //   - Check refuses a column of another type than the stored one, before
 //     anything is loaded;
 //   - of a [harrow.Publisher] nothing is shown before Publish, and nothing
-//     twice however often it is called.
+//     twice however often it is called;
+//   - a [harrow.Collector] removes what it keeps of the runs it is given, says
+//     before what that will be, and touches nothing that is shown.
 func Run(t *testing.T, empty func(tb testing.TB) Store) {
 	t.Helper()
 	for _, d := range demands {
@@ -76,6 +78,7 @@ var demands = []demand{
 	{"keeps no batch", keepsNoBatch},
 	{"checks types before anything is loaded", checks},
 	{"publishes once", publishes},
+	{"collects what runs leave", collects},
 }
 
 // bench is a store under test.

@@ -65,10 +65,17 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 		for _, at := range r.StagesOf() {
 			h.stageReadable(at, committed[at], met)
 		}
-		if alive[id] && r.Replay != nil { // it may still read them
-			for _, at := range r.Replay.Stages {
+		if r.Replay != nil {
+			needs := r.Replay.Asked
+			if alive[id] { // it may still read them
+				needs = slices.Concat(needs, r.Replay.Stages)
+			}
+			for _, at := range needs {
 				h.stageReadable(at, committed[at], met)
 			}
+		}
+		for _, owner := range r.Sources {
+			must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, owner))
 		}
 		versions = append(versions, r.PagesRun)
 	}

@@ -54,8 +54,10 @@ func (c *collector) decide(ctx context.Context) error {
 			return err
 		}
 	}
+	c.spareOwners()
 	err := c.askSinks(ctx)
 	c.spareLastAsked()
+	c.spareOwners()
 	return err
 }
 
@@ -135,6 +137,22 @@ func (c *collector) condemn(ctx context.Context) error {
 		}
 	}
 	return c.spareBeginnings(ctx)
+}
+
+// spareOwners keeps the runs whose stages those took over that stay: whoever
+// takes these over from them looks at how they were made.
+func (c *collector) spareOwners() {
+	for _, id := range slices.Backward(c.ids) { // an owner is older
+		r := c.runs[id]
+		if r.fate != live && r.fate != stays {
+			continue
+		}
+		for _, owner := range r.Sources {
+			if o, ok := c.runs[owner]; ok && o.fate == goes {
+				o.fate = stays
+			}
+		}
+	}
 }
 
 // spareLastAsked keeps the last run that asked where an older one stays: the

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,7 +133,11 @@ func (h *history) run(p plan) string {
 	}
 	if p.Replay != "" {
 		parent := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, p.Replay))
-		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: parent.StagesOf(), Deferred: parent.StagesOf()}
+		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: parent.StagesOf(), Deferred: parent.StagesOf(),
+			Asked: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return !strings.HasPrefix(at.Stage, "fetch-") })}
+		if parent.Replay != nil {
+			r.Replay.Asked = append(r.Replay.Asked, parent.Replay.Asked...)
+		}
 	}
 	check(h.t, lakeio.CreateRun(h.ctx, h.store, r))
 	for i, stage := range r.StageNames() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/harrowdata/harrow"
@@ -66,13 +67,15 @@ func (c *collector) referRun(r *run) {
 	if r.PagesRun != "" {
 		c.pages[r.PagesRun] = true
 	}
-	if r.Replay == nil || r.fate != live {
+	if r.Replay == nil {
 		return
 	}
-	for _, list := range [][]lakeio.StageOf{r.Replay.Stages, r.Replay.Asked, r.Replay.Deferred} {
-		for _, at := range list {
-			c.stages[at] = true
-		}
+	needs := r.Replay.Asked // a replay of this one doesn't ask that again, either
+	if r.fate == live {
+		needs = slices.Concat(needs, r.Replay.Stages, r.Replay.Deferred)
+	}
+	for _, at := range needs {
+		c.stages[at] = true
 	}
 }
 
