@@ -74,9 +74,6 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 				h.stageReadable(at, committed[at], met)
 			}
 		}
-		for _, owner := range r.Sources {
-			must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, owner))
-		}
 		versions = append(versions, r.PagesRun)
 	}
 	for _, id := range versions {
@@ -245,7 +242,7 @@ func TestWhatIsNeededStaysAndAllElseGoes(t *testing.T) {
 			for range rapid.IntRange(1, 5).Draw(t, "runs") {
 				h.draw(t)
 			}
-			var store lakeio.Store = h.store
+			store := h.store
 			if rapid.Bool().Draw(t, "far") {
 				store = far{store}
 			}
@@ -286,6 +283,11 @@ func (h *history) collect(t *rapid.T, s lakeio.Store, keep int) {
 	}
 	if now := h.later(); now != later {
 		t.Fatalf("the next run asks %d requests first, had to ask %d", now, later)
+	}
+	for _, id := range runs {
+		for _, owner := range must[lakeio.Run](t)(lakeio.ReadRun(h.ctx, h.store, job, id)).Sources {
+			must[lakeio.Run](t)(lakeio.ReadRun(h.ctx, h.store, job, owner))
+		}
 	}
 	met := h.readable(committed)
 	after := tree(t, h.store)
@@ -380,4 +382,13 @@ func copyTree(t fataler, from, to string) {
 		}
 		return errors.Join(os.WriteFile(target, data, 0o666), os.Chtimes(target, info.ModTime(), info.ModTime()))
 	}))
+}
+
+func link(t fataler, to, at string) { t.Helper(); check(t, os.Symlink(to, at)) }
+
+func write(t fataler, file string) { t.Helper(); check(t, os.WriteFile(file, []byte("x"), 0o666)) }
+
+func there(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

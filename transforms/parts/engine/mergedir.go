@@ -56,8 +56,10 @@ func lockDir(path string, how int) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(f.Fd()), how)
+	for {
+		if err = unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			break
+		}
 	}
 	if err == nil {
 		_, err = os.Stat(path)
