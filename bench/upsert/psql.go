@@ -166,7 +166,8 @@ func fill(ctx context.Context, s *postgres.Server, first input) error {
 	if err := branch(ctx, s, "filled", "emptied"); err != nil {
 		return err
 	}
-	tables, err := s.SQL(ctx, "emptied", "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = '"+jobName+"'")
+	tables, err := s.SQL(ctx, "emptied", "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = '"+jobName+
+		"' AND tablename IN ('item', '_harrow_marks', '_harrow_rejects')")
 	if err != nil {
 		return err
 	}
