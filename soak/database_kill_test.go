@@ -141,6 +141,50 @@ func TestAServerKilledDuringLoadLosesAndDoublesNothing(t *testing.T) {
 	report(t, seed, "%d loads of %d rows, %d kills (%v); tables, marks, counts and rejects equal", cases, 2*u.rows, kills, all)
 }
 
+// A connection may be lost at any byte, and between COMMIT and its answer:
+// then the mark decides.
+func TestConnectionsCutAnywhereLoseAndDoubleNothing(t *testing.T) {
+	u, seed := theUpserts(t), seed(t)
+	n, kinds, total := 1, map[string]int{}, 0
+	if long() {
+		n = 10
+	}
+	for number := range n {
+		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
+			l, r := u.fresh(t, u.server.Database(t)), random(seed, 4000+number)
+			way := u.server.Proxy(t, func(connection int) postgres.Cut {
+				cuts := []struct {
+					name string
+					cut  postgres.Cut
+				}{{"sent", postgres.Cut{Sent: 1 + r.Int64N(2<<20)}}, {"received", postgres.Cut{Received: 1 + r.Int64N(4<<10)}},
+					{"commit lost", postgres.Cut{CommitLost: true}}, {"commit unanswered", postgres.Cut{CommitUnanswered: true}}, {"", postgres.Cut{}}}
+				c := cuts[(connection+number)%len(cuts)] // the first connections meet each
+				if connection >= 12 {
+					c = cuts[len(cuts)-1]
+				}
+				kinds[c.name]++
+				return c.cut
+			})
+			direct := l.url
+			l.url = way.URL(direct)
+			for p, tries := l.run(), 0; p.wait() != exitDone; p, tries = l.run(), tries+1 {
+				if code := p.wait(); code != 1 || tries == 5 {
+					t.Fatalf("exit %d:\n%s", code, tail(p.out.String()))
+				}
+			}
+			l.url = direct
+			l.equals(u.calm)
+			cuts, connections := way.Cuts()
+			total += cuts
+			t.Logf("%d of %d connections cut, %d processes", cuts, connections, len(l.past))
+			if cuts == 0 {
+				t.Error("no connection was cut")
+			}
+		})
+	}
+	report(t, seed, "%d loads, %d connections cut (%v); tables, marks, counts and rejects equal", n, total, kinds)
+}
+
 // A load that was cut short is finished by whatever runs it then.
 func TestALoadGoesOnWithAnotherParallelism(t *testing.T) {
 	u, seed := theUpserts(t), seed(t)
@@ -159,7 +203,7 @@ func TestALoadGoesOnWithAnotherParallelism(t *testing.T) {
 			for !l.cutShort(time.Duration(r.Float64() * 0.5 * float64(c.took))) {
 				l = u.fresh(t, s.Database(t)) // it had ended by then
 			}
-			marked := len(l.sql("SELECT 1 FROM _harrow_marks"))
+			marked := l.marks()
 			if way.procs != "" {
 				t.Setenv("GOMAXPROCS", way.procs)
 			}
@@ -184,6 +228,19 @@ func (l *loads) cutShort(after time.Duration) bool {
 	}
 	p.signal(unix.SIGKILL)
 	return p.wait() == -1
+}
+
+// marks is how many shards are marked.
+func (l *loads) marks() int {
+	l.t.Helper()
+	if l.sql("SELECT to_regclass('_harrow_marks')")[0] == "" {
+		return 0
+	}
+	n := 0
+	if _, err := fmt.Sscan(l.sql("SELECT count(*) FROM _harrow_marks")[0], &n); err != nil {
+		l.t.Fatal(err)
+	}
+	return n
 }
 
 // versions are the rows of a table with the transaction that wrote each.

@@ -158,12 +158,11 @@ func (l *loads) run(args ...string) *process {
 // loading waits until the process loads; false: it has ended.
 func (l *loads) loading(p *process) bool {
 	l.t.Helper()
-	there := func() bool {
+	return p.eventually(func() bool {
 		return slices.ContainsFunc(l.server.Backends(), func(title string) bool {
 			return strings.Contains(title, " "+l.database()+" ") && (strings.Contains(title, "COPY") || strings.Contains(title, "INSERT") || strings.Contains(title, "SELECT"))
 		})
-	}
-	return p.eventually(there) && there()
+	})
 }
 
 // sql is what a query of the job's schema prints, a line a row.
