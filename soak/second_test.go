@@ -52,7 +52,7 @@ func (s *site) second(t *testing.T, at []moment) (h *harvest, tables map[string]
 	return h, h.tables(), kills
 }
 
-// secondLegs are where the cases of a second run begin.
+// secondLegs are where second runs are killed, each in two of them.
 var secondLegs = []string{"fetch-0", "load", "fetch-1", "refine", publishing, "discover", "parse"}
 
 // A run that asks conditionally and is killed comes to what it comes to
@@ -72,7 +72,7 @@ func TestSIGKILLOfASecondRunLosesNeitherTablesNorMemory(t *testing.T) {
 	}
 	for number := range n {
 		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
-			at := killCase{first: []string{secondLegs[number%len(secondLegs)]}, more: 2}.moments(random(seed, 1000+number), c)
+			at := killCase{first: []string{secondLegs[number%len(secondLegs)], secondLegs[(number+3)%len(secondLegs)]}, more: 1}.moments(random(seed, 1000+number), c)
 			h, tables, k := s.second(t, at)
 			kills += k
 			if diff := stable.Diff(want, tables); diff != "" {
