@@ -13,8 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	_ "github.com/harrowdata/harrow/io/pgio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
+	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/stable"
 )
 
 // brokenShop has something for every stage to reject until it is mended: /
@@ -85,16 +91,22 @@ var mendedRules = strings.NewReplacer("document: 16KiB", "document: 1MiB", "titl
 func newBroken(t *testing.T, rules string, refuses bool) (*bench, *brokenShop) {
 	t.Helper()
 	shop := &brokenShop{}
-	one := strings.NewReplacer(`"http://one.example/"`, `"http://one.example/p/9"`).Replace(rules)
-	b := newBench(t, shop, one)
-	b.seedFile("seeds.jsonl", "")
-	b.must()
+	b := newBench(t, shop, rules)
+	b.begin(rules)
 	if refuses {
 		b.exec("CREATE TRIGGER no_one BEFORE INSERT ON item WHEN NEW.sku = '1' BEGIN SELECT RAISE(ABORT, 'no one'); END")
 	}
+	return b, shop
+}
+
+// begin makes the store with item 9, and the job ready to run.
+func (b *bench) begin(rules string) {
+	b.t.Helper()
+	b.write(strings.NewReplacer(`"http://one.example/"`, `"http://one.example/p/9"`).Replace(rules))
+	b.seedFile("seeds.jsonl", "")
+	b.must()
 	b.seedFile("seeds.jsonl", `{"url": "http://one.example/p/8"}`+"\n"+`{"url": 8}`+"\n")
 	b.write(rules)
-	return b, shop
 }
 
 // exec changes the database behind Harrow's back.
@@ -135,7 +147,7 @@ func replaying(of string, filters ...string) func(*Request) {
 func (b *bench) askedFor() (list []string) {
 	for _, r := range b.log.Requests() {
 		if !strings.HasSuffix(r.URL, "/robots.txt") {
-			list = append(list, strings.TrimPrefix(r.URL, "http://one.example"))
+			list = append(list, strings.TrimPrefix(strings.TrimPrefix(r.URL, "http://"), "one.example"))
 		}
 	}
 	slices.Sort(list)
@@ -283,6 +295,9 @@ func TestAStoppedReplayGoesOn(t *testing.T) {
 	want := scratch.database()
 	eachStopped(t, func(t *testing.T, runnerName string) {
 		for i, after := range []time.Duration{time.Millisecond, 60 * time.Millisecond, 200 * time.Millisecond} {
+			if runnerName == "prism" && i != 1 {
+				continue
+			}
 			b, shop := newBroken(t, shopRules, true)
 			b.request.Runner = runnerName
 			parent := b.must()
@@ -344,5 +359,114 @@ func TestStagesOfAReplayCanBeTakenOver(t *testing.T) {
 	}
 	if n := len(b.database()["stored item"]); n != 9 {
 		t.Errorf("%d items, want all 9", n)
+	}
+}
+
+// What a run deferred is asked for by the run after a replay, which itself
+// leaves it alone; and pages that a replay doesn't ask for are not absent.
+func TestAReplayKeepsWhatWasDeferredAndForgetsNoPage(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/robots.txt":
+			http.NotFound(w, r)
+		case r.URL.Path == "/bad" && !mended.Load():
+			http.Error(w, "no", http.StatusForbidden)
+		default:
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprintf(w, `<h1>%s%s</h1><a href="/bad">x</a><a href="http://two.example/">x</a>`, r.Host, r.URL.Path)
+		}
+	}), strings.Replace(fmt.Sprintf(smallJob, `{urls: ["http://one.example/"]}`, "/**"), "fetch:\n", "  rounds: 1\nfetch:\n", 1))
+	first, err := b.run()
+	if err != nil || first.Exit != 3 || len(rows(b, lakeio.DeferredRequests, first.Run)) != 1 {
+		t.Fatalf("exit %d, %v", first.Exit, err)
+	}
+	mended.Store(true)
+	b.log.Reset()
+	run := b.must(replaying(""))
+	if got := b.askedFor(); !slices.Equal(got, []string{"/bad"}) {
+		t.Errorf("the replay asked for %v", got)
+	}
+	carried := b.manifest(run, "discover").TablesOf("deferred")
+	if len(carried) != 1 || !strings.Contains(carried[0].URI, first.Run.ID) {
+		t.Errorf("carried on: %v", carried)
+	}
+	for _, p := range b.pages(run) {
+		if !strings.Contains(p, " 0 ") || !strings.Contains(p, "fetched") && !strings.Contains(p, "two.example") {
+			t.Errorf("page %s", p)
+		}
+	}
+	// The next run asks for it, whatever its seeds are.
+	b.write(strings.Replace(fmt.Sprintf(smallJob, `{urls: ["http://one.example/new"]}`, "/**"), "fetch:\n", "  rounds: 1\nfetch:\n", 1))
+	next, err := b.run()
+	if err != nil || !slices.Contains(b.askedFor(), "two.example/") {
+		t.Errorf("exit %d, %v: the next run asked for %v", next.Exit, err, b.askedFor())
+	}
+}
+
+// A row that PostgreSQL refused gets there once it does not.
+func TestARowThatPostgreSQLRefusedIsReplayed(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: as SQLite, with a server")
+	}
+	server := postgres.Start(t)
+	url := server.Database(t)
+	into := func(rules string) string { return rules + "load: {postgres: {url: \"" + url + "\", schema: broken}}\n" }
+	shop := &brokenShop{}
+	b := newBench(t, shop, into(shopRules))
+	b.begin(into(shopRules))
+	db, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	if _, err := db.Exec(t.Context(), "ALTER TABLE broken.item ADD CONSTRAINT no_one CHECK (sku <> '1')"); err != nil {
+		t.Fatal(err)
+	}
+	parent := b.must()
+	if got := rows(b, lakeio.Rejects, parent, "load"); len(got) != 1 || !strings.Contains(got[0].Payload, `"sku":"1"`) {
+		t.Fatalf("load rejected %+v", got)
+	}
+	if _, err := db.Exec(t.Context(), "ALTER TABLE broken.item DROP CONSTRAINT no_one"); err != nil {
+		t.Fatal(err)
+	}
+	shop.mended.Store(true)
+	b.write(into(mendedRules))
+	run := b.must(replaying(""))
+	if got := b.byStage(run); got != "[discover line:1]" {
+		t.Errorf("rejects %s", got)
+	}
+	stored, err := stable.Postgres(t.Context(), url, "broken")
+	if err != nil || len(stored["stored item"]) != 9 {
+		t.Errorf("%v, %v; want all 9 items", stored, err)
+	}
+}
+
+// A workspace in a bucket is replayed from as one on a disk.
+func TestARunInABucketIsReplayed(t *testing.T) {
+	server := fakegcs.Start(t)
+	old := lockTTL
+	lockTTL = func(time.Duration) time.Duration { return leaseTTL }
+	t.Cleanup(func() { lockTTL = old })
+	into := func(rules string) string {
+		return strings.Replace(rules, "timeout: 5s", "timeout: 1s", 1) + "load: {parquet: {path: out/}}\n"
+	}
+	shop := &brokenShop{}
+	b := newBench(t, shop, into(shopRules))
+	b.dir, b.ttl = server.Workspace("lake/replay"), leaseTTL
+	b.request.Workspace = b.dir
+	b.begin(into(shopRules))
+	parent := b.must()
+	shop.mended.Store(true)
+	b.write(into(mendedRules))
+	b.log.Reset()
+	run := b.must(replaying(""), runner("prism"))
+	if got := b.byStage(run); got != "[discover line:1]" || run.Parent != parent.ID || !slices.Equal(b.askedFor(), []string{"/p/2", "/p/7"}) {
+		t.Errorf("rejects %s, asked for %v", got, b.askedFor())
+	}
+	if got := b.published()["parquet item"]; len(got) != 9 {
+		t.Errorf("%d items: %v; want all 9", len(got), got)
 	}
 }
