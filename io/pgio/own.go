@@ -63,6 +63,10 @@ var provenance = map[string]string{
 
 // makeOwn makes the sink's own tables, with what their columns are.
 func (c session) makeOwn(ctx context.Context, v survey) error {
+	mark := "INSERT INTO " + c.place.table(owners) + " (job) VALUES (" + literal(c.place.job) + ")"
+	if v.marked && v.job == "" {
+		return c.exec(ctx, mark)
+	}
 	if v.marked {
 		return nil
 	}
@@ -81,8 +85,7 @@ func (c session) makeOwn(ctx context.Context, v survey) error {
 			todo = append(todo, "COMMENT ON COLUMN "+table+"."+quote(col.name)+" IS "+literal(col.comment))
 		}
 	}
-	todo = append(todo, "INSERT INTO "+c.place.table(owners)+" (job) VALUES ("+literal(c.place.job)+")")
-	return c.exec(ctx, strings.Join(todo, "; "))
+	return c.exec(ctx, strings.Join(append(todo, mark), "; "))
 }
 
 // describe comments on a record's table and on columns that were just made.

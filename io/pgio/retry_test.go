@@ -274,9 +274,10 @@ func TestWhatIsGoneIsMadeAnew(t *testing.T) {
 
 // A server's own settings would end a long COPY, or lose a commit.
 func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
+	t.Parallel()
 	name, to := login(t, "CREATEROLE")
 	srv := postgres.Shared(t)
-	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET statement_timeout = '1ms'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
+	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET statement_timeout = '1s'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
 		"ALTER ROLE "+name+" SET standard_conforming_strings = off; ALTER ROLE "+name+" SET default_transaction_isolation = serializable; ALTER ROLE "+name+" SET search_path = nowhere"); err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +285,7 @@ func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
 	c.URL = to
 	s := newSink(t, c)
 	s.pauses = nil
-	shard := bookShard(t, `r\1'`, manyRows(5000)...)
+	shard := after(bookShard(t, `r\1'`, manyRows(5000)...), func() { <-time.After(1200 * time.Millisecond) })
 	load(t, s, shard, harrow.Counts{Added: 5000})
 }
 

@@ -28,7 +28,7 @@ type survey struct {
 	uses      bool   // the user may make tables in it as it is
 	relations int64  // in it
 	marked    bool   // it has a table that says whose it is
-	job       string // what that says
+	job       string // what that says; empty where somebody emptied it
 }
 
 const surveyQuery = `SELECT d.datname::text, pg_encoding_to_char(d.encoding)::text, current_setting('default_transaction_read_only') = 'on' OR pg_is_in_recovery(),
@@ -51,7 +51,7 @@ func (c session) survey(ctx context.Context) (v survey, err error) {
 	if err := c.become(ctx, v.actor()); err != nil {
 		return v, err
 	}
-	err = c.conn.QueryRow(ctx, "SELECT min(job) FROM "+c.place.table(owners)).Scan(&v.job)
+	err = c.conn.QueryRow(ctx, "SELECT COALESCE(min(job), '') FROM "+c.place.table(owners)).Scan(&v.job)
 	if e := pgError(err); e != nil && e.Code == "42501" { // permission denied
 		return v, final{fmt.Errorf("schema %s belongs to role %s, and %s may not read it; expected a schema of job %s or none", c.place.schema, v.owner, v.user, c.place.job)}
 	}
@@ -79,7 +79,7 @@ func (v survey) verdict(p place) error {
 		return fmt.Errorf("there is no schema %s, and role %s may not make it; GRANT CREATE ON DATABASE %s TO it, or make the schema as its own", p.schema, v.user, quote(v.database))
 	case !v.there:
 		return nil
-	case v.marked && v.job != p.job:
+	case v.marked && v.job != "" && v.job != p.job:
 		return fmt.Errorf("schema %s belongs to job %s, not to job %s; expected a schema of its own for each job", p.schema, v.job, p.job)
 	case !v.member && !v.uses:
 		return fmt.Errorf("schema %s belongs to role %s, and role %s may not make tables in it", p.schema, v.owner, v.user)

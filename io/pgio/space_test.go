@@ -75,6 +75,20 @@ func TestTwoJobsAreNeverInOneSchema(t *testing.T) {
 	}
 }
 
+// Who empties all tables of a schema has emptied the one that says whose it is.
+func TestASchemaWhoseTablesWereEmptiedIsTheNextOnes(t *testing.T) {
+	c := home(t)
+	s := newSink(t, c)
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	dump(t, s, "TRUNCATE book, _harrow_job, _harrow_marks, _harrow_rejects")
+	again := newSink(t, c)
+	if err := again.Check(t.Context(), []harrow.RecordType{book}); err != nil {
+		t.Error(err)
+	}
+	load(t, again, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	wantRows(t, again, "SELECT job FROM _harrow_job", "shop")
+}
+
 // Each way a schema can be there already, or can't be made.
 func TestWhoseASchemaIs(t *testing.T) {
 	srv := postgres.Shared(t)
