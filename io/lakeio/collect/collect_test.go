@@ -227,7 +227,11 @@ func memory(t testing.TB) string {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if !slices.ContainsFunc(os.Args, func(arg string) bool { return strings.Contains(arg, "rapid.checks") }) {
-		_ = flag.Set("rapid.checks", "12")
+		checks := "12"
+		if testing.Short() {
+			checks = "3"
+		}
+		_ = flag.Set("rapid.checks", checks)
 	}
 	os.Exit(m.Run())
 }
