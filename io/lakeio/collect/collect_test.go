@@ -171,6 +171,11 @@ func (h *history) wanted(keep int, before map[string]time.Time) (ids []string) {
 	for i, id := range slices.Backward(runs) {
 		r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id))
 		young := time.Since(before[path.Join(h.lake(id).RunDir(), "run.json")]) < day
+		for _, first := range []string{r.Previous, r.Parent} { // it begins with
+			if alive[id] && r.Source("discover") == id && slices.Contains(runs, first) && !must[bool](h.t)(h.lake(id).Committed(h.ctx, "discover")) {
+				ids = append(ids, first)
+			}
+		}
 		if keep == 0 || young || alive[id] || r.State == lakeio.Done && kept(h, runs[i:]) <= keep {
 			ids = append(ids, id)
 		}
@@ -301,6 +306,16 @@ func (h *history) collect(t *rapid.T, s lakeio.Store, keep int) {
 		}
 	}
 	alive := h.alive()
+	for uri := range before {
+		words := strings.Split(uri, "/")
+		at := lakeio.StageOf{Run: words[2], Stage: words[3]}
+		if words[1] == lakeio.PagesStage {
+			at.Stage = lakeio.PagesStage
+		}
+		if _, stays := after[uri]; alive[at.Run] && !committed[at] && !stays {
+			t.Errorf("%s is of a run that may go on", uri)
+		}
+	}
 	for uri, at := range after {
 		if time.Since(at) > day && !met[uri] && !alive[strings.Split(uri, "/")[2]] {
 			t.Errorf("nobody refers to %s", uri)

@@ -135,7 +135,9 @@ func (h *history) run(p plan) string {
 		parent := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, p.Replay))
 		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: parent.StagesOf(), Deferred: parent.StagesOf(),
 			Asked: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return !strings.HasPrefix(at.Stage, "fetch-") })}
-		if parent.Replay != nil {
+		if p.Known { // then only its manifests say what of the other run it needs
+			r.Replay.Asked = nil
+		} else if parent.Replay != nil {
 			r.Replay.Asked = append(r.Replay.Asked, parent.Replay.Asked...)
 		}
 	}
