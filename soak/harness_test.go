@@ -179,12 +179,6 @@ const patience = 2 * time.Minute
 // signal ended it.
 func (p *process) wait() int {
 	p.t.Helper()
-	return p.waitFor(patience)
-}
-
-// waitFor is wait with a patience of its own.
-func (p *process) waitFor(patience time.Duration) int {
-	p.t.Helper()
 	select {
 	case <-p.exited:
 	case <-time.After(patience):

@@ -60,15 +60,15 @@ func (r *results) add(f figures, s set, c content) {
 // want is the sum of a set's prices, in cents.
 func (r *results) want(s set) string { return fmt.Sprint(s.prices(r.rows)) }
 
-// rate is a side's rows a second in a case: the median of its rounds.
+// rate is a side's rows a second in a case, all rounds together.
 func (r *results) rate(name, side string) float64 {
-	var walls []time.Duration
+	rows, wall := int64(0), time.Duration(0)
 	for _, f := range r.all {
 		if f.kase == name && f.side == side {
-			walls = append(walls, f.wall)
+			rows, wall = rows+r.rows, wall+f.wall
 		}
 	}
-	return float64(r.rows) / measure.Median(walls).Seconds()
+	return float64(rows) / wall.Seconds()
 }
 
 func (r *results) ratio(name string) float64 { return r.rate(name, harrowed) / r.rate(name, by) }
@@ -161,7 +161,7 @@ The server, for both: %s; the rest is PostgreSQL's default. It runs on the same 
 	for _, c := range cases {
 		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.2f |\n", c.name, r.rate(c.name, harrowed), r.rate(c.name, by), r.ratio(c.name))
 	}
-	b.WriteString("\nMedians. Each load:\n\n| table | side | s | rows/s | client's CPU, s | server's CPU, s | peak, MiB | WAL, MiB |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\nAll rounds together. Each load:\n\n| table | side | s | rows/s | client's CPU, s | server's CPU, s | peak, MiB | WAL, MiB |\n|---|---|---|---|---|---|---|---|\n")
 	for _, f := range r.all {
 		fmt.Fprintf(&b, "| %v | %v | %v | %v | %v | %v | %v | %v |\n", f.cells(r.rows)...)
 	}
