@@ -152,7 +152,8 @@ an empty table, and, with another price for a tenth of them, into a full one. By
 the same order into a temporary table, then INSERT … ON CONFLICT DO UPDATE WHERE … IS DISTINCT FROM. Each load starts from a copy of the same database,
 after a checkpoint. Both made the same tables, which were checked against the generator. limits.memory is %s MiB.
 
-The server, for both: %s; the rest is PostgreSQL's default. It runs on the same machine.
+The server, for both: %s; the rest is
+PostgreSQL's default. It runs on the same machine.
 
 | table | rows/s | psql, rows/s | of it |
 |---|---|---|---|
