@@ -122,6 +122,7 @@ func (p place) config(database string) *pgx.ConnConfig {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.RuntimeParams["client_encoding"] = "UTF8" // whatever the role, the database and the url say: texts are
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = cut("harrow "+p.job, maxName)
 	}

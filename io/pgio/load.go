@@ -128,11 +128,11 @@ func (l *loader) load(ctx context.Context, c session, actor string, now harrow.C
 	}
 	handed := 0
 	if n.Rejected > 0 {
-		if handed, err = c.handRejects(ctx, l.shard); err != nil {
-			return n, err
-		}
+		handed, err = c.handRejects(ctx, l.shard)
 	}
-	err = c.exec(ctx, "COMMIT")
+	if err == nil {
+		err = c.exec(ctx, "COMMIT")
+	}
 	if err != nil && handed > 0 { // a further try here would hand them on twice
 		err = final{err}
 	}

@@ -216,6 +216,37 @@ func TestACommitWhoseAnswerIsLostCounts(t *testing.T) {
 	wantRows(t, direct, "SELECT upc, _run FROM book ORDER BY upc", "1|r1", "2|r2")
 }
 
+// A connection that is lost while rejects are handed on is an error of the
+// call: a try of the sink's own would hand the first ones on twice.
+func TestRejectsAreNotHandedOnTwiceByOneCall(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	load(t, s, bookShard(t, "r0"), harrow.Counts{})
+	const n = 2000 // more than is on its way at once
+	var rows []row
+	for range n {
+		r := bookRow(nil, nil, day, "r1")
+		r.values[7] = []string{noise(10_000)}
+		rows = append(rows, r)
+	}
+	shard := bookShard(t, s.place.schema, rows...)
+	handed := 0
+	shard.Reject = func(harrow.Reject) error {
+		if handed++; handed == 1 {
+			wantRows(t, s, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'harrow shop "+s.place.schema+"'", "t")
+		}
+		return nil
+	}
+	if _, err := s.Load(t.Context(), shard); err == nil || handed >= n {
+		t.Errorf("%v, %d rejects handed on", err, handed)
+	}
+	first := handed
+	load(t, s, shard, harrow.Counts{Rejected: n})
+	if handed != first+n {
+		t.Errorf("%d rejects handed on, then %d more", first, handed-first)
+	}
+}
+
 // What waits for somebody's lock ends with its context, on the server too.
 func TestWaitingForALockEndsWithTheContext(t *testing.T) {
 	c := home(t)
@@ -277,16 +308,18 @@ func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
 	t.Parallel()
 	name, to := login(t, "CREATEROLE")
 	srv := postgres.Shared(t)
-	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET statement_timeout = '1s'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
+	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET client_encoding = 'LATIN1'; ALTER ROLE "+name+" SET statement_timeout = '1s'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
 		"ALTER ROLE "+name+" SET standard_conforming_strings = off; ALTER ROLE "+name+" SET default_transaction_isolation = serializable; ALTER ROLE "+name+" SET search_path = nowhere"); err != nil {
 		t.Fatal(err)
 	}
 	c := home(t)
-	c.URL = to
+	c.URL = to + "?client_encoding=LATIN1"
 	s := newSink(t, c)
 	s.pauses = nil
-	shard := after(bookShard(t, `r\1'`, manyRows(5000)...), func() { <-time.After(1200 * time.Millisecond) })
-	load(t, s, shard, harrow.Counts{Added: 5000})
+	rows := append(manyRows(5000), bookRow("für €", nil, day, "r1"))
+	shard := after(bookShard(t, `r\1'`, rows...), func() { <-time.After(1200 * time.Millisecond) })
+	load(t, s, shard, harrow.Counts{Added: 5001})
+	wantRows(t, newSink(t, home(t)), "SELECT upc FROM "+s.place.table("book")+" WHERE length(upc) = 5", "für €")
 }
 
 func TestWhatPassesIsTriedAgain(t *testing.T) {
