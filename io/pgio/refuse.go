@@ -19,19 +19,15 @@ var errKept = errors.New("a trigger or a rule of the table keeps the row out")
 // is undone and halved until that one is alone, and is a reject: one bad row
 // of n costs about log n statements more.
 func (l *loader) apply(ctx context.Context, c session, s span, find *rowFinder) error {
-	if err := c.exec(ctx, "SAVEPOINT "+savepoint); err != nil {
-		return err
+	err := l.attempt(ctx, c, s)
+	if s.first == s.last && metAnother(err) {
+		err = l.attempt(ctx, c, s) // and sees now what the other one wrote
 	}
-	n, err := l.write(ctx, c, s)
 	if err == nil {
-		l.counts = l.counts.Add(n)
-		return c.exec(ctx, "RELEASE "+savepoint)
+		return nil
 	}
 	why, ok := refusal(err)
 	if !ok {
-		return err
-	}
-	if err := c.exec(ctx, "ROLLBACK TO "+savepoint+"; RELEASE "+savepoint); err != nil {
 		return err
 	}
 	if s.first == s.last {
@@ -45,6 +41,31 @@ func (l *loader) apply(ctx context.Context, c session, s span, find *rowFinder) 
 		return err
 	}
 	return l.apply(ctx, c, span{half + 1, s.last}, find)
+}
+
+// attempt merges a span of rows, or undoes it where the table refuses one.
+func (l *loader) attempt(ctx context.Context, c session, s span) error {
+	if err := c.exec(ctx, "SAVEPOINT "+savepoint); err != nil {
+		return err
+	}
+	n, err := l.write(ctx, c, s)
+	if err == nil {
+		l.counts = l.counts.Add(n)
+		return c.exec(ctx, "RELEASE "+savepoint)
+	}
+	if _, ok := refusal(err); ok {
+		if err := c.exec(ctx, "ROLLBACK TO "+savepoint+"; RELEASE "+savepoint); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// metAnother reports whether a row may have been kept out by somebody who
+// wrote its key at the same time.
+func metAnother(err error) bool {
+	e := pgError(err)
+	return errors.Is(err, errKept) || e != nil && e.Code == "23505"
 }
 
 const savepoint = reserved + "_span"

@@ -1,12 +1,14 @@
 package pgio
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/harrowdata/harrow"
@@ -124,6 +127,47 @@ func TestARefusedRowAmongOthersOfItsKey(t *testing.T) {
 		t.Errorf("%q, want %q", upcs, want)
 	}
 	wantRows(t, s, "SELECT upc, stock FROM book ORDER BY upc", "a|2", "b|5")
+}
+
+// A shard of one row meets somebody who writes its key and has not yet
+// committed: the row is good, whatever he does.
+func TestARowThatSomebodyWritesAtTheSameTimeIsNoReject(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before []row
+		theirs string
+		want   harrow.Counts
+	}{
+		"both insert": {nil, "INSERT INTO %s (upc, stock, _id, _url, _ordinal) VALUES ('1', 1, '', '', 0)", harrow.Counts{Changed: 1}},
+		"both update": {[]row{bookRow("1", int64(1), day, "r0")}, "UPDATE %s SET stock = 2", harrow.Counts{Unchanged: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSink(t, home(t))
+			load(t, s, bookShard(t, "r0", c.before...), harrow.Counts{Added: int64(len(c.before))})
+			other, err := pgx.Connect(t.Context(), s.place.base.ConnString())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close(context.WithoutCancel(t.Context()))
+			if _, err := other.Exec(t.Context(), "BEGIN; "+fmt.Sprintf(c.theirs, s.place.table("book"))); err != nil {
+				t.Fatal(err)
+			}
+			var done sync.WaitGroup
+			defer done.Wait()
+			done.Go(func() {
+				load(t, s, bookShard(t, s.place.schema, bookRow("1", int64(2), day, "r1")), c.want)
+			})
+			for dump(t, s, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'harrow shop "+s.place.schema+"'")[0] != "1" {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if _, err := other.Exec(t.Context(), "COMMIT"); err != nil {
+				t.Fatal(err)
+			}
+			done.Wait()
+			wantRows(t, s, "SELECT upc, stock FROM book", "1|2")
+		})
+	}
 }
 
 // More rejects than are held come through all the same.
