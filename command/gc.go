@@ -16,7 +16,7 @@ import (
 type gcCmd struct {
 	workspaceFlag
 	Job       string          `help:"Only this job." placeholder:"NAME|JOB.yaml"`
-	Keep      int             `help:"Remove all runs of a job, too, but this many of the last finished ones; nothing that these or pages need. Holds the job: harrow run waits for its end with exit 1, and so does this for the end of a run." placeholder:"N"`
+	Keep      int             `help:"Remove old runs, too: all but a job's last N finished ones and what these or pages need. 0: none. It holds the job as a run does: exit 1 where one is running, and harrow run says so until it is through." placeholder:"N"`
 	OlderThan harrow.Duration `help:"Remove nothing younger, by the workspace's clock." placeholder:"DURATION" default:"24h"`
 	DryRun    bool            `help:"Say what would be removed."`
 	JSON      bool            `name:"json" help:"Write JSON."`
@@ -25,9 +25,9 @@ type gcCmd struct {
 // Help says more than a line.
 func (*gcCmd) Help() string {
 	return `Removes what no manifest, shard record, run.json or version of pages refers to: parts of attempts that lost, shuffle files, ` +
-		`temporary files, old versions of pages, folders of runs that never began, and what sinks keep for runs that nobody goes on with. ` +
+		`temporary files, versions of pages that no run names, folders of runs that never began, and what sinks keep for runs that nobody goes on with. ` +
 		`It may be run beside a harvest, whose own files it leaves alone. With --keep old runs go, too; of these stays what is still needed, such as ` +
-		`the bodies of pages that did not change since. A run that is active or can be resumed stays in any case. Interrupted, it can be begun again.`
+		`the bodies of pages that did not change since. What sinks keep is asked of them, with today's secrets. A run that is active or can be resumed stays in any case. Interrupted, it can be begun again.`
 }
 
 // Run implements the command.

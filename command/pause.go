@@ -50,6 +50,14 @@ func (c *pauseCmd) Run(e *env) error {
 	if err := drained(e.ctx, lake, holder); err != nil {
 		return err
 	}
+	run, err := lakeio.ReadRun(e.ctx, store, job, holder.Run)
+	if err != nil && !errors.Is(err, lakeio.ErrNotFound) { // it had only begun
+		return err
+	}
+	if run.State == lakeio.Done { // before it heard of it
+		_, err = fmt.Fprintf(e.stdout, "run %s is done\n", holder.Run)
+		return errors.Join(err, lake.ClearStop(e.ctx))
+	}
 	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
 	return err
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,40 @@ func TestPauseOfWhatIsNotRunning(t *testing.T) {
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPauseOfARunThatEndsMeanwhileSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	store, err := lakeio.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}"), State: lakeio.Active}); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		var err error
+		for stopped := false; err == nil && !stopped; time.Sleep(5 * time.Millisecond) {
+			stopped, err = l.Stopped(t.Context())
+		}
+		_, cerr := lakeio.ChangeRun(t.Context(), store, l.Job, l.Run, func(r *lakeio.Run) error { r.State = lakeio.Done; return nil })
+		ended <- errors.Join(err, cerr, lock.Release(time.Now()))
+	}()
+	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir); code != 0 || stdout != "run "+l.Run+" is done\n" {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if stopped, err := l.Stopped(t.Context()); err != nil || stopped {
+		t.Errorf("the run is asked to stop still: %v, %v", stopped, err)
 	}
 }
 

@@ -254,13 +254,25 @@ func (s *store) each(ctx context.Context, what, folder string, attrs []string, d
 			return s.failed(what, folder, err)
 		}
 		name := strings.TrimPrefix(attrs.Prefix+attrs.Name, prefix)
-		if name == "" || name == "/" { // a placeholder of the folder itself
+		if !nameInFolder(name) {
 			continue
 		}
 		if err := do(name, attrs); err != nil {
 			return err
 		}
 	}
+}
+
+// nameInFolder tells the name of an object or of a folder from what is none to
+// us: a placeholder of the folder itself, and what a path would lead elsewhere
+// by. A bucket's names are any text: a folder "..", once joined to a path and
+// cleaned, would be the one above.
+func nameInFolder(name string) bool {
+	switch strings.TrimSuffix(name, "/") {
+	case "", ".", "..":
+		return false
+	}
+	return true
 }
 
 // listTimeout bounds the wait for the next names of a folder.

@@ -28,8 +28,9 @@
 //
 // # Where it is killed
 //
-// First the run.json files of all runs that go are deleted, oldest first, so
-// that the last run that asked is the same throughout, then of each version of
+// First the run.json files of all runs that go are deleted: of those that only
+// parsed again, then of those that asked, oldest first, so that the last one
+// that asked is the same throughout; then of each version of
 // pages and each stage its manifest, then files. So whatever there still is of
 // a run or of a version of pages is whole, and the next collection goes on.
 package collect
@@ -172,19 +173,24 @@ func (c *collector) collect(ctx context.Context) (err error) {
 func (c *collector) age(ctx context.Context) (time.Time, error) {
 	now := c.Now()
 	if !c.DryRun {
-		const name = "gc.clock"
-		probe := path.Join(c.Job, name)
+		probe := path.Join(c.Job, probePrefix+uuid.NewString()) // others may collect, too
 		if err := c.store.Put(ctx, probe, nil); err != nil {
 			return now, err
 		}
 		var there time.Time
+		var dead []string // of collections that were killed
 		err := c.store.Scan(ctx, c.Job+"/", func(e lakeio.Entry) error {
-			if e.Name == name {
+			if uri := path.Join(c.Job, e.Name); uri == probe {
 				there = e.Modified
+			} else if strings.HasPrefix(e.Name, probePrefix) && now.Sub(e.Modified) > time.Hour {
+				dead = append(dead, uri)
 			}
 			return nil
 		})
-		if err = errors.Join(err, c.store.Delete(ctx, probe)); err != nil {
+		for _, uri := range append(dead, probe) {
+			err = errors.Join(err, c.store.Delete(ctx, uri))
+		}
+		if err != nil {
 			return now, err
 		}
 		if there.IsZero() {
@@ -194,6 +200,9 @@ func (c *collector) age(ctx context.Context) (time.Time, error) {
 	}
 	return now.Add(-c.OlderThan), nil
 }
+
+// probePrefix begins the names of files that tell the store's time.
+const probePrefix = "gc.clock-"
 
 func (c *collector) old(e lakeio.Entry) bool { return !e.Modified.After(c.cutoff) }
 
@@ -230,14 +239,20 @@ func (c *collector) folders(ctx context.Context, folder string) (ids []string, e
 
 // removeAll removes what is to go, in an order in which it may be interrupted.
 func (c *collector) removeAll(ctx context.Context) error {
-	for _, id := range c.ids {
-		if r := c.runs[id]; r.fate == goes {
+	// Those that take stages over go before those they take them from.
+	for _, takers := range []bool{true, false} {
+		for _, id := range c.ids {
+			r := c.runs[id]
+			if r.fate != goes || takers != (r.Source("fetch") != id) {
+				continue
+			}
 			if err := c.now(ctx, r.uri("run.json"), r.file.Bytes, Runs); err != nil {
 				return err
 			}
 			c.report.Runs = append(c.report.Runs, id)
 		}
 	}
+	slices.Sort(c.report.Runs)
 	for _, id := range c.versions {
 		if err := c.version(ctx, id); err != nil {
 			return err

@@ -148,9 +148,7 @@ func (c *collector) spareOwners() {
 			continue
 		}
 		for _, owner := range r.Sources {
-			if o, ok := c.runs[owner]; ok && o.fate == goes {
-				o.fate = stays
-			}
+			c.spare(owner)
 		}
 	}
 }
@@ -205,23 +203,36 @@ func (c *collector) overAndOld(ctx context.Context, r *run) (old bool, err error
 }
 
 // spareBeginnings keeps what a run that has not committed discover begins
-// with.
+// with, and the run whose rejects one replays: whoever goes on with it looks at
+// that one.
 func (c *collector) spareBeginnings(ctx context.Context) error {
 	for _, r := range c.runs {
-		if r.fate != live || r.Source("discover") != r.ID {
+		if r.fate != live {
+			continue
+		}
+		if r.Replay != nil {
+			c.spare(r.Replay.Run)
+		}
+		if r.Source("discover") != r.ID {
 			continue
 		}
 		done, err := r.lake.Committed(ctx, "discover")
 		if err != nil {
 			return err
 		}
-		for _, id := range []string{r.Previous, r.Parent} {
-			if other, ok := c.runs[id]; ok && other.fate == goes && !done {
-				other.fate = stays
-			}
+		if !done {
+			c.spare(r.Previous)
+			c.spare(r.Parent)
 		}
 	}
 	return nil
+}
+
+// spare keeps a run that was to go.
+func (c *collector) spare(id string) {
+	if r, ok := c.runs[id]; ok && r.fate == goes {
+		r.fate = stays
+	}
 }
 
 // askSinks lets sinks remove what they keep of runs that nobody goes on with.

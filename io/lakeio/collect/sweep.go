@@ -16,6 +16,7 @@ import (
 const (
 	manifestName = "manifest.json"
 	listName     = "manifest.arrow"
+	stopName     = "stop"
 )
 
 var shardRecord = regexp.MustCompile(`^shard-\d+\.json$`)
@@ -65,12 +66,12 @@ func (c *collector) file(r *run, e lakeio.Entry) (Kind, bool) {
 		return "", false
 	case r.fate != stays:
 		return Runs, true
-	case e.Name == "run.json":
-		return "", false
 	case e.Temporary:
 		return Temporary, true
+	case e.Name == stopName: // there is nobody left who could start anything
+		return Status, true
 	}
-	return Status, true // stop: there is nobody left who could start anything
+	return "", false
 }
 
 // folder collects a folder of a run: a stage, inputs or status.
