@@ -83,7 +83,7 @@ func (d *decision) replay(ctx context.Context, store lakeio.Store, job *Job, req
 		if err != nil {
 			return err
 		}
-		r.Deferred = stagesBut(previous, "parse", "refine", "load", lakeio.PagesStage)
+		r.Deferred = previous.Leaves()
 	}
 	d.run.Parent, d.run.Replay = parent.ID, &r
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,10 +106,20 @@ func forgetsNothing(ctx context.Context, store lakeio.Store, r lakeio.Run) error
 		return err
 	}
 	if last.Source("discover") == r.Source("discover") {
-		return nil // what it deferred is among the requests, or found again
+		return nil // what it deferred is among the requests, is found again, or is left to the next run with them
 	}
-	n, err := deferred(ctx, lakeio.Lake{Store: store, Job: r.Job, Run: last.ID}, Plan{Run: last})
-	if err == nil && n > 0 {
+	var n int64
+	for _, at := range last.Leaves() {
+		m, err := lakeio.Lake{Store: store, Job: r.Job, Run: at.Run}.Manifest(ctx, at.Stage)
+		if errors.Is(err, lakeio.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n += m.Tables[lakeio.DeferredRequests.Name()].Rows
+	}
+	if n > 0 {
 		err = usagef("--from fetch: run %s deferred %d requests, which are not among those of run %s and would be forgotten; want --run %s, or a new run, which asks them first",
 			last.ID, n, r.Parent, last.ID)
 	}

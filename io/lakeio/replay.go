@@ -3,6 +3,7 @@ package lakeio
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/harrowdata/harrow"
 )
@@ -58,6 +59,14 @@ func (r Run) StagesOf() []StageOf {
 		list = append(list, StageOf{r.Source(BaseStage(name)), name})
 	}
 	return list
+}
+
+// Leaves lists the manifests of StagesOf whose table deferred the next run asks
+// first: what the run's rounds left, and what its stage discover carried on.
+func (r Run) Leaves() []StageOf {
+	return slices.DeleteFunc(r.StagesOf(), func(at StageOf) bool {
+		return at.Stage != "discover" && (BaseStage(at.Stage) != "fetch" || at.Stage == PagesStage)
+	})
 }
 
 // EachRow hands out the rows of a table of some stages, those that have

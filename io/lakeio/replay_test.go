@@ -36,6 +36,14 @@ func TestStagesTakenOverAreThoseOfTheirOwner(t *testing.T) {
 	}
 }
 
+func TestARunLeavesWhatItsRoundsAndItsStageDiscoverDeferred(t *testing.T) {
+	r := Run{ID: "b", Rounds: 2, Sources: map[string]string{"discover": "a"}}
+	want := []StageOf{{"a", "discover"}, {"b", "fetch-0"}, {"b", "fetch-1"}}
+	if got := r.Leaves(); !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
 func TestRowsOfSeveralStagesAreReadOneAfterTheOther(t *testing.T) {
 	s := openTemp(t)
 	var stages []StageOf

@@ -118,22 +118,13 @@ func (o *operator) flush(out harrow.Output) error {
 	return out.Emit(lakeio.Requests.Name(), b)
 }
 
-// deferred emits what the previous run deferred and did not ask in a later
-// round; of one that replayed rejects also what it carries on from the run
-// before it, in its own stage discover.
+// deferred emits what a run leaves to the next one.
 func (o *operator) deferred(ctx context.Context, lake lakeio.Lake, run string, out harrow.Output) error {
-	lake.Run = run
-	stages := []lakeio.StageOf{{Run: run, Stage: "discover"}}
-	for r := 0; ; r++ {
-		at := lakeio.StageOf{Run: run, Stage: lakeio.FetchStage(r)}
-		if done, err := lake.Committed(ctx, at.Stage); err != nil {
-			return err
-		} else if !done {
-			break
-		}
-		stages = append(stages, at)
+	r, err := lakeio.ReadRun(ctx, lake.Store, lake.Job, run)
+	if err != nil {
+		return fmt.Errorf("what run %s deferred: %w", run, err)
 	}
-	return lakeio.EachRow(ctx, lake.Store, lake.Job, stages, lakeio.DeferredRequests, func(r harrow.Request) error {
+	return lakeio.EachRow(ctx, lake.Store, lake.Job, r.Leaves(), lakeio.DeferredRequests, func(r harrow.Request) error {
 		r.Priority, r.Reason, r.Body = firstOfAll, "", bytes.Clone(r.Body)
 		return o.emit(r, out)
 	})

@@ -119,15 +119,24 @@ func deferredPart(t *testing.T, lake lakeio.Lake, r harrow.Request) harrow.Part 
 	return part
 }
 
-// What a run deferred comes back as it was, first; so does what it carried on.
+// What a run deferred comes back as it was, first; so does what its stage
+// discover carried on, which it may have taken over.
 func TestDeferredRequestsKeepAllThatTheyWere(t *testing.T) {
 	lake := lakeOf(t)
+	owner := lake
+	owner.Run = "0190e000-0000-7000-8000-000000000001"
+	last := lakeio.Run{ID: lake.Run, Job: lake.Job, Spec: []byte("{}"), Rounds: 1, Sources: map[string]string{"discover": owner.Run}}
+	if err := lakeio.CreateRun(t.Context(), lake.Store, last); err != nil {
+		t.Fatal(err)
+	}
 	want := harrow.Request{URL: "http://a.example/x", Method: "POST", Body: []byte("q=1"), Headers: []harrow.Header{{Name: "X-A", Value: "b"}}, Key: "a.example", Domain: "a.example",
 		Depth: 3, Kind: harrow.KindSitemap, Parent: harrow.ID{1}, Carry: `{"a":1}`, Reason: "retry_after",
 		NotBefore: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
 	want.ID = canon.ID(want.Method, want.URL, want.Body, want.Headers)
 	carried := harrow.Request{ID: harrow.ID{7}, URL: "http://a.example/y", Method: "GET", Reason: "breaker"}
 	for stage, r := range map[string]harrow.Request{"discover": carried, lakeio.FetchStage(0): want} {
+		lake := lake
+		lake.Run = last.Source(lakeio.BaseStage(stage))
 		if _, err := lake.Commit(t.Context(), stage, []harrow.Part{deferredPart(t, lake, r)}, nil, time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
 		}

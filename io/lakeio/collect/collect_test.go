@@ -210,12 +210,7 @@ func kept(h *history, runs []string) (n int) {
 
 // later reads what the next run asks first.
 func (h *history) later() (n int) {
-	id := h.previous()
-	if id == "" {
-		return 0
-	}
-	r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id))
-	check(h.t, lakeio.EachRow(h.ctx, h.store, job, r.StagesOf(), lakeio.DeferredRequests, func(harrow.Request) error { n++; return nil }))
+	check(h.t, lakeio.EachRow(h.ctx, h.store, job, h.leaves(h.previous()), lakeio.DeferredRequests, func(harrow.Request) error { n++; return nil }))
 	return n
 }
 

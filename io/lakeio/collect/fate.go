@@ -176,8 +176,8 @@ func (c *collector) spareLastAsked() {
 
 // deferred reports whether a run has left something to be asked.
 func (c *collector) deferred(ctx context.Context, r *run) (bool, error) {
-	for _, name := range r.StageNames() {
-		m, err := r.lake.Manifest(ctx, name)
+	for _, at := range r.Leaves() {
+		m, err := lakeio.Lake{Store: c.store, Job: c.Job, Run: at.Run}.Manifest(ctx, at.Stage)
 		if errors.Is(err, lakeio.ErrNotFound) {
 			continue
 		}

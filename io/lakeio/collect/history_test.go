@@ -108,7 +108,8 @@ type plan struct {
 	Deferred bool // fetch leaves something
 	Known    bool // what pages know is asked conditionally
 	Litter   bool
-	From     string // run whose stages up to fetch are taken over
+	From     string // run whose first stages are taken over
+	Stage    string // first one that is not: fetch or parse
 	Replay   string // run whose rejects are replayed
 }
 
@@ -128,12 +129,15 @@ func (h *history) run(p plan) string {
 	r.Inputs = []lakeio.Input{{Path: "seeds.txt", Digest: "aa", Bytes: 5}}
 	if p.From != "" {
 		parent := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, p.From))
-		r.Parent, r.From, r.PagesRun = parent.ID, "parse", parent.PagesRun
-		r.Sources = map[string]string{"discover": parent.Source("discover"), "fetch": parent.Source("fetch")}
+		r.Parent, r.From, r.Replay = parent.ID, p.Stage, parent.Replay
+		r.Sources = map[string]string{"discover": parent.Source("discover")}
+		if p.Stage == "parse" {
+			r.PagesRun, r.Sources["fetch"] = parent.PagesRun, parent.Source("fetch")
+		}
 	}
 	if p.Replay != "" {
 		parent := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, p.Replay))
-		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: parent.StagesOf(), Deferred: parent.StagesOf(),
+		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return at.Stage == lakeio.PagesStage }), Deferred: h.leaves(r.Previous),
 			Asked: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return !strings.HasPrefix(at.Stage, "fetch-") })}
 		if p.Known { // then only its manifests say what of the other run it needs
 			r.Replay.Asked = nil
@@ -170,6 +174,14 @@ func (h *history) previous() (last string) {
 	return last
 }
 
+// leaves are the stages that the next run asks what they deferred.
+func (h *history) leaves(id string) []lakeio.StageOf {
+	if id == "" {
+		return nil
+	}
+	return must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id)).Leaves()
+}
+
 // stage writes the files of a stage.
 func (h *history) stage(r lakeio.Run, l lakeio.Lake, stage string, p plan) (parts []harrow.Part) {
 	dir := l.Stage(stage)
@@ -200,13 +212,18 @@ func (h *history) replayed(r lakeio.Run) (parts []harrow.Part) {
 			continue
 		}
 		check(h.t, err)
-		parts = append(parts, m.TablesOf(lakeio.DeferredRequests.Name())...)
 		for _, p := range m.TablesOf(lakeio.Captures.Name()) {
 			for c, err := range lakeio.ReadRows(h.ctx, h.store, lakeio.Captures, p) {
 				check(h.t, err)
 				c.BodyPart, c.Digest = strings.Clone(c.BodyPart), strings.Clone(c.Digest)
 				again = append(again, c)
 			}
+		}
+	}
+	for _, at := range r.Replay.Deferred {
+		if m, err := h.lake(at.Run).Manifest(h.ctx, at.Stage); !errors.Is(err, lakeio.ErrNotFound) {
+			check(h.t, err)
+			parts = append(parts, m.TablesOf(lakeio.DeferredRequests.Name())...)
 		}
 	}
 	if len(again) > 0 {
@@ -292,7 +309,7 @@ func (h *history) draw(t *rapid.T) {
 	if len(fetched) > 0 {
 		switch rapid.IntRange(0, 3).Draw(t, "kind") {
 		case 0:
-			p.From = rapid.SampledFrom(fetched).Draw(t, "from")
+			p.From, p.Stage = rapid.SampledFrom(fetched).Draw(t, "from"), rapid.SampledFrom([]string{"fetch", "parse"}).Draw(t, "stage")
 		case 1:
 			p.Replay = rapid.SampledFrom(fetched).Draw(t, "replay")
 		}
