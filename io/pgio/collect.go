@@ -38,7 +38,7 @@ func (c session) collect(ctx context.Context, runs []string, dry bool) (n harrow
 	if err != nil {
 		return n, err
 	}
-	if v.marked && v.job != c.place.job {
+	if v.marked && v.job != "" && v.job != c.place.job {
 		return n, final{v.verdict(c.place)}
 	}
 	what := "DELETE"

@@ -159,7 +159,7 @@ func TestARowThatSomebodyWritesAtTheSameTimeIsNoReject(t *testing.T) {
 				load(t, s, bookShard(t, s.place.schema, bookRow("1", int64(2), day, "r1")), c.want)
 			})
 			for dump(t, s, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'harrow shop "+s.place.schema+"'")[0] != "1" {
-				time.Sleep(5 * time.Millisecond)
+				<-time.After(5 * time.Millisecond)
 			}
 			if _, err := other.Exec(t.Context(), "COMMIT"); err != nil {
 				t.Fatal(err)
