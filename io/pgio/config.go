@@ -21,8 +21,9 @@ type Config struct {
 	// libpq reads it. What it leaves out comes from the environment (PGHOST,
 	// PGPASSWORD, …) and ~/.pgpass.
 	URL string `json:"url"`
-	// Schema is the name of the job's schema, at most 63 bytes. Empty: the
-	// job's name with '_' for '-'.
+	// Schema is the name of the job's schema, at most 63 bytes; one that is
+	// named here may have tables already. Empty: the job's name with '_' for
+	// '-'.
 	Schema string `json:"schema,omitempty"`
 	// Isolation is "schema" (the default: a schema of the url's database) or
 	// "database" (a database of the schema's name, and that schema in it).
@@ -46,10 +47,11 @@ type place struct {
 	isolation string
 	database  string // that is loaded into
 	schema    string
+	named     bool // the schema is, by the job file
 }
 
 func (c Config) place(job string) (p place, err error) {
-	p = place{job: job, schema: c.Schema}
+	p = place{job: job, schema: c.Schema, named: c.Schema != ""}
 	if p.base, err = parseURL(c.URL); err != nil {
 		return p, &harrow.ConfigError{Key: "url", Err: err}
 	}

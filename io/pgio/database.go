@@ -97,8 +97,16 @@ func (c session) check(ctx context.Context, types []harrow.RecordType) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(v.verdict(c.place), c.checkForeign(ctx, v)); err != nil || !v.there {
+	if err := errors.Join(v.verdict(c.place), c.checkForeign(ctx, v)); err != nil {
 		return err
+	}
+	if v.ownRole() {
+		if _, _, err := c.role(ctx, v.database); err != nil {
+			return err
+		}
+	}
+	if !v.there {
+		return nil
 	}
 	var errs []error
 	for _, t := range types {

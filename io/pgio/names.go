@@ -49,7 +49,12 @@ func short(name string) string {
 	if len(name) <= maxName {
 		return name
 	}
-	sum := sha256.Sum256([]byte(name))
+	return digested(name, name)
+}
+
+// digested is a name that ends in a digest of what it stands for.
+func digested(name, what string) string {
+	sum := sha256.Sum256([]byte(what))
 	end := "_" + hex.EncodeToString(sum[:8])
 	return cut(name, maxName-len(end)) + end
 }

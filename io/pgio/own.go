@@ -71,7 +71,7 @@ func (c session) makeOwn(ctx context.Context, v survey) error {
 		return nil
 	}
 	todo := []string{"COMMENT ON SCHEMA " + quote(c.place.schema) + " IS " + literal(fmt.Sprintf("Harrow job %s: a table for each record; %s… are the loader's own.", c.place.job, reserved))}
-	if v.there && !v.member { // only its owner may comment on it
+	if v.there && !v.member || v.others() { // only its owner may comment on it
 		todo = nil
 	}
 	for _, t := range own {

@@ -57,15 +57,20 @@
 // The schema is made on demand, and so is the database with isolation:
 // database. Where the connection's role may make roles (superuser or
 // CREATEROLE) the schema belongs to a role of its own that can't log in,
-// harrow_DATABASE_SCHEMA (harrow_SCHEMA in a database of that name; a longer
-// one ends in a digest), and every transaction acts as that role: it owns what
-// is made, and has no rights elsewhere but those that everybody has. Triggers
-// and functions in the schema run as it too. From a database of the job's own
-// everybody else is kept out (CONNECT is revoked from PUBLIC). Where no role
-// can be made, the connection's own loads: give each job a login of its own
-// then. An existing schema is taken if it is empty or the job's already; one
-// that is another job's or has other tables in it is an error, and so is a
-// database that isn't empty.
+// harrow_DATABASE_SCHEMA (harrow_SCHEMA in a database of that name; one that
+// is longer, or another place's already, ends in a digest), and every
+// transaction acts as that role: it owns what is made, and has no rights
+// elsewhere but those that everybody has. Triggers and functions in the schema
+// run as it too. From a database of the job's own everybody else is kept out
+// (CONNECT is revoked from PUBLIC). Where no role can be made, or it could not
+// be given what it needs (CREATE in the database, TEMPORARY), the connection's
+// own loads: give each job a login of its own then.
+//
+// An existing schema is taken if it is empty or the job's already. One that
+// has tables and is no job's is taken where the job file names it: the
+// connection's role loads then, and what is there stays whose and what it is.
+// Otherwise that is an error, and so is a schema of another job, and, with
+// isolation: database, a database with tables elsewhere.
 //
 // The role is no wall against code that somebody puts into the schema on
 // purpose, which may RESET ROLE: that needs a login without other rights.

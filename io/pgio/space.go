@@ -20,11 +20,13 @@ type survey struct {
 	makesRoles bool
 	create     bool // the user may make schemas here
 	temporary  bool // and temporary tables
+	everybody  bool // so may everybody
 	owns       bool // the user may say who uses the database
 
 	there     bool   // the schema is
-	owner     string // of it
+	owner     string // of it; of its mark, where it is marked
 	member    bool   // the user may become its owner
+	ready     bool   // its owner may make temporary tables
 	uses      bool   // the user may make tables in it as it is
 	relations int64  // in it
 	marked    bool   // it has a table that says whose it is
@@ -33,18 +35,22 @@ type survey struct {
 
 const surveyQuery = `SELECT d.datname::text, pg_encoding_to_char(d.encoding)::text, current_setting('default_transaction_read_only') = 'on' OR pg_is_in_recovery(),
 	u.rolname::text, u.rolsuper OR u.rolcreaterole, has_database_privilege(d.oid, 'CREATE'), has_database_privilege(d.oid, 'TEMPORARY'),
-	pg_has_role(d.datdba, 'MEMBER'),
-	n.oid IS NOT NULL, COALESCE(pg_get_userbyid(n.nspowner), '')::text, COALESCE(pg_has_role(n.nspowner, 'MEMBER'), false),
+	has_database_privilege('public', d.oid, 'TEMPORARY'), pg_has_role(d.datdba, 'USAGE'),
+	n.oid IS NOT NULL, COALESCE(pg_get_userbyid(o.owner), '')::text,
+	COALESCE(pg_has_role(o.owner, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END), false),
+	COALESCE(has_database_privilege(o.owner, d.oid, 'TEMPORARY'), false),
 	COALESCE(has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), false),
 	(SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid),
-	EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = $2)
+	m.oid IS NOT NULL
 	FROM pg_database d JOIN pg_roles u ON u.rolname = current_user LEFT JOIN pg_namespace n ON n.nspname = $1
+	LEFT JOIN pg_class m ON m.relnamespace = n.oid AND m.relname = $2
+	CROSS JOIN LATERAL (SELECT COALESCE(m.relowner, n.nspowner) AS owner) o
 	WHERE d.datname = current_database()`
 
 // survey looks, and changes nothing but the transaction's role.
 func (c session) survey(ctx context.Context) (v survey, err error) {
 	err = c.conn.QueryRow(ctx, surveyQuery, c.place.schema, owners).Scan(&v.database, &v.encoding, &v.readOnly, &v.user, &v.makesRoles, &v.create,
-		&v.temporary, &v.owns, &v.there, &v.owner, &v.member, &v.uses, &v.relations, &v.marked)
+		&v.temporary, &v.everybody, &v.owns, &v.there, &v.owner, &v.member, &v.ready, &v.uses, &v.relations, &v.marked)
 	if err != nil || !v.marked {
 		return v, err
 	}
@@ -58,12 +64,23 @@ func (c session) survey(ctx context.Context) (v survey, err error) {
 	return v, err
 }
 
-// actor is the role that makes and loads tables, empty for the connection's.
+// actor is the role that makes and loads tables, empty for the connection's:
+// the one that made the mark; before there is one, the owner of an empty
+// schema.
 func (v survey) actor() string {
-	if v.there && v.member && v.owner != v.user {
+	if v.there && v.member && v.owner != v.user && !v.others() {
 		return v.owner
 	}
 	return ""
+}
+
+// others reports whether the schema has tables, and is no job's.
+func (v survey) others() bool { return !v.marked && v.relations > 0 }
+
+// ownRole reports whether a role of the job's own is made for the schema: it
+// must be able to have all that the connection's has here.
+func (v survey) ownRole() bool {
+	return v.makesRoles && !v.marked && (v.owns || v.everybody) && v.create && (!v.there || v.owner == v.user && !v.others())
 }
 
 // verdict says what is in the way of loading a job into the place.
@@ -73,18 +90,20 @@ func (v survey) verdict(p place) error {
 		return fmt.Errorf("the database's encoding is %s; expected UTF8", v.encoding)
 	case v.readOnly:
 		return errors.New("the server is read-only")
-	case !v.temporary && !v.makesRoles:
+	case !v.temporary && !v.ownRole() && v.actor() == "":
 		return fmt.Errorf("role %s may not make temporary tables in the database; GRANT TEMPORARY ON DATABASE %s TO it", v.user, quote(v.database))
+	case !v.ready && v.actor() != "":
+		return fmt.Errorf("role %s, which loads, may not make temporary tables in the database; GRANT TEMPORARY ON DATABASE %s TO it", v.owner, quote(v.database))
 	case !v.there && !v.create:
 		return fmt.Errorf("there is no schema %s, and role %s may not make it; GRANT CREATE ON DATABASE %s TO it, or make the schema as its own", p.schema, v.user, quote(v.database))
 	case !v.there:
 		return nil
 	case v.marked && v.job != "" && v.job != p.job:
 		return fmt.Errorf("schema %s belongs to job %s, not to job %s; expected a schema of its own for each job", p.schema, v.job, p.job)
-	case !v.member && !v.uses:
+	case v.others() && !p.named:
+		return fmt.Errorf("schema %s is no job's, and not empty; expected one that is empty, of job %s, or not there; to load beside what it has, name it (schema: %s)", p.schema, p.job, p.schema)
+	case v.actor() == "" && !v.uses && v.owner != v.user:
 		return fmt.Errorf("schema %s belongs to role %s, and role %s may not make tables in it", p.schema, v.owner, v.user)
-	case !v.marked && v.relations > 0:
-		return fmt.Errorf("schema %s is no job's, and not empty; expected one that is empty, of job %s, or not there", p.schema, p.job)
 	}
 	return nil
 }
@@ -141,14 +160,20 @@ func (c session) settle(ctx context.Context) (actor string, err error) {
 	return actor, c.makeOwn(ctx, v)
 }
 
-// makeSchema makes the schema or takes over an empty one.
+// makeSchema makes the schema or takes over an empty one. One that others have
+// tables in stays as it is.
 func (c session) makeSchema(ctx context.Context, v survey) (actor string, err error) {
+	if v.others() {
+		return "", nil
+	}
 	actor = v.actor()
-	if v.makesRoles && (!v.there || v.owner == v.user) {
-		actor = c.place.role(v.database)
-		if err := c.makeRole(ctx, v, actor); err != nil {
+	if v.ownRole() {
+		if actor, err = c.makeRole(ctx, v); err != nil {
 			return "", err
 		}
+	}
+	if err := c.share(ctx, v, actor); err != nil {
+		return "", err
 	}
 	name := quote(c.place.schema)
 	switch {
@@ -162,46 +187,73 @@ func (c session) makeSchema(ctx context.Context, v survey) (actor string, err er
 	return actor, err
 }
 
-// role is the name of the job's role. Roles are the whole server's, so it
-// names the database too; what is too long ends in a digest.
-func (p place) role(database string) string {
-	name := "harrow_" + database + "_" + p.schema
-	if database == p.schema {
-		name = "harrow_" + p.schema
+// share says who uses the database: of one that is the job's own, nobody else.
+func (c session) share(ctx context.Context, v survey, actor string) error {
+	if !v.owns {
+		return nil
 	}
-	return short(name)
+	name := quote(v.database)
+	var todo []string
+	rights := "TEMPORARY"
+	if c.place.isolation == byDatabase {
+		rights = "CONNECT, TEMPORARY"
+		todo = append(todo, "REVOKE ALL ON DATABASE "+name+" FROM PUBLIC", "COMMENT ON DATABASE "+name+" IS "+literal("Harrow job "+c.place.job+", and no other's"))
+	}
+	if actor != "" && (v.ownRole() || len(todo) > 0) {
+		todo = append(todo, "GRANT "+rights+" ON DATABASE "+name+" TO "+quote(actor))
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	return c.exec(ctx, strings.Join(todo, "; "))
 }
 
-// makeRole makes a role that can't log in and owns nothing yet. Its comment
-// says what it is for, so that no two places take one for theirs.
-func (c session) makeRole(ctx context.Context, v survey, role string) error {
-	purpose := fmt.Sprintf("Harrow: owns schema %s of database %s, and nothing else", c.place.schema, v.database)
-	var there bool
-	var comment string
-	err := c.conn.QueryRow(ctx, `SELECT true, COALESCE(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1`, role).Scan(&there, &comment)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
+// purpose is the comment of the job's role, so that no two places take one for
+// theirs.
+func (p place) purpose(database string) string {
+	return fmt.Sprintf("Harrow: owns schema %s of database %s, and nothing else", p.schema, database)
+}
+
+// role finds a name for the job's role, and says whether the role is there.
+// Roles are the whole server's, so the name has the database in it too; where
+// another place has the same, it ends in a digest.
+func (c session) role(ctx context.Context, database string) (name string, there bool, err error) {
+	name = "harrow_" + database + "_" + c.place.schema
+	if database == c.place.schema {
+		name = "harrow_" + c.place.schema
 	}
-	if there && comment != purpose {
-		return final{fmt.Errorf("role %s is there, and not for this schema (its comment: %q); expected none of this name", role, comment)}
+	name = short(name)
+	purpose, comment := c.place.purpose(database), ""
+	for _, name := range []string{name, digested(name, purpose)} {
+		err := c.conn.QueryRow(ctx, `SELECT COALESCE(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1`, name).Scan(&comment)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return name, false, nil
+		case err != nil:
+			return "", false, err
+		case comment == purpose:
+			return name, true, nil
+		}
+	}
+	return "", false, final{fmt.Errorf("role %s is there, and not for this schema (its comment: %q); expected none of this name", digested(name, purpose), comment)}
+}
+
+// makeRole makes a role that can't log in and owns nothing yet.
+func (c session) makeRole(ctx context.Context, v survey) (role string, err error) {
+	role, there, err := c.role(ctx, v.database)
+	if err != nil {
+		return "", err
 	}
 	var todo []string
 	if !there {
-		todo = append(todo, "CREATE ROLE "+quote(role)+" NOLOGIN", "COMMENT ON ROLE "+quote(role)+" IS "+literal(purpose))
+		todo = append(todo, "CREATE ROLE "+quote(role)+" NOLOGIN", "COMMENT ON ROLE "+quote(role)+" IS "+literal(c.place.purpose(v.database)))
 	}
 	todo = append(todo, "GRANT "+quote(role)+" TO CURRENT_USER")
-	if v.owns && c.place.isolation == byDatabase {
-		name := quote(v.database)
-		todo = append(todo, "REVOKE ALL ON DATABASE "+name+" FROM PUBLIC", "GRANT CONNECT, TEMPORARY ON DATABASE "+name+" TO "+quote(role),
-			"COMMENT ON DATABASE "+name+" IS "+literal("Harrow job "+c.place.job+", and no other's"))
-	} else if v.owns {
-		todo = append(todo, "GRANT TEMPORARY ON DATABASE "+quote(v.database)+" TO "+quote(role))
-	}
 	err = c.exec(ctx, strings.Join(todo, "; "))
 	if e := pgError(err); e != nil && e.Code == "42501" {
-		return final{fmt.Errorf("role %s for the job's schema: %w", role, err)}
+		return "", final{fmt.Errorf("role %s for the job's schema: %w", role, err)}
 	}
-	return err
+	return role, err
 }
 
 // lock makes others wait who make or change tables of this schema, until the

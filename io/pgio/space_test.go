@@ -112,9 +112,14 @@ func TestWhoseASchemaIs(t *testing.T) {
 		"empty, the superuser's":            {"", "CREATE SCHEMA %[1]s", "", "own"},
 		"empty, another's who lets us":      {"NOCREATEROLE", "CREATE SCHEMA %[1]s; GRANT ALL ON SCHEMA %[1]s TO %[2]s", "", "login"},
 		"empty, another's":                  {"NOCREATEROLE", "CREATE SCHEMA %[1]s", "schema %[1]s belongs to role postgres, and role %[2]s may not", ""},
-		"somebody's tables":                 {"", "CREATE SCHEMA %[1]s; CREATE TABLE %[1]s.orders (a int)", "schema %[1]s is no job's, and not empty", ""},
-		"somebody's tables, the login's":    {"NOCREATEROLE", "CREATE SCHEMA %[1]s AUTHORIZATION %[2]s; CREATE TABLE %[1]s.orders (a int)", "schema %[1]s is no job's, and not empty", ""},
-		"a role of the name is somebody's":  {"", "CREATE ROLE harrow_postgres_%[1]s", "role harrow_postgres_%[1]s is there, and not for this schema", ""},
+		"empty, may not be given away":      {"CREATEROLE", "CREATE SCHEMA %[1]s AUTHORIZATION %[2]s", "", "login"},
+		"somebody's tables, by default":     {"", "CREATE SCHEMA %[1]s; CREATE TABLE %[1]s.orders (a int)", "schema %[1]s is no job's, and not empty; expected one that is empty, of job %[1]s, or not there; to load beside what it has, name it (schema: %[1]s)", ""},
+		"somebody's tables":                 {"", "CREATE SCHEMA %[1]s; CREATE TABLE %[1]s.orders (a int)", "", "login"},
+		"somebody's tables, a group's":      {"", "CREATE ROLE group_%[1]s; CREATE SCHEMA %[1]s AUTHORIZATION group_%[1]s; CREATE TABLE %[1]s.orders (a int)", "", "login"},
+		"somebody's tables, the login's":    {"CREATEROLE", "CREATE SCHEMA %[1]s AUTHORIZATION %[2]s; CREATE TABLE %[1]s.orders (a int)", "", "login"},
+		"somebody's tables, not for us":     {"NOCREATEROLE", "CREATE SCHEMA %[1]s; CREATE TABLE %[1]s.orders (a int); GRANT USAGE ON SCHEMA %[1]s TO %[2]s", "schema %[1]s belongs to role postgres, and role %[2]s may not", ""},
+		"a role of the name is somebody's":  {"", "CREATE ROLE harrow_postgres_%[1]s", "", "digested"},
+		"and the other one too":             {"", "CREATE ROLE harrow_postgres_%[1]s; CREATE ROLE %[3]s", "role %[3]s is there, and not for this schema", ""},
 		"empty, of a group the login is in": {"NOCREATEROLE", "CREATE ROLE group_%[1]s; GRANT group_%[1]s TO %[2]s; CREATE SCHEMA %[1]s AUTHORIZATION group_%[1]s", "", "group"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,17 +128,28 @@ func TestWhoseASchemaIs(t *testing.T) {
 			if c.options != "" {
 				user, config.URL = login(t, c.options)
 			}
-			fill := strings.NewReplacer("%[1]s", config.Schema, "%[2]s", user).Replace
+			schema, job := config.Schema, "shop"
+			role := "harrow_postgres_" + schema
+			other := digested(role, place{schema: schema}.purpose("postgres"))
+			fill := strings.NewReplacer("%[1]s", schema, "%[2]s", user, "%[3]s", other).Replace
 			sql(fill(c.before))
-			s := newSink(t, config)
+			if strings.HasSuffix(name, "by default") {
+				config.Schema, job = "", schema
+			}
+			sink := func() *Sink {
+				s, err := open(config, job)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				return s
+			}
+			s := sink()
 			errs := []error{s.Check(t.Context(), []harrow.RecordType{book})}
 			_, err := s.Load(t.Context(), bookShard(t, "r1", bookRow("1", nil, day, "r1")))
 			errs = append(errs, err)
 			want := fill(c.want)
-			for i, err := range errs {
-				if i == 0 && strings.HasPrefix(name, "a role") {
-					continue // Check knows only where a role is needed
-				}
+			for _, err := range errs {
 				if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 					t.Errorf("%v, want %q", err, want)
 				}
@@ -141,12 +157,12 @@ func TestWhoseASchemaIs(t *testing.T) {
 					t.Errorf("the password shows: %v", err)
 				}
 			}
-			actor := map[string]string{"own": "harrow_postgres_" + config.Schema, "login": "", "group": "group_" + config.Schema, "": ""}[c.actor]
+			actor := map[string]string{"own": role, "digested": other, "login": "", "group": "group_" + schema, "": ""}[c.actor]
 			if s.actor != actor {
 				t.Errorf("loaded by %q, want %q", s.actor, actor)
 			}
 			if want == "" {
-				again := newSink(t, config)
+				again := sink()
 				load(t, again, bookShard(t, "r2", bookRow("1", nil, day, "r2")), harrow.Counts{Unchanged: 1})
 				if again.actor != actor {
 					t.Errorf("then by %q, want %q", again.actor, actor)
@@ -190,6 +206,108 @@ func TestADatabaseOfTheJobsOwn(t *testing.T) {
 		_ = conn.Close(t.Context())
 	}
 	if err := s.Check(t.Context(), []harrow.RecordType{book}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A database that the sink makes is closed by its owner too, who can make no
+// role.
+func TestADatabaseOfTheJobsOwnIsClosedWithoutARole(t *testing.T) {
+	t.Parallel()
+	c := home(t)
+	c.Isolation = byDatabase
+	_, c.URL = login(t, "CREATEDB")
+	s := newSink(t, c)
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	if s.actor != "" {
+		t.Errorf("loaded by %q", s.actor)
+	}
+	_, to := login(t, "")
+	if conn, err := pgx.Connect(t.Context(), as(t, to, c.Schema)); err == nil || !strings.Contains(err.Error(), "permission denied for database") {
+		t.Errorf("somebody connected: %v", err)
+		_ = conn.Close(t.Context())
+	}
+}
+
+// A role is made only where it can be given all that loading takes.
+func TestALoginLoadsItselfWhereARoleCouldNot(t *testing.T) {
+	t.Parallel()
+	srv := postgres.Shared(t)
+	name, to := login(t, "CREATEROLE")
+	c := home(t)
+	database := c.Schema + "_db"
+	c.URL = as(t, to, database)
+	sql := func(statements string) {
+		if _, err := srv.SQL(t.Context(), "postgres", statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sql("CREATE DATABASE " + database + "; REVOKE TEMPORARY ON DATABASE " + database + " FROM PUBLIC; GRANT CREATE ON DATABASE " + database + " TO " + name)
+	s := newSink(t, c)
+	_, err := s.Load(t.Context(), bookShard(t, "r1"))
+	for _, err := range []error{err, s.Check(t.Context(), nil)} {
+		if err == nil || !strings.Contains(err.Error(), "role "+name+" may not make temporary tables") {
+			t.Error(err)
+		}
+	}
+	sql("GRANT TEMPORARY ON DATABASE " + database + " TO " + name)
+	if err := s.Check(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	if s.actor != "" {
+		t.Errorf("loaded by %q", s.actor)
+	}
+}
+
+// Tables that the user made, with constraints of his own, are loaded into as
+// they are; what can't be is said by Check.
+func TestASchemaWithTablesIsTakenByItsName(t *testing.T) {
+	t.Parallel()
+	c := home(t)
+	s := newSink(t, c)
+	rt := harrow.RecordType{Name: "item", Columns: []harrow.Column{column1("upc", harrow.Text), column1("stock", harrow.Int)}}
+	item := func(run string, rows ...row) harrow.Shard {
+		return harrow.Shard{Run: run, Record: rt, Key: []string{"upc"}, Input: "d", Shards: 1, Batches: batches(t, rt, rows)}
+	}
+	name, to := login(t, "CREATEROLE")
+	dump(t, s, "CREATE SCHEMA "+c.Schema+" AUTHORIZATION "+name+"; GRANT CREATE ON DATABASE postgres TO "+name+"; COMMENT ON SCHEMA "+c.Schema+" IS 'mine'; SET ROLE "+name+`;
+		CREATE TABLE item (upc text CONSTRAINT mine PRIMARY KEY, stock bigint CHECK (stock < 100));
+		RESET ROLE; CREATE TABLE far (upc text PRIMARY KEY); GRANT SELECT, INSERT, UPDATE ON far TO `+name+`;
+		CREATE TABLE near (upc text PRIMARY KEY); CREATE UNLOGGED TABLE gone (upc text PRIMARY KEY)`)
+	c.URL = to
+	s = newSink(t, c)
+	if err := s.Check(t.Context(), []harrow.RecordType{rt}); err != nil {
+		t.Error(err)
+	}
+	rejected(t, s, item("r1", row{[]any{"1", int64(1)}, day, "r1"}, row{[]any{"2", int64(100)}, day, "r1"}), harrow.Counts{Added: 1, Rejected: 1})
+	wantRows(t, s, `SELECT obj_description(oid), pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = '`+c.Schema+`'`, "mine|"+name)
+	wantRows(t, s, `SELECT conname FROM pg_constraint WHERE conrelid = 'item'::regclass ORDER BY 1`, "item_stock_check", "mine")
+	wantRows(t, s, `SELECT pg_get_userbyid(relowner), relname FROM pg_class WHERE relnamespace = '`+c.Schema+`'::regnamespace AND relkind = 'r' ORDER BY 2`,
+		name+"|_harrow_job", name+"|_harrow_marks", name+"|_harrow_rejects", "postgres|far", "postgres|gone", name+"|item", "postgres|near")
+
+	s = newSink(t, c)
+	for table, want := range map[string]string{
+		"far":  "table far lacks column _id, and role " + name + ", which isn't its owner, may not add it",
+		"near": "table near: role " + name + " may not read, insert and update its rows",
+		"gone": "table gone is UNLOGGED",
+	} {
+		rt := harrow.RecordType{Name: table, Columns: rt.Columns[:1]}
+		shard := item("r2")
+		shard.Record, shard.Batches = rt, batches(t, rt, nil)
+		_, err := s.Load(t.Context(), shard)
+		for _, err := range []error{err, s.Check(t.Context(), []harrow.RecordType{rt})} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+	}
+	other, err := open(c, "shoes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Check(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "belongs to job shop") {
 		t.Error(err)
 	}
 }

@@ -22,9 +22,12 @@ var kinds = map[string]string{
 // missing compares a record with the stored table and returns the columns to
 // add, and whether there is a table. A column of another type is an error.
 func (c session) missing(ctx context.Context, t harrow.RecordType) (add []harrow.Column, there bool, err error) {
-	var kind string
-	err = c.conn.QueryRow(ctx, `SELECT c.relkind::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2`, c.place.schema, t.Name).Scan(&kind)
+	var kind, user string
+	var crashes, owns, writes bool
+	err = c.conn.QueryRow(ctx, `SELECT c.relkind::text, c.relpersistence = 'u', current_user::text, pg_has_role(c.relowner, 'USAGE'), CASE WHEN c.relkind = 'r' THEN
+		has_any_column_privilege(c.oid, 'SELECT') AND has_any_column_privilege(c.oid, 'INSERT') AND has_any_column_privilege(c.oid, 'UPDATE') ELSE true END
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, c.place.schema, t.Name).Scan(&kind, &crashes, &user, &owns, &writes)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return columnsOf(t), false, nil
 	}
@@ -33,6 +36,12 @@ func (c session) missing(ctx context.Context, t harrow.RecordType) (add []harrow
 	}
 	if what, ok := kinds[kind]; ok {
 		return nil, true, final{fmt.Errorf("table %s: the schema has a %s of this name; expected a plain table or none", t.Name, what)}
+	}
+	switch {
+	case crashes:
+		return nil, true, final{fmt.Errorf("table %s is UNLOGGED: a crash of the server empties it; ALTER TABLE … SET LOGGED", t.Name)}
+	case !writes:
+		return nil, true, final{fmt.Errorf("table %s: role %s may not read, insert and update its rows", t.Name, user)}
 	}
 	stored, err := c.storedColumns(ctx, t.Name)
 	if err != nil {
@@ -49,6 +58,9 @@ func (c session) missing(ctx context.Context, t harrow.RecordType) (add []harrow
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, true, final{err}
+	}
+	if len(add) > 0 && !owns {
+		return nil, true, final{fmt.Errorf("table %s lacks column %s, and role %s, which isn't its owner, may not add it", t.Name, add[0].Name, user)}
 	}
 	return add, true, nil
 }
