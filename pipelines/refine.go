@@ -49,7 +49,7 @@ func (p Plan) refine(s beam.Scope, parsed parts.Collection) parts.Collection {
 			panic(fmt.Errorf("refine.%s: %w", t.Name, err)) // the job was read and found right
 		}
 		made := r.compose(s.Scope(t.Name), env, in)
-		if p.replays("load") {
+		if p.Run.Replay != nil {
 			made = p.refinedBefore(s.Scope(t.Name+" replayed"), env, t, r, made)
 		}
 		outs = append(outs, made...)

@@ -104,7 +104,10 @@ func choose(ctx context.Context, store lakeio.Store, parent lakeio.Run, r *lakei
 	if r.Total() == 0 {
 		return &NothingError{parent.Job, *r}
 	}
-	r.Asked, err = askedBy(ctx, store, parent)
+	if r.Asked, err = askedBy(ctx, store, parent); err != nil {
+		return err
+	}
+	r.Refined, err = refinedBy(ctx, store, parent)
 	return err
 }
 
@@ -176,6 +179,22 @@ func askedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (rounds []la
 	return rounds, nil
 }
 
+// refinedBy lists the stages refine whose rows a replay of the run compares its
+// own with: the run's, and of one that replayed also those of the runs before.
+func refinedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (stages []lakeio.StageOf, err error) {
+	owner := r
+	if from := r.Source("refine"); from != r.ID {
+		if owner, err = lakeio.ReadRun(ctx, store, r.Job, from); err != nil {
+			return nil, err
+		}
+	}
+	stages = []lakeio.StageOf{{Run: owner.ID, Stage: "refine"}}
+	if owner.Replay != nil {
+		stages = append(stages, owner.Replay.Refined...)
+	}
+	return stages, nil
+}
+
 // KeptJob is the job as a run has it: what `harrow rejects replay` goes by where
 // no job file is given. Lookup files are read where they were.
 func KeptJob(ctx context.Context, store lakeio.Store, r lakeio.Run) (*Job, error) {
@@ -222,17 +241,33 @@ func (p Plan) replay(s beam.Scope) parts.Collection {
 func (p Plan) replays(stage string) bool { return p.Run.Replay != nil && p.Run.Replay.Count[stage] > 0 }
 
 // refinedBefore adds to what refine makes of a record the rows that load
-// rejected, which were refined already. Rows of one key have to meet again.
+// rejected, which were refined already. Rows of one key have to meet again; so
+// have those that the runs before made, which are not loaded again, where the
+// row that stays is not the latest: load would take it for that.
 func (p Plan) refinedBefore(s beam.Scope, env engine.Env, t harrow.RecordType, r *refining, outs []parts.Collection) []parts.Collection {
-	rows := replay.Rows(s, env, r.after, p.replayed)
-	if r.key == nil {
-		return append(outs, rows)
+	if p.replays("load") {
+		outs = append(slices.Clone(outs), replay.Rows(s, env, r.after, p.replayed))
 	}
-	cfg := duplicates(t, p.Job.Refine[t.Name])
+	keep := p.Job.Refine[t.Name].Keep.Policy
+	older := keep == harrow.KeepFirst || keep == harrow.KeepMostComplete
+	if r.key == nil || !older && !p.replays("load") {
+		return outs
+	}
 	for i, out := range outs {
 		outs[i] = parts.Only(s.Scope(fmt.Sprint("made ", i)), env, out)
 	}
-	made := parts.Flatten(s, append(slices.Clone(outs), rows)...)
-	merged := parts.Shuffle(s, "with replayed", env, dedup.Key(cfg, 0), dedup.Step(cfg), made.Of(lakeio.RecordsPrefix+t.Name))
+	made, cfg := parts.Flatten(s, outs...), duplicates(t, p.Job.Refine[t.Name])
+	var merged parts.Collection
+	if older {
+		all := []parts.Collection{dedup.Aged(s, env, r.after, 0, made)}
+		for i, at := range p.Run.Replay.Refined {
+			from, scope := env, s.Scope(fmt.Sprint("before ", i))
+			from.Run, from.Stage = at.Run, at.Stage
+			all = append(all, dedup.Aged(scope, env, r.after, i+1, parts.Stored(scope, from)))
+		}
+		merged = dedup.ByAge(s, env, cfg, parts.Flatten(s, all...))
+	} else {
+		merged = parts.Shuffle(s, "with replayed", env, dedup.Key(cfg, 0), dedup.Step(cfg), made.Of(lakeio.RecordsPrefix+t.Name))
+	}
 	return []parts.Collection{merged, made.Of(lakeio.Rejects.Name())}
 }

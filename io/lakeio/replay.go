@@ -26,6 +26,7 @@ type Replay struct {
 	Count    map[string]int64 `json:"count"`              // rejects to be replayed, by stage
 	Stages   []StageOf        `json:"stages"`             // where they are, and the captures of those of parse
 	Asked    []StageOf        `json:"asked"`              // rounds whose requests are not asked again, but for those replayed
+	Refined  []StageOf        `json:"refined,omitempty"`  // stages refine whose rows those replayed are compared with, the latest first
 	Deferred []StageOf        `json:"deferred,omitempty"` // stages whose table deferred the run carries on, for the run after it
 }
 

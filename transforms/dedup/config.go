@@ -17,6 +17,9 @@ type Config struct {
 	// Columns are the data columns that most_complete counts; empty: all whose
 	// names don't begin with an underscore.
 	Columns []string `json:"columns,omitempty"`
+	// Aged says that rows have an age, by which they come last; see [ByAge],
+	// which sets it.
+	Aged bool `json:"aged,omitempty"`
 }
 
 // Validate names the field that is wrong.

@@ -31,6 +31,7 @@ type operator struct {
 	best    harrow.Batch // with the candidate; the zero Batch when there is none
 	bestRow int
 	filled  int // non-null data columns of the candidate
+	ages    ages
 }
 
 // comparer orders values of one column.
@@ -74,8 +75,10 @@ func (o *operator) Process(ctx context.Context, in harrow.Batch, out harrow.Outp
 			}
 			continue
 		}
-		if o.best.Rows() > 0 && o.sameKey(in, row) {
-			if o.better(in, row) {
+		sameKey := o.best.Rows() > 0 && o.sameKey(in, row)
+		outdated := o.ages.same(in, row, sameKey)
+		if sameKey {
+			if !outdated && o.better(in, row) {
 				o.take(in, row)
 			}
 			continue
@@ -143,11 +146,17 @@ func (o *operator) learn(s *arrow.Schema) error {
 	if o.data, err = dataColumns(s, o.config.Columns); err != nil {
 		return err
 	}
-	if o.copier, err = lakeio.NewRowCopier(s); err != nil {
-		return err
+	o.schema, o.ages.column = s, -1
+	if o.config.Aged {
+		if o.ages, err = agesOf(s); err != nil {
+			return err
+		}
+		if s, err = younger(s, o.config.Record); err != nil {
+			return err
+		}
 	}
-	o.schema = s
-	return nil
+	o.copier, err = lakeio.NewRowCopier(s)
+	return err
 }
 
 func dataColumns(s *arrow.Schema, names []string) (at []int, err error) {
@@ -231,7 +240,7 @@ func (o *operator) count(b harrow.Batch, row int) (n int) {
 
 // keep copies the candidate to the output.
 func (o *operator) keep(out harrow.Output) error {
-	if o.best.Rows() == 0 {
+	if o.best.Rows() == 0 || o.ages.old(o.best, o.bestRow) {
 		return nil
 	}
 	o.copier.Append(o.best, o.bestRow)

@@ -67,7 +67,7 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 			h.stageReadable(at, committed[at], met)
 		}
 		if r.Replay != nil {
-			needs := r.Replay.Asked
+			needs := slices.Concat(r.Replay.Asked, r.Replay.Refined)
 			if alive[id] { // it may still read them
 				needs = slices.Concat(needs, r.Replay.Stages)
 				must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, r.Replay.Run))

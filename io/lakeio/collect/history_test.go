@@ -138,7 +138,11 @@ func (h *history) run(p plan) string {
 	if p.Replay != "" {
 		parent := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, p.Replay))
 		r.Parent, r.Replay = parent.ID, &lakeio.Replay{Run: parent.ID, Stages: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return at.Stage == lakeio.PagesStage }), Deferred: h.leaves(r.Previous),
-			Asked: slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return !strings.HasPrefix(at.Stage, "fetch-") })}
+			Asked:   slices.DeleteFunc(parent.StagesOf(), func(at lakeio.StageOf) bool { return !strings.HasPrefix(at.Stage, "fetch-") }),
+			Refined: []lakeio.StageOf{{Run: parent.Source("refine"), Stage: "refine"}}}
+		if parent.Replay != nil {
+			r.Replay.Refined = append(r.Replay.Refined, parent.Replay.Refined...)
+		}
 		if p.Known { // then only its manifests say what of the other run it needs
 			r.Replay.Asked = nil
 		} else if parent.Replay != nil {

@@ -70,7 +70,7 @@ func (c *collector) referRun(r *run) {
 	if r.Replay == nil {
 		return
 	}
-	needs := r.Replay.Asked // a replay of this one doesn't ask that again, either
+	needs := slices.Concat(r.Replay.Asked, r.Replay.Refined) // a replay of this one goes by that, too
 	if r.fate == live {
 		needs = slices.Concat(needs, r.Replay.Stages, r.Replay.Deferred)
 	}
