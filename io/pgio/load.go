@@ -42,6 +42,8 @@ type try struct {
 	indexed bool // the temporary table, by n
 	refused refusals
 	counts  harrow.Counts
+
+	refusedRun int // rows in a row that the table refused
 }
 
 func newLoader(p place, s harrow.Shard) (*loader, error) {

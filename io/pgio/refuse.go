@@ -17,8 +17,15 @@ var errKept = errors.New("a trigger or a rule of the table keeps the row out")
 
 // apply merges a span of rows. Where the table refuses one of them, the span
 // is undone and halved until that one is alone, and is a reject: one bad row
-// of n costs about log n statements more.
+// of n costs about log n statements more. When many were refused one after the
+// other, the next ones are tried row by row until one is taken: n bad rows
+// cost n statements, and no more.
 func (l *loader) apply(ctx context.Context, c session, s span, find *rowFinder) error {
+	for ; s.first < s.last && l.refusedRun >= longRun; s.first++ {
+		if err := l.apply(ctx, c, span{s.first, s.first}, find); err != nil {
+			return err
+		}
+	}
 	err := l.attempt(ctx, c, s)
 	if s.first == s.last && metAnother(err) {
 		err = l.attempt(ctx, c, s) // and sees now what the other one wrote
@@ -43,6 +50,10 @@ func (l *loader) apply(ctx context.Context, c session, s span, find *rowFinder) 
 	return l.apply(ctx, c, span{half + 1, s.last}, find)
 }
 
+// longRun is how many rows are refused before the next ones are expected to
+// be.
+const longRun = 16
+
 // attempt merges a span of rows, or undoes it where the table refuses one.
 func (l *loader) attempt(ctx context.Context, c session, s span) error {
 	if err := c.exec(ctx, "SAVEPOINT "+savepoint); err != nil {
@@ -50,7 +61,7 @@ func (l *loader) attempt(ctx context.Context, c session, s span) error {
 	}
 	n, err := l.write(ctx, c, s)
 	if err == nil {
-		l.counts = l.counts.Add(n)
+		l.counts, l.refusedRun = l.counts.Add(n), 0
 		return c.exec(ctx, "RELEASE "+savepoint)
 	}
 	if _, ok := refusal(err); ok {
@@ -76,6 +87,7 @@ func (l *loader) refuse(ctx context.Context, c session, row int64, why harrow.Re
 		return final{err}
 	}
 	l.refused.add(row, l.reject(b, i, why))
+	l.refusedRun++
 	if l.refused.size < maxRefused {
 		return nil
 	}

@@ -170,6 +170,26 @@ func TestARowThatSomebodyWritesAtTheSameTimeIsNoReject(t *testing.T) {
 	}
 }
 
+// Rows that are refused one after the other cost a try each, not two, and those
+// between them are loaded.
+func TestManyRowsThatTheTableRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	load(t, s, bookShard(t, "r0"), harrow.Counts{})
+	dump(t, s, `CREATE SEQUENCE tries; CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			PERFORM nextval('`+s.place.schema+`.tries'); IF NEW.stock % 500 <> 499 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+		CREATE TRIGGER few BEFORE INSERT ON book FOR EACH ROW EXECUTE FUNCTION few(); GRANT ALL ON SEQUENCE tries TO PUBLIC`)
+	const n = 1500
+	list, _ := rejected(t, s, bookShard(t, "r1", manyRows(n)...), harrow.Counts{Added: 3, Rejected: n - 3})
+	for i, r := range list {
+		if want := fmt.Sprint("http://a.example/", i+i/499); r.URL != want {
+			t.Fatalf("reject %d is of %s, want %s", i, r.URL, want)
+		}
+	}
+	wantRows(t, s, "SELECT stock FROM book ORDER BY stock", "499", "999", "1499")
+	wantRows(t, s, fmt.Sprintf("SELECT last_value < %d FROM tries", n*11/10), "t")
+}
+
 // More rejects than are held come through all the same.
 func TestAShardOfNothingButRejects(t *testing.T) {
 	s := newSink(t, home(t))
