@@ -14,7 +14,7 @@ var _ harrow.Collector = (*Sink)(nil)
 // Collect implements [harrow.Collector]: marks of the runs go, and the rejects
 // beside them.
 func (s *Sink) Collect(ctx context.Context, runs []string, dry bool) (n harrow.Collected, err error) {
-	err = s.retry(ctx, s.pauses[:min(3, len(s.pauses))], func() error {
+	err = s.retry(ctx, "collect", s.pauses[:min(3, len(s.pauses))], func() error {
 		if there, err := s.databaseThere(ctx); err != nil || !there {
 			return err
 		}

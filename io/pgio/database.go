@@ -26,6 +26,9 @@ func (p place) databaseThere(ctx context.Context, c *pgx.Conn) (there bool, err 
 func (p place) fromBase(ctx context.Context, f func(*pgx.Conn) error) (err error) {
 	c, err := pgx.ConnectConfig(ctx, p.config(p.base.Database))
 	if err != nil {
+		if e := pgError(err); e != nil && e.Code == "3D000" { // and nobody makes this one
+			err = final{err}
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, hangUp(c)) }()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -28,6 +29,7 @@ type loader struct {
 	data, keys int
 	latest     int // index in columns
 	append     []appendFunc
+	hung       time.Duration // how long somebody else who loads the shard is waited for
 
 	// Of this try.
 	try
@@ -84,7 +86,8 @@ func newLoader(p place, s harrow.Shard) (*loader, error) {
 
 // begin starts a transaction in which nothing of the server's or the role's
 // own settings ends a long COPY, constraints are judged row by row, names of
-// ours are all qualified, and the commit is on the disk when it returns: marks
+// ours are all qualified (the job's schema comes into the path for the triggers
+// of its tables alone), and the commit is on the disk when it returns: marks
 // must not be older than the manifest of stage load. A client whose machine is
 // gone is noticed in two minutes. Everything is set for the transaction only:
 // a pooler hands the session on after it.
@@ -115,10 +118,15 @@ const (
 func (l *loader) load(ctx context.Context, c session, actor string, now harrow.Clock) (n harrow.Counts, err error) {
 	l.try = try{order: newKeyOrder(l.columns[l.data : l.data+l.keys])}
 	name := cut("harrow "+l.place.job+" "+l.shard.Run, maxName)
-	if err := c.begin(ctx, actor, "; SET LOCAL application_name = "+literal(name)); err != nil {
+	more := fmt.Sprintf("; SET LOCAL application_name = %s; SET LOCAL search_path = pg_catalog, %s, pg_temp; SET LOCAL lock_timeout = %d",
+		literal(name), quote(l.place.schema), l.hung.Milliseconds())
+	if err := c.begin(ctx, actor, more); err != nil {
 		return n, err
 	}
 	n, marked, err := c.mark(ctx, l.shard, now().UTC())
+	if e := pgError(err); e != nil && e.Code == "55P03" {
+		return n, final{fmt.Errorf("somebody else has been loading the same shard for %v and has not finished: %w", l.hung, err)}
+	}
 	if err != nil {
 		return n, err
 	}
@@ -146,7 +154,7 @@ func (l *loader) rows(ctx context.Context, c session) error {
 	for i, col := range l.columns {
 		defs[i] = column(i) + " " + loose(col.Type)
 	}
-	if err := c.exec(ctx, lockRows+"; CREATE TEMPORARY TABLE "+rowsTable+" (n bigint, "+strings.Join(defs, ", ")+") ON COMMIT DROP"); err != nil {
+	if err := c.exec(ctx, lockRows+"; "+c.place.forgetRejects(l.shard)+"; CREATE TEMPORARY TABLE "+rowsTable+" (n bigint, "+strings.Join(defs, ", ")+") ON COMMIT DROP"); err != nil {
 		return err
 	}
 	if err := l.copyRows(ctx, c); err != nil {

@@ -76,6 +76,19 @@ func TestAMarkedShardIsNotReadAgain(t *testing.T) {
 	wantRows(t, s, "SELECT count(*) FROM _harrow_marks", "5")
 }
 
+// Somebody deletes marks, to have shards loaded again.
+func TestAShardWhoseMarkIsDeletedIsLoadedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	for _, want := range []harrow.Counts{{Added: 1, Rejected: 1}, {Unchanged: 1, Rejected: 1}} {
+		load(t, s, bookShard(t, `r\1'`, bookRow("1", int64(1), day, "r1"), bookRow(nil, int64(1), day, "r1")), want)
+		wantRows(t, s, "SELECT count(*) FROM _harrow_rejects", "1")
+		dump(t, s, "DELETE FROM _harrow_marks")
+	}
+	load(t, s, bookShard(t, `r\1'`, bookRow("1", int64(1), day, "r1")), harrow.Counts{Unchanged: 1})
+	wantRows(t, s, "SELECT count(*) FROM _harrow_rejects", "0")
+}
+
 // TestAnUnchangedRowIsNotTouched looks at xmin, and at xmax: it is not even
 // locked.
 func TestAnUnchangedRowIsNotTouched(t *testing.T) {

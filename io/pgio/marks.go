@@ -47,6 +47,13 @@ func (c session) mark(ctx context.Context, s harrow.Shard, at any) (n harrow.Cou
 	return n, err == nil, err
 }
 
+// forgetRejects removes what is left of a shard whose mark somebody deleted, to
+// have it loaded again.
+func (p place) forgetRejects(s harrow.Shard) string {
+	return fmt.Sprintf("DELETE FROM %s WHERE run = %s AND record = %s AND input = %s AND shard = %d AND shards = %d",
+		p.table(rejects), literal(s.Run), literal(s.Record.Name), literal(s.Input), s.Shard, s.Shards)
+}
+
 // fillMark gives the mark its counts.
 func (c session) fillMark(ctx context.Context, s harrow.Shard, n harrow.Counts) error {
 	return c.exec(ctx, `UPDATE `+c.place.table(marks)+` SET added = $6, changed = $7, unchanged = $8, stale = $9, rejected = $10`+whereMark,
@@ -76,6 +83,9 @@ func (r *refusals) add(row int64, why harrow.Reject) {
 	r.size += len(data)
 	r.total++
 }
+
+// full reports whether they have to be written before there are more.
+func (r *refusals) full() bool { return r.size >= maxRefused }
 
 func (r *refusals) flush(ctx context.Context, c session, s harrow.Shard) error {
 	if r.err != nil || len(r.rows) == 0 {

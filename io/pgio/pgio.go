@@ -31,12 +31,16 @@
 // # Loading
 //
 // A shard is one transaction. Its mark is put first, so that nobody else loads
-// it at the same time, and gets its counts last. Its rows go by COPY, in
+// it at the same time (who does is waited for, three minutes), and gets its
+// counts last. Its rows go by COPY, in
 // binary, batch by batch, into a temporary table, and from there in one
 // statement into the record's: it inserts new rows, updates those of which a
 // data column differs, unless they are older than what is stored, and touches
 // nothing else. Rows of one key go one after the other; each time a key comes
 // again in a shard costs a statement, so refine should leave one row of it.
+//
+// While rows are written the search path is pg_catalog and the job's schema:
+// what a trigger or a CHECK uses of other schemas it must name with them.
 //
 // A row that the table refuses (a constraint, a trigger that raises or leaves
 // it out, a key too long for its index) is a reject and its neighbours are
@@ -44,9 +48,11 @@
 // costs about log n statements for each bad row of n. What is a matter of the
 // store (no permission, disk or memory full, read-only) is an error.
 //
-// Deadlocks, serialisation failures, lost connections and a server that starts
-// again are waited for, about a minute, and the shard is loaded from its first
-// row. A commit whose answer was lost is found by its mark.
+// Deadlocks, serialisation failures, locks of others, lost connections and a
+// server that starts again are waited for, about a minute after the first
+// failure, and the shard is loaded from its first row. A commit whose answer
+// was lost is found by its mark; where rejects were handed on before, by the
+// call after this one, which fails.
 //
 // All settings, the role and the temporary table end with the transaction, and
 // statements have no names: a pooler like PgBouncer may stand between, in
@@ -81,6 +87,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -98,13 +105,15 @@ type Sink struct {
 	conns  *pool // to the database that is loaded into
 	pauses []time.Duration
 	now    harrow.Clock
+	hung   time.Duration // how long another loader of the same shard is waited for
 
 	making chan struct{}     // held by who makes what is not there yet, and guards:
 	based  bool              // the database is there
 	actor  string            // who loads; empty: the connection's own role
 	ready  map[string]string // tables, and the columns and the key that they have by now
 
-	down atomic.Bool // the server was waited for in vain: see retry
+	down  atomic.Bool // the server was waited for in vain: see retry
+	tired sync.Map    // shards that were tried for long enough, likewise
 }
 
 // New makes a sink from its JSON [Config]. An error about one of its keys is a
@@ -118,7 +127,7 @@ func New(config json.RawMessage, env harrow.SinkEnv) (harrow.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{place: p, conns: newPool(p.config(p.database)), pauses: pauses(), now: time.Now,
+	return &Sink{place: p, conns: newPool(p.config(p.database)), pauses: pauses(), now: time.Now, hung: 3 * time.Minute,
 		making: make(chan struct{}, 1), ready: map[string]string{}}, nil
 }
 
@@ -133,7 +142,7 @@ func (s *Sink) Close() error {
 // stored column of another type. It creates nothing.
 func (s *Sink) Check(ctx context.Context, types []harrow.RecordType) error {
 	errs := []error{checkNames(types)}
-	err := s.retry(ctx, s.pauses[:min(3, len(s.pauses))], func() error { return s.checkServer(ctx, types) })
+	err := s.retry(ctx, "check", s.pauses[:min(3, len(s.pauses))], func() error { return s.checkServer(ctx, types) })
 	if err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", s.place, err))
 	}
@@ -142,7 +151,8 @@ func (s *Sink) Check(ctx context.Context, types []harrow.RecordType) error {
 
 // Load implements [harrow.Sink]. A shard is one transaction; an error leaves
 // the database as it was. What passes by itself (a lost connection, a restart
-// of the server, a deadlock) is waited for about a minute.
+// of the server, a deadlock, a lock) is waited for about a minute, and in
+// further calls for the same shard only once.
 func (s *Sink) Load(ctx context.Context, shard harrow.Shard) (counts harrow.Counts, err error) {
 	defer func() {
 		if err != nil {
@@ -153,7 +163,8 @@ func (s *Sink) Load(ctx context.Context, shard harrow.Shard) (counts harrow.Coun
 	if err != nil {
 		return counts, err
 	}
-	err = s.retry(ctx, s.pauses, func() error {
+	l.hung = s.hung
+	err = s.retry(ctx, fmt.Sprint(markOf(shard)...), s.pauses, func() error {
 		if err := s.makeDatabase(ctx); err != nil {
 			return err
 		}

@@ -22,24 +22,34 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
+// longEnough is how long f is tried again after it failed, however long each
+// try takes: one may wait for a lock for half a minute.
+const longEnough = time.Minute
+
 // retry tries f again while its error may pass. Whoever calls Load tries again
-// too: a server that was waited for in vain once is asked only once a call
-// until it has answered.
-func (s *Sink) retry(ctx context.Context, pauses []time.Duration, f func() error) error {
+// too: what was waited for in vain once (a server that can't be reached, or
+// what, which is a shard) is tried only once a call until that went well.
+func (s *Sink) retry(ctx context.Context, what string, pauses []time.Duration, f func() error) error {
+	var failed time.Time
 	for i := 0; ; i++ {
 		err := f()
 		if err == nil {
 			s.down.Store(false)
+			s.tired.Delete(what)
 			return nil
 		}
-		if ctx.Err() != nil || !passes(err) {
+		if ctx.Err() != nil || !passes(err) && !s.databaseGone(err) {
 			return err
 		}
 		if err := s.forget(ctx, err); err != nil {
 			return err
 		}
-		if i >= len(pauses) || s.down.Load() {
+		if i == 0 {
+			failed = s.now()
+		}
+		if _, tired := s.tired.Load(what); tired || i >= len(pauses) || s.down.Load() || s.now().Sub(failed) >= longEnough {
 			s.down.Store(unreachable(err))
+			s.tired.Store(what, true)
 			return err
 		}
 		timer := time.NewTimer(pauses[i])
@@ -59,8 +69,11 @@ func (s *Sink) forget(ctx context.Context, err error) error {
 		s.conns.clear() // the others' server is gone too
 		return nil
 	}
-	if !slices.Contains(gone, e.Code) {
+	if !isGone(e) {
 		return nil
+	}
+	if e.Code == "3D000" {
+		s.conns.clear()
 	}
 	return s.alone(ctx, func() error {
 		s.based = false
@@ -70,8 +83,20 @@ func (s *Sink) forget(ctx context.Context, err error) error {
 }
 
 // gone are the codes of a database, a schema, a table, a column or a role that
-// somebody took away, and of a key that an upsert can't go by any more.
-var gone = []string{"3D000", "3F000", "42P01", "42703", "22023", "42P10"}
+// somebody took away.
+var gone = []string{"3D000", "3F000", "42P01", "42703", "22023"}
+
+// isGone reports whether something of ours was taken away. What a function of
+// the user's misses (a trigger's, a CHECK's) isn't ours.
+func isGone(e *pgconn.PgError) bool {
+	return slices.Contains(gone, e.Code) && e.Where == "" && e.InternalQuery == ""
+}
+
+// databaseGone reports whether somebody dropped the database that we made.
+func (s *Sink) databaseGone(err error) bool {
+	e, f := pgError(err), final{}
+	return e != nil && e.Code == "3D000" && !errors.As(err, &f) && s.place.isolation == byDatabase && s.conns.config.Database != s.place.base.Database
+}
 
 // raced are the codes of what somebody else made at the same time.
 var raced = []string{"42P04", "42P06", "42P07", "42710"}
@@ -88,7 +113,7 @@ func passes(err error) bool {
 			"57014", "XX000": // cancelled by somebody else; a row or a table that changed under a DDL
 			return e.Code != "XX000" || strings.Contains(e.Message, "concurrently")
 		}
-		return strings.HasPrefix(e.Code, "08") || slices.Contains(gone, e.Code) && !isConnect(err) || slices.Contains(raced, e.Code)
+		return strings.HasPrefix(e.Code, "08") || isGone(e) && !isConnect(err) || slices.Contains(raced, e.Code)
 	}
 	return isConnect(err) || errors.Is(err, errLost)
 }

@@ -110,10 +110,60 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 		want int
 	}{{away, 5}, {away, 1}, {nil, 1}, {away, 5}, {away, 1}} {
 		tries := 0
-		if err := s.retry(t.Context(), s.pauses, func() error { tries++; return c.err }); !errors.Is(err, c.err) || tries != c.want {
+		if err := s.retry(t.Context(), "", s.pauses, func() error { tries++; return c.err }); !errors.Is(err, c.err) || tries != c.want {
 			t.Errorf("call %d: %d tries, %v; want %d", i, tries, err, c.want)
 		}
 	}
+}
+
+// What passes by itself is waited for for a while, whatever a try takes, and by
+// one of the calls for a shard.
+func TestNothingIsTriedWithoutEnd(t *testing.T) {
+	s, err := open(Config{URL: "postgres://h/d"}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.pauses = []time.Duration{1, 1, 1, 1}
+	now := day
+	s.now = func() time.Time { return now }
+	locked := error(&pgconn.PgError{Code: "55P03"})
+	for i, c := range []struct {
+		what  string
+		err   error
+		takes time.Duration
+		want  int
+	}{
+		{"a", locked, time.Second, 5}, {"a", locked, time.Second, 1}, {"b", locked, 25 * time.Second, 4}, {"b", locked, 0, 1},
+		{"a", nil, 0, 1}, {"a", locked, 0, 5}, {"c", locked, time.Hour, 2},
+	} {
+		tries := 0
+		if err := s.retry(t.Context(), c.what, s.pauses, func() error { tries++; now = now.Add(c.takes); return c.err }); !errors.Is(err, c.err) || tries != c.want {
+			t.Errorf("call %d: %d tries, %v; want %d", i, tries, err, c.want)
+		}
+	}
+}
+
+// Somebody else who loads the shard and hangs is not waited for for ever, and
+// named as what is in the way.
+func TestAHungLoaderOfTheSameShardIsAnError(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	s.hung = 50 * time.Millisecond
+	load(t, s, bookShard(t, "r0"), harrow.Counts{})
+	hangs, done := make(chan struct{}), make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() {
+		load(t, s, after(bookShard(t, "r1", bookRow("1", nil, day, "r1")), func() { close(hangs); <-done }), harrow.Counts{Added: 1})
+	})
+	<-hangs
+	_, err := s.Load(t.Context(), bookShard(t, "r1", bookRow("1", nil, day, "r1")))
+	if err == nil || !strings.Contains(err.Error(), "somebody else has been loading the same shard for 50ms") {
+		t.Error(err)
+	}
+	close(done)
+	other.Wait()
+	load(t, s, bookShard(t, "r1"), harrow.Counts{Added: 1})
 }
 
 func TestAWrongPasswordIsSaidAtOnceAndNotShown(t *testing.T) {
@@ -303,6 +353,47 @@ func TestWhatIsGoneIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatIsGoneIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	c := home(t)
+	c.Isolation = byDatabase
+	s := newSink(t, c)
+	for _, run := range []string{"r1", "r2"} {
+		load(t, s, bookShard(t, run, bookRow("1", nil, day, run)), harrow.Counts{Added: 1})
+		if _, err := postgres.Shared(t).SQL(t.Context(), "postgres", "DROP DATABASE "+c.Schema+" WITH (FORCE)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c = home(t)
+	c.URL, c.Isolation = as(t, c.URL, c.Schema+"_none"), byDatabase
+	s = newSink(t, c)
+	s.pauses = []time.Duration{time.Hour}
+	if _, err := s.Load(t.Context(), bookShard(t, "r1")); err == nil || !strings.Contains(err.Error(), "3D000") {
+		t.Error(err)
+	}
+}
+
+// Triggers find the tables of the job's schema; what they miss is theirs, not
+// ours, and making our tables anew would not help.
+func TestWhatATriggerMissesIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	load(t, s, bookShard(t, "r0"), harrow.Counts{})
+	dump(t, s, `CREATE TABLE log (upc text); GRANT ALL ON log TO PUBLIC;
+		CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.upc); RETURN NEW; END $$;
+		CREATE TRIGGER logs AFTER INSERT ON book FOR EACH ROW EXECUTE FUNCTION logs()`)
+	load(t, s, bookShard(t, "r1", bookRow("1", nil, day, "r1")), harrow.Counts{Added: 1})
+	wantRows(t, s, "SELECT upc FROM log", "1")
+	dump(t, s, "DROP TABLE log")
+	tries := 0
+	shard := bookShard(t, "r2", bookRow("2", nil, day, "r2"))
+	all := shard.Batches
+	shard.Batches = func() iter.Seq2[harrow.Batch, error] { tries++; return all() }
+	if _, err := s.Load(t.Context(), shard); err == nil || !strings.Contains(err.Error(), `relation "log" does not exist`) || tries != 1 {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+}
+
 // A server's own settings would end a long COPY, or lose a commit.
 func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
 	t.Parallel()
@@ -330,6 +421,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 	}{
 		{&pgconn.PgError{Code: "40001"}, true}, {&pgconn.PgError{Code: "40P01"}, true}, {&pgconn.PgError{Code: "55P03"}, true}, {&pgconn.PgError{Code: "57P01"}, true},
 		{&pgconn.PgError{Code: "57P03"}, true}, {&pgconn.PgError{Code: "53300"}, true}, {&pgconn.PgError{Code: "08006"}, true}, {&pgconn.PgError{Code: "42P01"}, true},
+		{&pgconn.PgError{Code: "42P01", Where: "PL/pgSQL function f() line 1 at SQL statement"}, false}, {&pgconn.PgError{Code: "42703", InternalQuery: "SELECT x"}, false},
 		{&pgconn.PgError{Code: "XX000", Message: "tuple concurrently updated"}, true}, {&pgconn.PgError{Code: "XX000"}, false},
 		{&pgconn.PgError{Code: "53100"}, false}, {&pgconn.PgError{Code: "42501"}, false}, {&pgconn.PgError{Code: "25006"}, false}, {&pgconn.PgError{Code: "23505"}, false},
 		{lost, true}, {final{lost}, false}, {io.ErrUnexpectedEOF, false}, {errors.New("x"), false},
