@@ -20,14 +20,16 @@ var (
 
 // rowSource is a shard's rows as COPY reads them, encoded batch by batch. Rows
 // that can't be stored are left out and kept as rejects; when those are many
-// the copy ends, to go on in another one.
+// the copy ends, in the middle of a batch too, to go on in another one.
 type rowSource struct {
 	mu     sync.Mutex // the driver may still read when it has given up
 	closed bool
 	next   func() (harrow.Batch, error, bool)
 	stop   func()
-	encode func(dst []byte, b harrow.Batch) ([]byte, error)
+	encode func(dst []byte, b harrow.Batch, from int) (_ []byte, next int, err error)
 	full   func() bool // the rejects have to be written first
+	batch  harrow.Batch
+	row    int // of the batch, the next one
 	buf    []byte
 	rest   []byte // of buf, not yet read
 	begun  bool   // of this copy
@@ -70,26 +72,27 @@ func (r *rowSource) fill() (err error) {
 		r.begun = true
 		r.buf = append(r.buf, copyHeader...)
 	}
-	if !r.full() {
-		b, err, ok := r.next()
-		switch {
-		case !ok:
-			r.done = true
-		case err != nil:
-			r.err = err
-			return err
-		default:
-			if r.buf, r.err = r.encode(r.buf, b); r.err != nil {
-				return r.err
-			}
-			r.rest = r.buf
-			return nil
-		}
+	if !r.full() && r.more() {
+		r.buf, r.row, r.err = r.encode(r.buf, r.batch, r.row)
 	}
-	r.ended = true
-	r.buf = append(r.buf, copyEnd...)
+	if r.err == nil && (r.done || r.full()) {
+		r.ended = true
+		r.buf = append(r.buf, copyEnd...)
+	}
 	r.rest = r.buf
-	return nil
+	return r.err
+}
+
+// more reports whether there is a batch with rows to be encoded, or an error.
+func (r *rowSource) more() bool {
+	for r.row >= r.batch.Rows() && !r.done && r.err == nil {
+		b, err, ok := r.next()
+		r.batch, r.row, r.err, r.done = b, 0, err, !ok
+	}
+	if r.done || r.err != nil {
+		r.batch = harrow.Batch{}
+	}
+	return r.err == nil && !r.done
 }
 
 // again begins another copy of what is left.
@@ -112,13 +115,13 @@ func (r *rowSource) close() {
 func (l *loader) copyRows(ctx context.Context, c session) error {
 	r := newRowSource(l.shard.Batches())
 	defer r.close()
-	r.encode = func(dst []byte, b harrow.Batch) ([]byte, error) {
+	r.encode = func(dst []byte, b harrow.Batch, from int) ([]byte, int, error) {
 		if err := ctx.Err(); err != nil {
-			return dst, err
+			return dst, from, err
 		}
-		return l.encode(dst, b)
+		return l.encode(dst, b, from)
 	}
-	r.full = func() bool { return l.refused.size >= maxRefused }
+	r.full = l.refused.full
 	names := make([]string, len(l.columns))
 	for i := range l.columns {
 		names[i] = column(i)
@@ -144,13 +147,15 @@ func (l *loader) copyRows(ctx context.Context, c session) error {
 	return nil
 }
 
-// encode appends a batch's rows.
-func (l *loader) encode(dst []byte, b harrow.Batch) ([]byte, error) {
+// encode appends a batch's rows from one on, until the rejects are too many,
+// and returns which is next.
+func (l *loader) encode(dst []byte, b harrow.Batch, from int) (_ []byte, next int, err error) {
 	arrays, err := l.arraysOf(b)
 	if err != nil {
-		return dst, err
+		return dst, from, err
 	}
-	for row := range b.Rows() {
+	row := from
+	for ; row < b.Rows() && !l.refused.full(); row++ {
 		at := len(dst)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(1+len(arrays)))
 		dst = append64(dst, uint64(l.read))
@@ -170,5 +175,5 @@ func (l *loader) encode(dst []byte, b harrow.Batch) ([]byte, error) {
 		}
 		l.read++
 	}
-	return dst, nil
+	return dst, row, nil
 }

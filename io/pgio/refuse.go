@@ -88,7 +88,7 @@ func (l *loader) refuse(ctx context.Context, c session, row int64, why harrow.Re
 	}
 	l.refused.add(row, l.reject(b, i, why))
 	l.refusedRun++
-	if l.refused.size < maxRefused {
+	if !l.refused.full() {
 		return nil
 	}
 	return l.refused.flush(ctx, c, l.shard)

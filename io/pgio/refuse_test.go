@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -201,6 +202,47 @@ func TestAShardOfNothingButRejects(t *testing.T) {
 	list, _ := rejected(t, s, bookShard(t, "r1", rows...), harrow.Counts{Added: 1, Rejected: 6000})
 	for i, r := range list {
 		if r.URL != fmt.Sprint("http://a.example/", i) {
+			t.Fatalf("reject %d is of %s", i, r.URL)
+		}
+	}
+}
+
+// What is held of rejects is bounded within a batch too.
+func TestABatchOfRejectsIsNotHeldWhole(t *testing.T) {
+	t.Parallel()
+	var rows []row
+	for i := range 200 {
+		r := bookRow([]any{nil, fmt.Sprint(i)}[i%2], nil, day, "r1")
+		r.values[7] = []string{noise(30_000)}
+		rows = append(rows, r)
+	}
+	l, err := newLoader(place{}, bookShard(t, "r1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, copies := 0, 0
+	src := newRowSource(batches(t, book, rows)())
+	defer src.close()
+	src.encode = func(dst []byte, b harrow.Batch, from int) ([]byte, int, error) { return l.encode(dst, b, from) }
+	src.full = l.refused.full
+	for ; !src.done; copies++ {
+		src.again()
+		if _, err := io.Copy(io.Discard, src); err != nil {
+			t.Fatal(err)
+		}
+		if l.refused.size > 2*maxRefused {
+			t.Errorf("%d bytes of rejects are held", l.refused.size)
+		}
+		got += len(l.refused.rows)
+		l.refused = refusals{}
+	}
+	if got != 100 || l.read != 200 || copies < 3 {
+		t.Errorf("%d rejects of %d rows in %d copies", got, l.read, copies)
+	}
+	s := newSink(t, home(t))
+	list, _ := rejected(t, s, bookShard(t, "r1", rows...), harrow.Counts{Added: 100, Rejected: 100})
+	for i, r := range list {
+		if r.URL != fmt.Sprint("http://a.example/", 2*i) {
 			t.Fatalf("reject %d is of %s", i, r.URL)
 		}
 	}

@@ -129,7 +129,7 @@ func (c session) prepareKey(ctx context.Context, table string, key []string) err
 		return err
 	}
 	var name string
-	var primary, found, others bool
+	var primary, found, others bool // others: somebody else's primary key
 	var columns, old []string
 	_, err = pgx.ForEachRow(rows, []any{&name, &primary, &columns}, func() error {
 		switch {
@@ -142,13 +142,15 @@ func (c session) prepareKey(ctx context.Context, table string, key []string) err
 		}
 		return nil
 	})
-	if err != nil || found {
+	if err != nil || found && old == nil {
 		return err
 	}
-	return c.changeKey(ctx, table, key, old, others)
+	return c.changeKey(ctx, table, key, old, found, others)
 }
 
-func (c session) changeKey(ctx context.Context, table string, key, old []string, othersPrimary bool) error {
+// changeKey drops the old key, and makes the new one unless something else
+// sees to it.
+func (c session) changeKey(ctx context.Context, table string, key, old []string, there, othersPrimary bool) error {
 	var clauses []string
 	if old != nil {
 		clauses = append(clauses, "DROP CONSTRAINT "+quote(derived("key", table)))
@@ -162,7 +164,9 @@ func (c session) changeKey(ctx context.Context, table string, key, old []string,
 	if othersPrimary {
 		kind = "UNIQUE"
 	}
-	clauses = append(clauses, "ADD CONSTRAINT "+quote(derived("key", table))+" "+kind+" ("+quoteAll(key)+")")
+	if !there {
+		clauses = append(clauses, "ADD CONSTRAINT "+quote(derived("key", table))+" "+kind+" ("+quoteAll(key)+")")
+	}
 	err := c.exec(ctx, "ALTER TABLE "+c.place.table(table)+" "+strings.Join(clauses, ", "))
 	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
 		switch e.Code {

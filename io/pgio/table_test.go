@@ -64,6 +64,21 @@ func TestATableOfAnothersMakingKeepsItsKey(t *testing.T) {
 		"own|_harrow_key_own|UNIQUE (upc)", "own|own_pkey|PRIMARY KEY (id)", "same|same_upc_key|UNIQUE (upc)")
 }
 
+// Somebody's unique index is good for the job's new key, but not beside the old
+// one: that would refuse rows.
+func TestTheOldKeyGoesWhereAnotherIndexHasTheNewOne(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, home(t))
+	load(t, s, bookShard(t, "r1", bookRow("1", int64(1), day, "r1")), harrow.Counts{Added: 1})
+	dump(t, s, `CREATE UNIQUE INDEX theirs ON book (upc, stock)`)
+	shard := bookShard(t, "r2", bookRow("1", int64(2), day, "r2"))
+	shard.Key = []string{"upc", "stock"}
+	load(t, s, shard, harrow.Counts{Added: 1})
+	wantRows(t, s, `SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'book'::regclass`, "theirs")
+	shard.Run = "r3"
+	load(t, newSink(t, Config{URL: s.place.base.ConnString(), Schema: s.place.schema}), shard, harrow.Counts{Unchanged: 1})
+}
+
 func TestColumnsAreAddedAndOthersLeftAlone(t *testing.T) {
 	s := newSink(t, home(t))
 	load(t, s, bookShard(t, "r1", bookRow("1", int64(1), day, "r1")), harrow.Counts{Added: 1})
