@@ -2,6 +2,7 @@ package harrow
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -113,6 +114,9 @@ func (t RecordType) Column(name string) (Column, bool) {
 	}
 	return Column{}, false
 }
+
+// AllColumns are those that a stored row has: the record's, then [Provenance].
+func (t RecordType) AllColumns() []Column { return slices.Concat(t.Columns, Provenance) }
 
 // Record is one row that an extractor got out of a page: the name of its
 // record type and its values by column. A column that is absent is null; see

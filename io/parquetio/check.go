@@ -101,7 +101,7 @@ func (s *Sink) checkStored(ctx context.Context, store lakeio.Store, t harrow.Rec
 		return err
 	}
 	var errs []error
-	for _, c := range columnsOf(t) {
+	for _, c := range t.AllColumns() {
 		fields, ok := schema.FieldsByName(c.Name)
 		if !ok || s.inFolder(c.Name) || sameType(fields[0].Type, c.Type) {
 			continue

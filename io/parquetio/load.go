@@ -50,7 +50,7 @@ func newLoader(s *Sink, shard harrow.Shard) (*loader, error) {
 	if err := s.checkType(shard.Record); err != nil {
 		return nil, err
 	}
-	l := &loader{sink: s, shard: shard, columns: columnsOf(shard.Record), schema: s.fileSchema(shard.Record), attempt: uuid.NewString(),
+	l := &loader{sink: s, shard: shard, columns: shard.Record.AllColumns(), schema: s.fileSchema(shard.Record), attempt: uuid.NewString(),
 		groups: map[string]*group{}, open: map[string]*fileWriter{}}
 	find := func(name string) (harrow.Column, error) {
 		i := slices.IndexFunc(l.columns, func(c harrow.Column) bool { return c.Name == name })

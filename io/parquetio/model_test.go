@@ -136,7 +136,7 @@ func stored(t testing.TB, file, run string) (list []string) {
 	db, err := sql.Open("sqlite", file)
 	check(t, err)
 	defer db.Close()
-	columns := columnsOf(all)
+	columns := all.AllColumns()
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = `"` + c.Name + `"`
@@ -171,7 +171,7 @@ func stored(t testing.TB, file, run string) (list []string) {
 // form, whoever wrote its floats.
 func normal(t testing.TB, row string) string {
 	t.Helper()
-	columns := columnsOf(all)
+	columns := all.AllColumns()
 	var values []any
 	var byName map[string]any
 	d := json.NewDecoder(strings.NewReader(row))

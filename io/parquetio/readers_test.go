@@ -131,7 +131,7 @@ func TestEveryReaderSeesTheSame(t *testing.T) {
 	}
 	slices.Sort(want.Rows)
 	want.Run, want.Price, want.Stock = len(want.Rows)/2, price.String(), json.Number(stock.String())
-	for _, c := range columnsOf(all) {
+	for _, c := range all.AllColumns() {
 		want.Columns = append(want.Columns, c.Name)
 	}
 	for _, reader := range []struct{ name, needs string }{{"pyarrow", "pyarrow"}, {"polars", "polars"}, {"duckdb", "duckdb"}, {"spark", "pyspark"}} {

@@ -17,10 +17,6 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-func columnsOf(t harrow.RecordType) []harrow.Column {
-	return slices.Concat(t.Columns, harrow.Provenance)
-}
-
 // inFolder reports whether a column is in the folders' names only.
 func (s *Sink) inFolder(name string) bool {
 	return name != runColumn && slices.Contains(s.partitionBy, name)
@@ -29,7 +25,7 @@ func (s *Sink) inFolder(name string) bool {
 // fileSchema is of a record's files.
 func (s *Sink) fileSchema(t harrow.RecordType) *arrow.Schema {
 	var fields []arrow.Field
-	for _, c := range columnsOf(t) {
+	for _, c := range t.AllColumns() {
 		if !s.inFolder(c.Name) {
 			fields = append(fields, arrow.Field{Name: c.Name, Type: lakeio.ArrowType(c.Type), Nullable: true})
 		}
@@ -58,7 +54,7 @@ func (s *Sink) checkType(t harrow.RecordType) error {
 		errs = append(errs, fmt.Errorf("record %.40q…: its name makes a folder's name of more than %d bytes", t.Name, maxName))
 	}
 	names := map[string]string{}
-	for _, c := range columnsOf(t) {
+	for _, c := range t.AllColumns() {
 		if c.Name == "" || !utf8.ValidString(c.Name) {
 			errs = append(errs, fmt.Errorf("record %s: column %q: expected a name in UTF-8", t.Name, c.Name))
 		}

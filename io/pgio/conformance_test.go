@@ -34,7 +34,7 @@ func readRows(tb testing.TB, config Config, rt harrow.RecordType) (list []map[st
 		return nil, err
 	}
 	var columns []string
-	for _, col := range columnsOf(rt) {
+	for _, col := range rt.AllColumns() {
 		value := quote(col.Name)
 		switch {
 		case col.Type.Kind == harrow.Timestamp && col.Type.List:
@@ -67,7 +67,7 @@ func readRows(tb testing.TB, config Config, rt harrow.RecordType) (list []map[st
 			return nil, err
 		}
 		row := map[string]any{}
-		for i, col := range columnsOf(rt) {
+		for i, col := range rt.AllColumns() {
 			if texts[i] == nil {
 				continue
 			}

@@ -3,7 +3,6 @@ package pgio
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,35 +48,15 @@ type try struct {
 }
 
 func newLoader(p place, s harrow.Shard) (*loader, error) {
-	if len(s.Key) == 0 {
-		s.Key = []string{"_id", "_ordinal"}
-	}
-	if s.Latest == "" {
-		s.Latest = "_fetched_at"
-	}
 	if err := checkNames([]harrow.RecordType{s.Record}); err != nil {
 		return nil, err
 	}
-	l := &loader{place: p, shard: s, keys: len(s.Key)}
-	isKey := func(c harrow.Column) bool { return slices.Contains(s.Key, c.Name) }
-	l.columns = slices.DeleteFunc(slices.Clone(s.Record.Columns), isKey)
-	l.data = len(l.columns)
-	all := columnsOf(s.Record)
-	for _, name := range s.Key {
-		i := slices.IndexFunc(all, func(c harrow.Column) bool { return c.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("the key names %q, which is no column of the record", name)
-		}
-		l.columns = append(l.columns, all[i])
+	layout, err := s.Layout()
+	if err != nil {
+		return nil, err
 	}
-	l.columns = append(l.columns, slices.DeleteFunc(slices.Clone(harrow.Provenance), isKey)...)
-	if len(l.columns) != len(all) {
-		return nil, fmt.Errorf("the key names a column twice: %s", strings.Join(s.Key, ", "))
-	}
-	l.latest = slices.IndexFunc(l.columns, func(c harrow.Column) bool { return c.Name == s.Latest })
-	if l.latest < 0 {
-		return nil, fmt.Errorf("latest names %q, which is no column of the record", s.Latest)
-	}
+	s.Key = layout.Key()
+	l := &loader{place: p, shard: s, columns: layout.Columns, data: layout.Data, keys: layout.Keys, latest: layout.Latest}
 	for _, c := range l.columns {
 		l.append = append(l.append, appenderOf(c.Type))
 	}

@@ -81,7 +81,7 @@ func checkNames(types []harrow.RecordType) error {
 	for _, t := range types {
 		errs = append(errs, checkName("table", t.Name))
 		seen := map[string]bool{}
-		for _, c := range columnsOf(t) {
+		for _, c := range t.AllColumns() {
 			if seen[c.Name] {
 				errs = append(errs, fmt.Errorf("postgres: record %q has two columns %q", t.Name, c.Name))
 			}
@@ -90,10 +90,6 @@ func checkNames(types []harrow.RecordType) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func columnsOf(t harrow.RecordType) []harrow.Column {
-	return slices.Concat(t.Columns, harrow.Provenance)
 }
 
 // declared is the type of a column, as PostgreSQL shows it.

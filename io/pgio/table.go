@@ -29,7 +29,7 @@ func (c session) missing(ctx context.Context, t harrow.RecordType) (add []harrow
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = $2`, c.place.schema, t.Name).Scan(&kind, &crashes, &user, &owns, &writes)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return columnsOf(t), false, nil
+		return t.AllColumns(), false, nil
 	}
 	if err != nil {
 		return nil, false, err
@@ -48,7 +48,7 @@ func (c session) missing(ctx context.Context, t harrow.RecordType) (add []harrow
 		return nil, true, err
 	}
 	var errs []error
-	for _, col := range columnsOf(t) {
+	for _, col := range t.AllColumns() {
 		have, ok := stored[col.Name]
 		if !ok {
 			add = append(add, col)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,9 +17,7 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-// loader loads one shard. Its columns, and so the arguments of its statements,
-// are in this order: data columns that are no key (0 to data), the key (data
-// to data+keys), what is left of the provenance.
+// loader loads one shard.
 //
 // A row costs one look-up, which compares in the database, and one write where
 // there is something to write. In a trial of 100,000 rows of 15 columns, half
@@ -28,10 +25,8 @@ import (
 // by sets from a temporary table 83 k rows/s: too close to call, but the merge
 // has no row to blame when it fails. BenchmarkLoad measures the first.
 type loader struct {
-	shard      harrow.Shard
-	columns    []harrow.Column
-	data, keys int
-	latest     int // index in columns
+	harrow.Layout // of the columns, and so of the statements' arguments
+	shard         harrow.Shard
 
 	session session
 	find    *statement // of the stored row: whether the data is equal, and its latest
@@ -43,39 +38,18 @@ type loader struct {
 }
 
 func newLoader(s harrow.Shard) (*loader, error) {
-	if len(s.Key) == 0 {
-		s.Key = []string{"_id", "_ordinal"}
+	if err := checkNames([]harrow.RecordType{s.Record}); err != nil {
+		return nil, err
 	}
-	if s.Latest == "" {
-		s.Latest = "_fetched_at"
+	layout, err := s.Layout()
+	if err != nil {
+		return nil, err
 	}
 	if s.Reject == nil {
 		s.Reject = func(harrow.Reject) error { return nil }
 	}
-	if err := checkNames([]harrow.RecordType{s.Record}); err != nil {
-		return nil, err
-	}
-	l := &loader{shard: s, keys: len(s.Key), found: make([]driver.Value, 2)}
-	isKey := func(c harrow.Column) bool { return slices.Contains(s.Key, c.Name) }
-	l.columns = slices.DeleteFunc(slices.Clone(s.Record.Columns), isKey)
-	l.data = len(l.columns)
-	all := columnsOf(s.Record)
-	for _, name := range s.Key {
-		i := slices.IndexFunc(all, func(c harrow.Column) bool { return c.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("the key names %q, which is no column of the record", name)
-		}
-		l.columns = append(l.columns, all[i])
-	}
-	l.columns = append(l.columns, slices.DeleteFunc(slices.Clone(harrow.Provenance), isKey)...)
-	if len(l.columns) != len(all) {
-		return nil, fmt.Errorf("the key names a column twice: %s", strings.Join(s.Key, ", "))
-	}
-	l.latest = slices.IndexFunc(l.columns, func(c harrow.Column) bool { return c.Name == s.Latest })
-	if l.latest < 0 {
-		return nil, fmt.Errorf("latest names %q, which is no column of the record", s.Latest)
-	}
-	l.args = named(make([]driver.Value, len(l.columns)))
+	l := &loader{Layout: layout, shard: s, found: make([]driver.Value, 2)}
+	l.args = named(make([]driver.Value, len(l.Columns)))
 	return l, nil
 }
 
@@ -94,7 +68,7 @@ func (l *loader) load(ctx context.Context, c session, now harrow.Clock) (n harro
 		}
 		return n, errors.Join(err, c.exec("COMMIT"))
 	}
-	if err := c.prepareTable(l.shard.Record, l.shard.Key); err != nil {
+	if err := c.prepareTable(l.shard.Record, l.Key()); err != nil {
 		return n, err
 	}
 	if err := l.rows(ctx); err != nil {
@@ -128,32 +102,32 @@ func (l *loader) rows(ctx context.Context) (err error) {
 func (l *loader) prepare() error {
 	table := "main." + quote(l.shard.Record.Name)
 	var names, key, set, values []string
-	for i, c := range l.columns {
+	for i, c := range l.Columns {
 		names = append(names, c.Name)
 		values = append(values, "?")
 		switch assign := quote(c.Name) + " = ?" + strconv.Itoa(i+1); {
-		case i >= l.data && i < l.data+l.keys:
+		case l.IsKey(i):
 			key = append(key, assign)
 		default:
 			set = append(set, assign)
 		}
 	}
 	equal := "1" // a row of nothing but its key has nothing that could differ
-	if l.data > 0 {
-		equal = "(" + quoteAll(names[:l.data]) + ") IS (" + strings.Join(values[:l.data], ", ") + ")"
+	if l.Data > 0 {
+		equal = "(" + quoteAll(names[:l.Data]) + ") IS (" + strings.Join(values[:l.Data], ", ") + ")"
 	}
 	where := " WHERE " + strings.Join(key, " AND ")
 	var errs [3]error
-	l.find, errs[0] = l.session.prepare("SELECT " + equal + ", " + quote(l.columns[l.latest].Name) + " FROM " + table + where)
+	l.find, errs[0] = l.session.prepare("SELECT " + equal + ", " + quote(l.Columns[l.Latest].Name) + " FROM " + table + where)
 	l.insert, errs[1] = l.session.prepare("INSERT INTO " + table + " (" + quoteAll(names) + ") VALUES (" + strings.Join(values, ", ") + ")")
 	l.update, errs[2] = l.session.prepare("UPDATE " + table + " SET " + strings.Join(set, ", ") + where)
 	return errors.Join(errs[:]...)
 }
 
 func (l *loader) batch(b harrow.Batch) error {
-	arrays := make([]arrow.Array, len(l.columns))
-	values := make([]valueFunc, len(l.columns))
-	for i, c := range l.columns {
+	arrays := make([]arrow.Array, len(l.Columns))
+	values := make([]valueFunc, len(l.Columns))
+	for i, c := range l.Columns {
 		arrays[i], values[i] = b.Column(c.Name), valueOf(c.Type)
 		if a := arrays[i]; a != nil && !arrow.TypeEqual(a.DataType(), lakeio.ArrowType(c.Type)) {
 			return fmt.Errorf("column %s holds %s, want %s", c.Name, a.DataType(), c.Type)
@@ -174,13 +148,13 @@ func (l *loader) batch(b harrow.Batch) error {
 
 // row judges and stores the row in l.args.
 func (l *loader) row(b harrow.Batch, row int) error {
-	for i := l.data; i < l.data+l.keys; i++ {
+	for i := l.Data; i < l.Data+l.Keys; i++ {
 		if l.args[i].Value == nil {
-			return l.reject(b, row, harrow.Reject{Code: "key", Field: l.columns[i].Name,
-				Reason: "column " + l.columns[i].Name + " of the key is null"})
+			return l.reject(b, row, harrow.Reject{Code: "key", Field: l.Columns[i].Name,
+				Reason: "column " + l.Columns[i].Name + " of the key is null"})
 		}
 	}
-	ok, err := l.find.first(l.args[:l.data+l.keys], l.found)
+	ok, err := l.find.first(l.args[:l.Data+l.Keys], l.found)
 	if err != nil {
 		return err
 	}
@@ -190,7 +164,7 @@ func (l *loader) row(b harrow.Batch, row int) error {
 	case l.found[0] == int64(1):
 		l.counts.Unchanged++
 		return nil
-	case compare(l.columns[l.latest].Type.Kind, l.args[l.latest].Value, l.found[1]) < 0:
+	case compare(l.Columns[l.Latest].Type.Kind, l.args[l.Latest].Value, l.found[1]) < 0:
 		l.counts.Stale++
 		return nil
 	default:

@@ -95,7 +95,7 @@ func checkNames(types []harrow.RecordType) error {
 		}
 		tables[lower(t.Name)] = t.Name
 		columns := map[string]string{}
-		for _, c := range columnsOf(t) {
+		for _, c := range t.AllColumns() {
 			errs = append(errs, checkName("column", c.Name))
 			if other, dup := columns[lower(c.Name)]; dup {
 				errs = append(errs, fmt.Errorf("sqlite: record %q: %q and %q would be one column: SQLite ignores case", t.Name, other, c.Name))
@@ -104,10 +104,6 @@ func checkNames(types []harrow.RecordType) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func columnsOf(t harrow.RecordType) []harrow.Column {
-	return slices.Concat(t.Columns, harrow.Provenance)
 }
 
 // missing compares a record with the stored table and returns the columns to
@@ -133,7 +129,7 @@ func (c session) missing(t harrow.RecordType) ([]harrow.Column, error) {
 	}
 	var add []harrow.Column
 	var errs []error
-	for _, col := range columnsOf(t) {
+	for _, col := range t.AllColumns() {
 		have, ok := stored[lower(col.Name)]
 		if !ok {
 			add = append(add, col)
@@ -150,7 +146,7 @@ func (c session) prepareTable(t harrow.RecordType, key []string) error {
 	if err != nil {
 		return err
 	}
-	if all := columnsOf(t); len(add) == len(all) {
+	if all := t.AllColumns(); len(add) == len(all) {
 		defs := make([]string, len(all))
 		for i, col := range all {
 			defs[i] = quote(col.Name) + " " + declared(col.Type)
