@@ -32,9 +32,11 @@ const plan = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
 // written.
 //
 // What is stored is joined once. Rows that are equal go no further: they
-// aren't even locked. The order of the writes is the key's in every session,
-// so no two can wait for each other. A row that somebody else writes at the
-// same time counts as not written, and is judged again: see apply.
+// aren't even locked. Inserts go in the order of the keys, and then updates in
+// theirs, so two sessions hardly ever wait for each other. They may where a
+// statement is one of several of its shard: the server ends one of the two, and
+// that shard is tried again. A row that somebody else writes at the same time
+// counts as not written or is refused, and is judged again: see apply.
 func (l *loader) mergeQuery(where string) string {
 	var on, have, names, values, set, order []string
 	for i, c := range l.columns {

@@ -1,8 +1,11 @@
 package pgio
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,11 +31,8 @@ func TestLoadAgreesWithAMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	checks := 0
+	fewChecks(t, "25") // each costs several commits
 	rapid.Check(t, func(rt *rapid.T) {
-		if checks++; checks > 25 { // each costs several commits
-			return
-		}
 		table := harrow.RecordType{Name: fmt.Sprint("book_", schemas.Add(1)), Columns: book.Columns}
 		model := map[string]stored{}
 		marked := map[string]harrow.Counts{}
@@ -56,17 +56,31 @@ func TestLoadAgreesWithAMap(t *testing.T) {
 			marked[run] = want
 			shard := bookShard(t, run, rows...)
 			shard.Record, shard.Batches = table, batches(t, table, rows)
-			load(t, s, shard, want)
+			if n, err := s.Load(t.Context(), shard); err != nil || n != want {
+				rt.Errorf("counts %+v, %v; want %+v", n, err, want)
+			}
 			shard.Reject = func(harrow.Reject) error { return nil }
 			if n, err := other.Load(t.Context(), shard); err != nil || n != want {
 				rt.Errorf("SQLite counts %+v, %v", n, err)
 			}
 		}
 		agrees(t, rt, s, table.Name, model)
-		if t.Failed() {
-			rt.FailNow()
-		}
 	})
+}
+
+// fewChecks makes rapid check less often, unless the command line says how
+// often.
+func fewChecks(t *testing.T, n string) {
+	t.Helper()
+	const name = "rapid.checks"
+	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.Contains(arg, name) }) {
+		return
+	}
+	before := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, n); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set(name, before) })
 }
 
 func agrees(t *testing.T, rt *rapid.T, s *Sink, table string, model map[string]stored) {

@@ -95,9 +95,10 @@ func (l *loader) refuse(ctx context.Context, c session, row int64, why harrow.Re
 }
 
 // refusal tells a row that the table doesn't take from a fault of the store:
-// data exceptions (22), constraints (23), limits of the program (54: a key too
-// long for its index), an upsert that meets its own row (21000, where a key's
-// collation takes two texts for one), and what a trigger raises.
+// data exceptions (22), constraints (23; two texts that a key's collation takes
+// for one too), limits of the program (54: a key too long for its index), a
+// subquery of a trigger that finds more than one row (21), and what a trigger
+// raises.
 func refusal(err error) (why harrow.Reject, ok bool) {
 	why.Code = refused
 	if errors.Is(err, errKept) {

@@ -211,9 +211,10 @@ func TestAShardOfNothingButRejects(t *testing.T) {
 func TestABatchOfRejectsIsNotHeldWhole(t *testing.T) {
 	t.Parallel()
 	var rows []row
+	text := []string{noise(30_000)}
 	for i := range 200 {
 		r := bookRow([]any{nil, fmt.Sprint(i)}[i%2], nil, day, "r1")
-		r.values[7] = []string{noise(30_000)}
+		r.values[7] = text
 		rows = append(rows, r)
 	}
 	l, err := newLoader(place{}, bookShard(t, "r1"))

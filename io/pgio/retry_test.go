@@ -274,9 +274,10 @@ func TestRejectsAreNotHandedOnTwiceByOneCall(t *testing.T) {
 	load(t, s, bookShard(t, "r0"), harrow.Counts{})
 	const n = 2000 // more than is on its way at once
 	var rows []row
+	text := []string{noise(10_000)}
 	for range n {
 		r := bookRow(nil, nil, day, "r1")
-		r.values[7] = []string{noise(10_000)}
+		r.values[7] = text
 		rows = append(rows, r)
 	}
 	shard := bookShard(t, s.place.schema, rows...)
