@@ -56,6 +56,7 @@ func undisturbedShop(t *testing.T, o demosite.Options) map[string][]string {
 }
 
 func TestABucketIsAWorkspaceAsADiskIs(t *testing.T) {
+	meaning(t)
 	server := fakegcs.Start(t)
 	want := undisturbedShop(t, demosite.Options{Products: 40})
 	for i, runner := range []string{"direct", "prism"} {
@@ -127,6 +128,7 @@ func checkAgain(b *bench, run lakeio.Run) {
 // Faults that pass are not seen from above: neither in the end, nor in what it
 // comes to.
 func TestFaultsOfABucketThatPassAreNotSeen(t *testing.T) {
+	meaning(t)
 	server := fakegcs.Start(t)
 	want := undisturbedShop(t, demosite.Options{Products: 40})
 	b := bucketShop(t, server, 0, demosite.Options{Products: 40})
@@ -337,6 +339,7 @@ func TestSQLiteRefusesABucket(t *testing.T) {
 
 // Parquet in the bucket too: published once, the same rows.
 func TestParquetIsPublishedInABucket(t *testing.T) {
+	meaning(t)
 	server := fakegcs.Start(t)
 	b := bucketShop(t, server, 0, demosite.Options{Products: 40}, "parquet: {path: out/}", "parquet: {path: "+server.Workspace("out")+"}")
 	run := b.must()

@@ -45,6 +45,7 @@ func (b *bench) below(text string) (files, bytes int64) {
 }
 
 func TestABodyOutlivesTheRunThatFetchedIt(t *testing.T) {
+	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
 	first := b.must()
 	if n, size := b.below("/shuffle/"); n > 0 {

@@ -34,6 +34,7 @@ func (b *bench) onDisk() *fault.Disk {
 // Wherever a run's disk dies, the run fails and says where, and goes on to the
 // same end once there is a disk again.
 func TestARunWhoseDiskDiesGoesOnToTheSameEnd(t *testing.T) {
+	meaning(t)
 	undisturbed := newShop(t, demosite.Options{Products: 40}, many(t)...)
 	disk := undisturbed.onDisk()
 	want := undisturbed.tables(undisturbed.must())

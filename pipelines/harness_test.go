@@ -299,6 +299,16 @@ func from(stage string) func(*Request)  { return func(r *Request) { r.From = sta
 func until(stage string) func(*Request) { return func(r *Request) { r.Until = stage } }
 func which(run string) func(*Request)   { return func(r *Request) { r.Run = run } }
 
+// meaning marks a test of what a run comes to. With the race detector (which
+// comes with -short) it is left out: what its goroutines do to each other those
+// of the tests that stay do, too.
+func meaning(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("with -short: it says nothing of races")
+	}
+}
+
 // eachRunner runs a test on both runners in this process.
 func eachRunner(t *testing.T, test func(t *testing.T, runner string)) {
 	for _, name := range []string{"direct", "prism"} {

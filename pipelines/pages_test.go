@@ -84,6 +84,7 @@ func (b *bench) unchanged(run lakeio.Run) {
 }
 
 func TestASecondRunOfAnUnchangedSiteIsToldSo(t *testing.T) {
+	meaning(t)
 	eachRunner(t, func(t *testing.T, runnerName string) {
 		b := newShop(t, demosite.Options{}, exact...)
 		first := b.must(runner(runnerName))
@@ -138,6 +139,7 @@ func TestWithoutConditionalRequestsEverythingIsFetchedAgain(t *testing.T) {
 // A header that a rule reads came with the 200; a status it reads is the one
 // that the 304 confirmed.
 func TestRulesReadTheAnswerThatWasConfirmed(t *testing.T) {
+	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, append(exact, `      upc:    {css: "th:contains('UPC') + td", required: true}
 `, `      upc:    {css: "th:contains('UPC') + td", required: true}
       code:   {from: status, type: int}
@@ -217,6 +219,7 @@ func TestASecondRunThatIsPausedGoesOn(t *testing.T) {
 
 // Pages that are linked no more count as absent, in complete runs only.
 func TestAbsencesCountInCompleteRuns(t *testing.T) {
+	meaning(t)
 	b := newBench(t, smallSite(), pagesJob("a", "b")).beside()
 	b.must()
 	b.write(pagesJob("a"))

@@ -81,6 +81,7 @@ func refinedShop(t *testing.T, lines int, replace ...string) *bench {
 // TestARecordGoesThroughAllItsSteps compares runs in which the lookup file is
 // in memory with one in which it is too large for it, on both runners.
 func TestARecordGoesThroughAllItsSteps(t *testing.T) {
+	meaning(t)
 	b := refinedShop(t, 0)
 	run := b.must()
 	want := b.tables(run)
@@ -178,6 +179,7 @@ func TestWhatIsWrongWithALookupFileIsSaidBeforeTheFirstFetch(t *testing.T) {
 // TestALookupFileIsPartOfTheRun changes it between two legs of a run: the run
 // can't go on, and one that can reads its copy.
 func TestALookupFileIsPartOfTheRun(t *testing.T) {
+	meaning(t)
 	b := refinedShop(t, 0)
 	first := b.must(until("parse"))
 	b.seedFile("rates.csv", "code,rate\nGBP,2\n")
@@ -200,6 +202,7 @@ func TestALookupFileIsPartOfTheRun(t *testing.T) {
 }
 
 func TestCrossedThresholdsAreAllNamed(t *testing.T) {
+	meaning(t)
 	b := refinedShop(t, 0, "thresholds: {coverage: {label: 1, brand: 0.1}}", "thresholds: {min_rows: 1000, max_reject_rate: 0, coverage: {label: 1, price_eur: 1}}",
 		"  offer:\n    key: [url]\n", "  offer:\n    thresholds: {min_rows: 1, coverage: {url: 1}}\n    key: [url]\n")
 	b.seedFile("rates.csv", "code,rate\nUSD,1\n")

@@ -169,6 +169,7 @@ const allRejects = "[discover line:1 fetch http_403:1 load refused:1 parse docum
 // After a replay the store is what a run with today's rules and a healthy site
 // would have made of it, and nobody was asked anything twice.
 func TestARefusedHarvestIsMendedByAReplay(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	scratch, healthy := newBroken(t, mendedRules, false)
 	healthy.mended.Store(true)
@@ -226,6 +227,7 @@ func TestARefusedHarvestIsMendedByAReplay(t *testing.T) {
 
 // A filter takes some; what the others are is left where it is.
 func TestAReplayTakesWhatItsFiltersSay(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	b, _ := newBroken(t, shopRules, true)
 	parent := b.must()
@@ -249,6 +251,7 @@ func TestAReplayTakesWhatItsFiltersSay(t *testing.T) {
 
 // Without a job file the rules are those that the run had.
 func TestAReplayGoesByTheRulesThatTheRunKept(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	b, shop := newBroken(t, shopRules, true)
 	parent := b.must()
@@ -268,6 +271,7 @@ func TestAReplayGoesByTheRulesThatTheRunKept(t *testing.T) {
 }
 
 func TestAReplayWantsAFinishedRun(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	b, _ := newBroken(t, shopRules, false)
 	res, err := b.run(until("parse"))
@@ -345,6 +349,7 @@ func TestAStoppedReplayGoesOn(t *testing.T) {
 // Stages of a replay can be done again as those of any run, with what they were
 // sent.
 func TestStagesOfAReplayCanBeTakenOver(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	b, shop := newBroken(t, shopRules, true)
 	b.must()
@@ -365,6 +370,7 @@ func TestStagesOfAReplayCanBeTakenOver(t *testing.T) {
 // What a run deferred is asked for by the run after a replay, which itself
 // leaves it alone; and pages that a replay doesn't ask for are not absent.
 func TestAReplayKeepsWhatWasDeferredAndForgetsNoPage(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	var mended atomic.Bool
 	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -446,6 +452,7 @@ func TestARowThatPostgreSQLRefusedIsReplayed(t *testing.T) {
 
 // A workspace in a bucket is replayed from as one on a disk.
 func TestARunInABucketIsReplayed(t *testing.T) {
+	meaning(t)
 	server := fakegcs.Start(t)
 	old := lockTTL
 	lockTTL = func(time.Duration) time.Duration { return leaseTTL }

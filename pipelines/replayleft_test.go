@@ -11,6 +11,7 @@ import (
 // What a replay carries on of the run before it is asked by the next run, though
 // another one asked the replay's own requests again.
 func TestWhatAReplayCarriesOnIsAskedThoughItsRequestsAreAskedAgain(t *testing.T) {
+	meaning(t)
 	t.Parallel()
 	site := http.NewServeMux()
 	site.Handle("/", smallSite())

@@ -122,6 +122,7 @@ func TestARunGoesOnByItsID(t *testing.T) {
 
 // Each stage can be the last of one process; the next goes on.
 func TestUntilEveryStage(t *testing.T) {
+	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
 	for i, stage := range lakeio.Stages {
 		res, err := b.run(until(stage))
@@ -153,6 +154,7 @@ func TestUntilEveryStage(t *testing.T) {
 // A run from a later stage takes the earlier ones over: the same tables, and
 // nobody is asked anything.
 func TestFromALaterStage(t *testing.T) {
+	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, exact...)
 	first := b.must()
 	want := b.tables(first)
@@ -230,6 +232,7 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 }
 
 func TestLimitIsPerKeyAndPartOfTheRun(t *testing.T) {
+	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
 	res, err := b.run(func(r *Request) { r.Limit = 3 })
 	if err != nil || res.Exit != 0 {

@@ -54,6 +54,7 @@ var catalogueSeeds = strings.Join([]string{
 // Seeds of every kind, sitemaps of every kind, and what both carry: harvested,
 // then harvested again, on the other runner, to the same tables.
 func TestSeedsWithBodiesAndSitemapsAreHarvested(t *testing.T) {
+	meaning(t)
 	job := strings.NewReplacer(`{css: "a@href"}`, `{css: "a@href", carry: {heading: {css: h1}}}`,
 		`      n:     {css: "#n", type: int}`, `      shop: {from: "carry:shop"}
       rank: {from: "carry:rank", type: "decimal(9,2)"}

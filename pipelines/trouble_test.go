@@ -71,6 +71,7 @@ func TestAnUnreachableHostIsDeferredAndAskedWhenItIsBack(t *testing.T) {
 
 // What can't be had or read is a dead letter, and the rest goes on.
 func TestTroublesOfSingleItemsAreRejects(t *testing.T) {
+	meaning(t)
 	site := http.NewServeMux()
 	site.HandleFunc("/deep", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, strings.Repeat("<div>", 600), "<h1>deep</h1>", strings.Repeat("</div>", 600))
