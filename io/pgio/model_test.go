@@ -31,7 +31,11 @@ func TestLoadAgreesWithAMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	fewChecks(t, "25") // each costs several commits
+	checks := "25" // each costs several commits
+	if testing.Short() {
+		checks = "5"
+	}
+	fewChecks(t, checks)
 	rapid.Check(t, func(rt *rapid.T) {
 		table := harrow.RecordType{Name: fmt.Sprint("book_", schemas.Add(1)), Columns: book.Columns}
 		model := map[string]stored{}

@@ -174,6 +174,9 @@ func TestARowThatSomebodyWritesAtTheSameTimeIsNoReject(t *testing.T) {
 // Rows that are refused one after the other cost a try each, not two, and those
 // between them are loaded.
 func TestManyRowsThatTheTableRefuses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of rejects")
+	}
 	t.Parallel()
 	s := newSink(t, home(t))
 	load(t, s, bookShard(t, "r0"), harrow.Counts{})

@@ -269,6 +269,9 @@ func TestACommitWhoseAnswerIsLostCounts(t *testing.T) {
 // A connection that is lost while rejects are handed on is an error of the
 // call: a try of the sink's own would hand the first ones on twice.
 func TestRejectsAreNotHandedOnTwiceByOneCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of rejects")
+	}
 	t.Parallel()
 	s := newSink(t, home(t))
 	load(t, s, bookShard(t, "r0"), harrow.Counts{})
