@@ -63,16 +63,17 @@ func Harvest(s beam.Scope, p Plan) {
 	}
 }
 
-// takeOver yields what another run committed for a stage.
+// takeOver yields what another run committed for a stage. That is in its folder,
+// where nothing is written.
 func (p Plan) takeOver(s beam.Scope, stage string) parts.Collection {
 	if stage != "fetch" {
-		return parts.Commit(s.Scope(stage), p.env(stage), parts.None(s))
+		return parts.Taken(s.Scope(stage), p.env(stage))
 	}
 	var rounds []parts.Collection
 	for r := range p.Run.Rounds {
 		env := p.env(stage)
 		env.Stage = lakeio.FetchStage(r)
-		rounds = append(rounds, parts.Commit(s.Scope(env.Stage), env, parts.None(s)))
+		rounds = append(rounds, parts.Taken(s.Scope(env.Stage), env))
 	}
 	return parts.Flatten(s, rounds...)
 }

@@ -2,6 +2,8 @@ package pipelines
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,5 +37,31 @@ func TestWhatAReplayCarriesOnIsAskedThoughItsRequestsAreAskedAgain(t *testing.T)
 	b.must()
 	if n := b.log.Count("http://down.example/x"); n != 1 {
 		t.Errorf("what was deferred was asked %d times, want once", n)
+	}
+}
+
+// A run whose stages are another's fails where these are gone, and writes nothing
+// there.
+func TestARunWhoseStagesAreGoneFails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSite(), pagesJob("a", "b"))
+	first := b.must()
+	again, err := b.run(from("parse"), until("parse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(b.dir, filepath.FromSlash(b.lake(first.ID).Stage(lakeio.FetchStage(0))))
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(b.dir, filepath.FromSlash(b.lake(again.Run.ID).Stage("parse")))); err != nil {
+		t.Fatal(err)
+	}
+	res, err := b.run(which(again.Run.ID))
+	if err == nil || !strings.Contains(err.Error(), "fetch-0 of run "+first.ID) {
+		t.Errorf("exit %d, %v; want an error that names the stage and its run", res.Exit, err)
+	}
+	if _, err := os.Stat(gone); err == nil {
+		t.Errorf("there is a folder %s again", gone)
 	}
 }

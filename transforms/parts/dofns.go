@@ -200,6 +200,7 @@ func (fn *mergeFn) Teardown() error {
 type commitFn struct {
 	Env    engine.Env
 	Stored bool // only what is committed already
+	Taken  bool // and that must be
 }
 
 // ProcessElement gets all references of the stage at once and emits the parts
@@ -215,8 +216,11 @@ func (fn *commitFn) ProcessElement(ctx context.Context, _ int, next func(*harrow
 		refs = append(refs, ref)
 	}
 	commit := worker.Commit
-	if fn.Stored {
+	switch {
+	case fn.Stored:
 		commit = worker.Stored
+	case fn.Taken:
+		commit = worker.Taken
 	}
 	parts, err := commit(ctx, refs)
 	for _, p := range parts {

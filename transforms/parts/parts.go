@@ -55,8 +55,7 @@ func (c Collection) Of(tables ...string) Collection {
 	return Collection{c.Col, narrowed}
 }
 
-// None is one empty reference: what a stage that needs no input starts from,
-// and what Commit is given where it is to emit a manifest that is there.
+// None is one empty reference: what a stage that needs no input starts from.
 func None(s beam.Scope) Collection {
 	return Collection{Col: beam.Create(s.Scope("none"), harrow.Part{})}
 }
@@ -153,10 +152,19 @@ func Commit(s beam.Scope, env engine.Env, outs ...Collection) Collection {
 // Stored yields the parts that a stage has committed, maybe of another run;
 // none where it has not.
 func Stored(s beam.Scope, env engine.Env) Collection {
-	s = s.Scope("stored " + env.Stage)
 	check(env, "Stored")
-	grouped := beam.GroupByKey(s, beam.ParDo(s, oneKey, None(s).Col))
-	return Collection{Col: beam.ParDo(s, &commitFn{Env: env, Stored: true}, grouped)}
+	return stored(s.Scope("stored "+env.Stage), &commitFn{Env: env, Stored: true})
+}
+
+// Taken is Stored of a stage that another run has committed for this one: it is
+// an error that its manifest is gone. Nothing is written to that run.
+func Taken(s beam.Scope, env engine.Env) Collection {
+	check(env, "Taken")
+	return stored(s.Scope("taken "+env.Stage), &commitFn{Env: env, Taken: true})
+}
+
+func stored(s beam.Scope, fn *commitFn) Collection {
+	return Collection{Col: beam.ParDo(s, fn, beam.GroupByKey(s, beam.ParDo(s, oneKey, None(s).Col)))}
 }
 
 // Together yields the parts of a collection once all of them are there: what

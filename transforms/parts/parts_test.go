@@ -270,7 +270,7 @@ func TestDoFnsTravelWhole(t *testing.T) {
 		&mapFn{Env: env, Step: step, Tables: []string{"t"}},
 		&slicesFn{Env: env, Key: key, Step: step, Tables: []string{"t"}},
 		&mergeFn{Env: env, Step: step},
-		&commitFn{Env: env, Stored: true},
+		&commitFn{Env: env, Stored: true, Taken: true},
 	} {
 		v := reflect.ValueOf(fn).Elem()
 		for i := range v.NumField() {

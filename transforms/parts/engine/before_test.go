@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -130,6 +131,9 @@ func TestWhatIsStoredIsReadAndNothingIsCommitted(t *testing.T) {
 	if parts, err := w.Stored(t.Context(), []harrow.Part{{}}); err != nil || len(parts) != 0 {
 		t.Errorf("before a commit: %v, %v", parts, err)
 	}
+	if parts, err := w.Taken(t.Context(), nil); !errors.Is(err, lakeio.ErrNotFound) || len(parts) != 0 || !strings.Contains(err.Error(), w.env.Run) {
+		t.Errorf("taken before a commit: %v, %v", parts, err)
+	}
 	if done, err := w.Committed(t.Context()); done || err != nil {
 		t.Fatalf("asking for it committed it: %v, %v", done, err)
 	}
@@ -137,7 +141,9 @@ func TestWhatIsStoredIsReadAndNothingIsCommitted(t *testing.T) {
 	if _, err := w.Commit(t.Context(), []harrow.Part{part}); err != nil {
 		t.Fatal(err)
 	}
-	if parts, err := w.Stored(t.Context(), nil); err != nil || len(parts) != 1 || parts[0] != part {
-		t.Errorf("after a commit: %v, %v", parts, err)
+	for _, read := range []func(context.Context, []harrow.Part) ([]harrow.Part, error){w.Stored, w.Taken} {
+		if parts, err := read(t.Context(), nil); err != nil || len(parts) != 1 || parts[0] != part {
+			t.Errorf("after a commit: %v, %v", parts, err)
+		}
 	}
 }

@@ -63,6 +63,23 @@ func (w *Worker) Stored(ctx context.Context, _ []harrow.Part) (parts []harrow.Pa
 	return parts, nil
 }
 
+// Taken is Stored of a stage that must have been committed: it is an error that
+// it was not.
+func (w *Worker) Taken(ctx context.Context, _ []harrow.Part) (parts []harrow.Part, err error) {
+	err = w.retry(ctx, func() error {
+		m, err := w.lake.Manifest(ctx, w.env.Stage)
+		parts = m.Parts
+		return err
+	})
+	if errors.Is(err, lakeio.ErrNotFound) {
+		return nil, fmt.Errorf("stage %s of run %s, which is taken over, is not there any more: %w", w.env.Stage, w.env.Run, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what %s committed: %w", w.env.Stage, err)
+	}
+	return parts, nil
+}
+
 // gather splits references into parts and counters.
 func gather(refs []harrow.Part) (parts []harrow.Part, counters map[string]int64, err error) {
 	parts = slices.Clone(refs)
