@@ -26,7 +26,7 @@ const (
 	upsertRows   = 40_000
 	// of the rows, one in so many has a key too long for an index, and from
 	// the first revision on another price
-	refusedEvery = 10_000
+	refusedEvery = 1_000
 	pricedEvery  = 10
 )
 
