@@ -13,8 +13,9 @@ const twins = `version: 1
 job: twins
 limits: {shards: 2}
 discover:
-  seeds: {urls: ["http://one.example/a", "http://one.example/b"]}
+  seeds: {urls: ["http://one.example/a"]}
   scope: {hosts: ["*.example"]}
+  follow: [{css: "a@href"}]
 fetch:
   timeout: 5s
   resolve: {"*.example": "${param.site}"}
@@ -42,7 +43,7 @@ func TestAReplayKeepsTheRowThatDuplicatesLeave(t *testing.T) {
 				w.Header().Set("Content-Type", "text/html")
 				switch r.URL.Path {
 				case "/a":
-					fmt.Fprint(w, `<p><i>1</i><b>7</b><u>full</u><s>a</s></p>`)
+					fmt.Fprint(w, `<p><i>1</i><b>7</b><u>full</u><s>a</s></p><a href="/b">asked for later</a>`)
 				case "/b": // item 2 is rejected at first
 					time.Sleep(5 * time.Millisecond)
 					fmt.Fprint(w, `<p><i>1</i><b>7</b><s>b</s></p><p><i>2</i><b>8</b><s>b</s></p>`)
