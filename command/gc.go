@@ -16,8 +16,8 @@ import (
 type gcCmd struct {
 	workspaceFlag
 	Job       string          `help:"Only this job." placeholder:"NAME|JOB.yaml"`
-	Keep      int             `help:"Remove old runs, too: all but a job's last N finished ones and what these or pages need. 0: none. It holds the job as a run does: exit 1 where one is running, and harrow run says so until it is through." placeholder:"N"`
-	OlderThan harrow.Duration `help:"Remove nothing younger, by the workspace's clock." placeholder:"DURATION" default:"24h"`
+	Keep      int             `help:"Remove old runs, too: all but a job's last N finished ones (replays are not counted) and what these or pages need, as far as they are older than --older-than. 0: remove no runs. It holds the job as a run does: exit 1 where one is running, and harrow run says so until it is through." placeholder:"N"`
+	OlderThan harrow.Duration `help:"Remove nothing younger, by the workspace's clock (default 24h)." placeholder:"DURATION" default:"24h"`
 	DryRun    bool            `help:"Say what would be removed."`
 	JSON      bool            `name:"json" help:"Write JSON."`
 }

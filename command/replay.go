@@ -14,7 +14,7 @@ type rejectsReplayCmd struct {
 	paramFlag
 	JobFile string `arg:"" optional:"" name:"job.yaml" help:"Job file: its rules are gone by. Without one those that the run had."`
 	Job     string `help:"Job: its name, or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
-	RunID   string `name:"run" help:"Finished run whose rejects are replayed: last, or an id that harrow ls names." placeholder:"last|ID" default:"last"`
+	RunID   string `name:"run" help:"Finished run whose rejects are replayed: last, last~1, or an id that harrow ls names, or its beginning." placeholder:"last|ID" default:"last"`
 	Stage   string `help:"Only rejects of this stage." placeholder:"STAGE"`
 	Class   string `help:"Only of this class: transient, permanent, data, system." placeholder:"CLASS"`
 	Code    string `help:"Only with this code." placeholder:"CODE"`

@@ -102,7 +102,7 @@ func TestRejectsAreReplayed(t *testing.T) {
 		"cat records/page.load --stage parse": "harrow: stage parse has no table records/page.load; want discover\n",
 		"cat links --stage discover":          "harrow: no table \"links\"; known: ",
 		"rejects replay --param a=b":          "harrow: --param: want a job file that it fills in\n",
-		"rejects replay --run x":              "harrow: run \"x\": want the id of a run",
+		"rejects replay --run x":              "harrow: --run: no run x of job mended",
 		"rejects replay --stage cook":         "harrow: --stage cook: want one of",
 	} {
 		code, _, stderr := harrowRun(t, append(strings.Fields(args), "--workspace", ws)...)

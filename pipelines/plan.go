@@ -49,7 +49,12 @@ func decide(ctx context.Context, store lakeio.Store, job *Job, req Request) (dec
 	if req.Replay != nil {
 		return d, d.replay(ctx, store, job, req, last)
 	}
-	if req.Run != "" && req.Run != "new" && req.Run != "last" {
+	switch {
+	case req.From != "" && (req.Run == "" || req.Run == "last"):
+		if last, err = lastWhole(ctx, store, last); err != nil {
+			return d, err
+		}
+	case req.Run != "" && req.Run != "new" && req.Run != "last":
 		last, err = lakeio.FindRun(ctx, store, job.Name, req.Run)
 		if errors.Is(err, lakeio.ErrNotFound) {
 			err = usage{fmt.Errorf("--run: %w", err)}
@@ -86,6 +91,25 @@ func (d *decision) goOn(ctx context.Context, store lakeio.Store, job *Job, req R
 	}
 	d.run, d.resumed = run, true
 	return nil
+}
+
+// lastWhole is the newest run of a job that does not replay rejects: what one
+// that does has fetched and parsed is a few pages of what its parent has.
+func lastWhole(ctx context.Context, store lakeio.Store, last lakeio.Run) (lakeio.Run, error) {
+	if last.Replay == nil {
+		return last, nil
+	}
+	ids, err := lakeio.Runs(ctx, store, last.Job)
+	if err != nil {
+		return last, err
+	}
+	for _, id := range slices.Backward(ids) {
+		r, err := lakeio.ReadRun(ctx, store, last.Job, id)
+		if err != nil || r.Replay == nil {
+			return r, err
+		}
+	}
+	return last, nil // the runs before it are gone
 }
 
 // notOvertaken: a run may go on after newer ones unless one of these has

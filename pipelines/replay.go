@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -107,8 +108,50 @@ func choose(ctx context.Context, store lakeio.Store, parent lakeio.Run, r *lakei
 	if r.Asked, err = askedBy(ctx, store, parent); err != nil {
 		return err
 	}
-	r.Refined, err = refinedBy(ctx, store, parent)
+	if r.Refined, err = refinedBy(ctx, store, parent); err != nil {
+		return err
+	}
+	r.Overtaken, err = overtaken(ctx, store, parent)
 	return err
+}
+
+// overtaken finds the newest run that made rows after this one by other rules;
+// empty: none did. Its rows may well be of the same answers, so no time of
+// theirs says that those of this run are older.
+func overtaken(ctx context.Context, store lakeio.Store, parent lakeio.Run) (string, error) {
+	was, err := specIn(parent)
+	if err != nil {
+		return "", err
+	}
+	ids, err := lakeio.Runs(ctx, store, parent.Job)
+	if err != nil {
+		return "", err
+	}
+	for _, id := range slices.Backward(ids) {
+		if id <= parent.ID {
+			break
+		}
+		r, err := lakeio.ReadRun(ctx, store, parent.Job, id)
+		if err != nil {
+			return "", err
+		}
+		if r.Replay != nil || r.Source("refine") != id {
+			continue
+		}
+		done, err := lakeio.Lake{Store: store, Job: r.Job, Run: id}.Committed(ctx, "refine")
+		if err != nil {
+			return "", err
+		}
+		now, err := specIn(r)
+		if err != nil {
+			return "", err
+		}
+		same, err := sameJSON([2]any{was.Parse, rowsOf(was.Refine)}, [2]any{now.Parse, rowsOf(now.Refine)})
+		if err != nil || done && !same {
+			return id, err
+		}
+	}
+	return "", nil
 }
 
 // replayed finds the run whose rejects are to be replayed; last is the job's
@@ -128,11 +171,14 @@ func replayed(ctx context.Context, store lakeio.Store, job string, r lakeio.Repl
 	case id == "":
 		return last, nil
 	}
-	if parent, err = lakeio.ReadRun(ctx, store, job, id); err != nil {
-		return parent, usage{err}
+	if parent, err = lakeio.FindRun(ctx, store, job, id); err != nil {
+		if errors.Is(err, lakeio.ErrNotFound) {
+			err = usage{fmt.Errorf("--run: %w", err)}
+		}
+		return parent, err
 	}
 	if parent.State != lakeio.Done {
-		return parent, usagef("run %s is not finished: go on with it with `harrow run --run %s` first, then replay what it rejects", id, id)
+		return parent, usagef("run %s is not finished: go on with it with `harrow run --run %s` first, then replay what it rejects", parent.ID, parent.ID)
 	}
 	return parent, nil
 }

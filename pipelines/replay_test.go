@@ -348,6 +348,32 @@ func TestAStoppedReplayGoesOn(t *testing.T) {
 
 // Stages of a replay can be done again as those of any run, with what they were
 // sent.
+// What a newer run made of the same answers by other rules has the same time as
+// the rows that the older one could not store.
+func TestRowsThatOtherRulesMadeSinceAreNotOverwrittenByAReplay(t *testing.T) {
+	meaning(t)
+	t.Parallel()
+	b, _ := newBroken(t, shopRules, true)
+	parent := b.must()
+	b.write(mendedRules)
+	newer := b.must(from("parse"))
+	b.exec("DROP TRIGGER no_one")
+	run := b.must(replaying(parent.ID, "stage=load"))
+	if got := b.loaded(run, "item"); got != (harrow.Counts{}) {
+		t.Errorf("loaded %+v", got)
+	}
+	left := rows(b, lakeio.Rejects, run)
+	if len(left) != 1 || left[0].Stage != "load" || !strings.Contains(left[0].Reason, "run "+newer.ID+" has made rows since") {
+		t.Errorf("rejects %+v", left)
+	}
+	if again := b.must(from("parse")); again.Parent != newer.ID || again.Replay != nil {
+		t.Errorf("parsed run %s again, want %s, which replays nothing", again.Parent, newer.ID)
+	}
+	if run = b.must(replaying(newer.ID[:len(newer.ID)-4], "stage=load")); b.loaded(run, "item").Unchanged != 1 { // which that one loaded
+		t.Errorf("loaded %+v of the newer run's", b.loaded(run, "item"))
+	}
+}
+
 func TestStagesOfAReplayCanBeTakenOver(t *testing.T) {
 	meaning(t)
 	t.Parallel()

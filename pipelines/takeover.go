@@ -80,18 +80,24 @@ func sameRules(ctx context.Context, store lakeio.Store, job *Job, stage, owner s
 		return fmt.Errorf("run %s: spec: %w", owner, err)
 	}
 	then.SetDefaults() // which an older release may not have known
-	before, err := json.Marshal(of(then))
+	same, err := sameJSON(of(then), of(job.Job))
 	if err != nil {
 		return err
 	}
-	now, err := json.Marshal(of(job.Job))
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(before, now) {
+	if !same {
 		return usagef("--from %s: %s of %s is not what it was in run %s, whose rows it would take over; want --from %s", req.From, stage, job.Path, owner, stage)
 	}
 	return nil
+}
+
+// sameJSON compares what two rules, say, are as JSON.
+func sameJSON(a, b any) (bool, error) {
+	x, err := json.Marshal(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := json.Marshal(b)
+	return bytes.Equal(x, y), err
 }
 
 // forgetsNothing refuses to fetch the requests of an old run where the newest

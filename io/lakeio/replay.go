@@ -28,6 +28,11 @@ type Replay struct {
 	Asked    []StageOf        `json:"asked"`              // rounds whose requests are not asked again, but for those replayed
 	Refined  []StageOf        `json:"refined,omitempty"`  // stages refine whose rows those replayed are compared with, the latest first
 	Deferred []StageOf        `json:"deferred,omitempty"` // stages whose table deferred the run carries on, for the run after it
+
+	// Overtaken is the run, if any, that made rows after Run by other rules:
+	// rows that refine and load rejected are not sent again then, or they could
+	// replace newer ones of the same answers.
+	Overtaken string `json:"overtaken,omitempty"`
 }
 
 // LoadSuffix ends the names of the tables of rows that a replay sends to load

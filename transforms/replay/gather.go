@@ -30,7 +30,7 @@ func init() {
 const (
 	idColumn    = "id"    // of the request; null: there is none
 	rankColumn  = "rank"  // which rows of an id come first
-	placeColumn = "place" // of a capture when it was made; of a row its stage and digest
+	placeColumn = "place" // of a capture when it was made; of a row its stage, record and digest
 	textColumn  = "text"  // JSON of the capture or reject; null: of a capture that is not parsed
 )
 
@@ -99,7 +99,7 @@ func (o *gather) reject(ctx context.Context, r harrow.Reject, out harrow.Output)
 		return o.line(r.ID, rankPage, "", r, out)
 	case "refine", "load":
 		sum := sha256.Sum256([]byte(r.Payload))
-		return o.line(r.ID, rankRow, r.Stage+" "+hex.EncodeToString(sum[:]), r, out)
+		return o.line(r.ID, rankRow, r.Stage+" "+r.Record+" "+hex.EncodeToString(sum[:]), r, out)
 	}
 	req, err := o.request(ctx, r)
 	if err == nil && req.ID != r.ID { // of a seed, or of a URL that is written in another way now

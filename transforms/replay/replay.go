@@ -60,7 +60,7 @@ func Requests(s beam.Scope, env engine.Env, cfg Config) parts.Collection {
 	}
 	r := cfg.Replay
 	in := stored(s.Scope("rejects"), env, lakeio.Rejects.Name(), r.Stages)
-	if r.Count["parse"] > 0 || r.Count["discover"] > 0 {
+	if r.Count["parse"]+r.Count["discover"]+r.Count["fetch"] > 0 {
 		captures := stored(s.Scope("captures"), env, lakeio.Captures.Name(), union(r.Stages, r.Asked))
 		in = parts.Flatten(s, in, captures)
 	}

@@ -237,6 +237,16 @@ func TestRowsGoToTheirStageAsTheyFit(t *testing.T) {
 	}
 }
 
+func TestEqualRowsOfTwoRecordsAreTwoRows(t *testing.T) {
+	shelf, cfg := bookType, testConfig()
+	shelf.Name = "shelf"
+	cfg.Parsed = append(slices.Clone(cfg.Parsed), shelf)
+	book := refused(harrow.ID{1}, "refine", `{"title":"a","_id":"01","_ordinal":0}`)
+	other := book
+	other.Record = "shelf"
+	wantTables(t, "rows", sent(t, cfg, nil, book, other), "[records/book:1 records/shelf:1]")
+}
+
 // Nothing is lost: what can't be replayed is a reject again, of its own stage,
 // and says why once, however often it is tried.
 func TestWhatCannotBeReplayedStaysAReject(t *testing.T) {

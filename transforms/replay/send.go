@@ -132,6 +132,8 @@ func (o *send) row(r harrow.Reject, same bool, out harrow.Output) (why, err erro
 		return errors.New("it has no payload: there is no row"), nil
 	case same || o.anew:
 		return nil, nil
+	case o.cfg.Replay.Overtaken != "":
+		return fmt.Errorf("run %s has made rows since, by other rules: `harrow run --from parse` makes this one by today's", o.cfg.Replay.Overtaken), nil
 	}
 	if err := into.builder.AppendJSON([]byte(r.Payload)); err != nil {
 		return fmt.Errorf("the row does not fit the record any more: %w", err), nil

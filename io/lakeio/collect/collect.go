@@ -58,7 +58,8 @@ import (
 // Config says what is collected of a job.
 type Config struct {
 	Job string
-	// Keep is how many finished runs stay; 0: all runs do.
+	// Keep is how many finished runs stay, and what replayed rejects of theirs
+	// since; 0: all runs do.
 	Keep int
 	// OlderThan is the least age of what goes, by the store's modification
 	// times and clock.

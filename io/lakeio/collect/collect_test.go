@@ -69,7 +69,7 @@ func (h *history) readable(committed map[lakeio.StageOf]bool) map[string]bool {
 		if r.Replay != nil {
 			needs := slices.Concat(r.Replay.Asked, r.Replay.Refined)
 			if alive[id] { // it may still read them
-				needs = slices.Concat(needs, r.Replay.Stages)
+				needs = slices.Concat(needs, r.Replay.Stages, r.Replay.Deferred)
 				must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, r.Replay.Run))
 			}
 			for _, at := range needs {
@@ -178,7 +178,11 @@ func (h *history) wanted(keep int, before map[string]time.Time) (ids []string) {
 				ids = append(ids, first)
 			}
 		}
-		if keep == 0 || young || alive[id] || r.State == lakeio.Done && kept(h, runs[i:]) <= keep {
+		whole := 0 // of those that count
+		if r.Replay == nil {
+			whole = 1
+		}
+		if keep == 0 || young || alive[id] || r.State == lakeio.Done && kept(h, runs[i+1:])+whole <= keep && (whole == 1 || kept(h, runs[i+1:]) < keep) {
 			ids = append(ids, id)
 		}
 	}
@@ -198,10 +202,10 @@ func (h *history) alive() map[string]bool {
 	return ids
 }
 
-// kept counts the finished of runs.
+// kept counts the finished of runs, but for those that replay others' rejects.
 func kept(h *history, runs []string) (n int) {
 	for _, id := range runs {
-		if must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id)).State == lakeio.Done {
+		if r := must[lakeio.Run](h.t)(lakeio.ReadRun(h.ctx, h.store, job, id)); r.State == lakeio.Done && r.Replay == nil {
 			n++
 		}
 	}

@@ -116,7 +116,13 @@ func (c *collector) condemn(ctx context.Context) error {
 		if r.fate != stays {
 			continue
 		}
-		if r.State == lakeio.Done {
+		switch {
+		case r.State != lakeio.Done:
+		case r.Replay != nil: // a part of an older one, which is what counts
+			if kept < c.Keep {
+				continue
+			}
+		default:
 			if kept++; kept <= c.Keep {
 				continue
 			}
