@@ -272,8 +272,48 @@ func publisher(faults ...string) Store {
 	return st
 }
 
+const collectsName = "collects what runs leave"
+
+// collecting is a heap that forgets the marks of runs.
+type collecting struct{ *heap }
+
+func collector(faults ...string) Store {
+	h := newHeap(faults...)
+	st := h.store()
+	st.Open = func() (harrow.Sink, error) { return collecting{h}, nil }
+	return st
+}
+
+func (c collecting) Collect(_ context.Context, runs []string, dry bool) (n harrow.Collected, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.faults["collects nothing"] {
+		return n, nil
+	}
+	of := func(id string) bool {
+		return slices.ContainsFunc(runs, func(run string) bool { return strings.HasPrefix(id, run) })
+	}
+	for id, m := range c.marks {
+		if !of(id) && !c.faults["collects other runs' marks"] {
+			continue
+		}
+		n.Rows += 1 + int64(len(m.rejects))
+		if !dry || c.faults["a dry run collects"] {
+			delete(c.marks, id)
+		}
+	}
+	if c.faults["collects rows"] && !dry {
+		clear(c.tables)
+	}
+	if c.faults["counts what is gone"] && n.Rows == 0 {
+		n.Rows = 1
+	}
+	return n, nil
+}
+
 func TestAGoodSinkPasses(t *testing.T) {
 	Run(t, func(testing.TB) Store { return newHeap().store() })
+	Run(t, func(testing.TB) Store { return collector() })
 	Run(t, func(testing.TB) Store { return publisher() })
 }
 
@@ -292,14 +332,18 @@ func TestTheSuiteCatches(t *testing.T) {
 		"check passes all": "checks types before anything is loaded", "check refuses new columns": "checks types before anything is loaded",
 		"close fails":     "counts what it does",
 		"shows too early": "publishes once", "publishes twice": "publishes once", "publishes what is lost": "publishes once",
+		"collects nothing": collectsName, "collects other runs' marks": collectsName, "a dry run collects": collectsName, "collects rows": collectsName, "counts what is gone": collectsName,
 	}
 	for fault, name := range faults {
 		t.Run(fault, func(t *testing.T) {
 			d := demands[slices.IndexFunc(demands, func(d demand) bool { return d.name == name })]
 			failed, said := rows.Try(t, func(tb testing.TB) {
 				st := newHeap(fault).store()
-				if name == "publishes once" {
+				switch name {
+				case "publishes once":
 					st = publisher(fault)
+				case collectsName:
+					st = collector(fault)
 				}
 				d.check(&bench{TB: tb, store: st})
 			})
