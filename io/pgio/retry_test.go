@@ -402,8 +402,9 @@ func TestWhatATriggerMissesIsNotTriedAgain(t *testing.T) {
 func TestSettingsOfTheRoleDoNoHarm(t *testing.T) {
 	t.Parallel()
 	name, to := login(t, "CREATEROLE")
+	mayCreate(t, name)
 	srv := postgres.Shared(t)
-	if _, err := srv.SQL(t.Context(), "postgres", "GRANT CREATE ON DATABASE postgres TO "+name+"; ALTER ROLE "+name+" SET client_encoding = 'LATIN1'; ALTER ROLE "+name+" SET statement_timeout = '1s'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
+	if _, err := srv.SQL(t.Context(), "postgres", "ALTER ROLE "+name+" SET client_encoding = 'LATIN1'; ALTER ROLE "+name+" SET statement_timeout = '1s'; ALTER ROLE "+name+" SET synchronous_commit = off;"+
 		"ALTER ROLE "+name+" SET standard_conforming_strings = off; ALTER ROLE "+name+" SET default_transaction_isolation = serializable; ALTER ROLE "+name+" SET search_path = nowhere"); err != nil {
 		t.Fatal(err)
 	}
