@@ -156,7 +156,7 @@ func (h harvest) refuses() {
 		{"use: reading_time", "use: reading_tim", `refine.entry.operators[1].use: no operator is called "reading_tim"; known: mask, reading_time`},
 		{"path: out", "pth: out", "load.jsonl.pth: unknown key; expected path"},
 		{"{path: out}", "{}", "load.jsonl.path: is missing; expected a folder"},
-		{"jsonl:", "jsonll:", `load.jsonll: no sink is called "jsonll"; known: jsonl, parquet, sqlite`},
+		{"jsonl:", "jsonll:", `load.jsonll: no sink is called "jsonll"; known: jsonl, parquet, postgres, sqlite`},
 	} {
 		h.write(replace(h.T, h.job, c.old, c.with))
 		for _, verb := range []string{"check", "run"} {

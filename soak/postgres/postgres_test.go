@@ -61,6 +61,11 @@ func TestCommittedRowsOutliveEveryWayToEnd(t *testing.T) {
 			if n, err := s.KillBackends(t.Context()); n != 1 || err != nil {
 				return errors.Join(err, errors.New("want one backend killed"))
 			}
+			for end := time.Now().Add(patience); !strings.Contains(s.Log(), "reinitializing"); time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					return errors.New("the postmaster takes no notice")
+				}
+			}
 			return nil
 		}, true},
 		{"connections ended", func() error { _, err := s.Terminate(t.Context()); return err }, true},
@@ -93,8 +98,7 @@ func TestCommittedRowsOutliveEveryWayToEnd(t *testing.T) {
 	}
 }
 
-// settled waits until the server serves again: between a backend's death and
-// the postmaster's notice of it, it still says that it is ready.
+// settled waits until the server serves again.
 func settled(t *testing.T, s *Server) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {

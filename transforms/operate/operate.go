@@ -14,8 +14,8 @@ import (
 )
 
 // own are operators that stages are made of; a job file names others.
-var own = []string{"chain", "check", "dedup", "discover", "enrich", "enrich-file", "enrich-keys", "enrich-merged",
-	"fetch.next", "fetch.pages", "fetch.visits", "parse", "parse.confirmed", rowsOperator}
+var own = []string{"chain", "check", "dedup", "dedup.age", "discover", "enrich", "enrich-file", "enrich-keys", "enrich-merged",
+	"fetch.next", "fetch.pages", "fetch.visits", "parse", "parse.confirmed", rowsOperator, "replay.gather", "replay.rows", "replay.send"}
 
 // Link is a use of an operator as a link of a record's chain: it was made from
 // its config once, and asked what it makes of the record. keyed says whether
