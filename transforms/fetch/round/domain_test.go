@@ -59,11 +59,17 @@ func TestTheHostsOfARegisteredDomainShareItsLimits(t *testing.T) {
 	if n := serverlog.MostAtOnce(domain); n > 2 {
 		t.Errorf("%d at once, promised 2", n)
 	}
+	// By the client's own log: on busy cores a request is held up on its way.
+	sent := slices.DeleteFunc(rowsOf(t, b.lake, lakeio.Exchanges, parts), func(x harrow.Exchange) bool { return x.Key != "one.example" })
+	slices.SortFunc(sent, func(x, y harrow.Exchange) int { return x.StartedAt.Compare(y.StartedAt) })
 	slowed := false // once a page of b is asked for, its robots.txt is known
-	for i, e := range domain {
-		slowed = slowed || e.Host == "b.one.example" && !strings.HasSuffix(e.URL, "/robots.txt")
-		if slowed && e.Start.Sub(domain[i-1].Start) < 100*time.Millisecond-serverlog.Late {
-			t.Errorf("%s came %v after %s", e.URL, e.Start.Sub(domain[i-1].Start), domain[i-1].URL)
+	for i, x := range sent {
+		slowed = slowed || strings.HasPrefix(x.URL, "http://b.one.example/") && x.Kind == harrow.KindPage
+		if !slowed || i == 0 {
+			continue
+		}
+		if gap := x.StartedAt.Sub(sent[i-1].StartedAt); gap < 100*time.Millisecond {
+			t.Errorf("%s was sent %v after %s", x.URL, gap, sent[i-1].URL)
 		}
 	}
 	if !slowed {
