@@ -12,26 +12,39 @@ import (
 	"github.com/harrowdata/harrow/soak/fakegcs"
 )
 
-func TestPauseOfWhatIsNotRunning(t *testing.T) {
-	dir := t.TempDir()
-	store, err := lakeio.Open(dir)
+// tinyRun makes a run of a job that has nothing else.
+func tinyRun(t *testing.T, workspace string) lakeio.Lake {
+	t.Helper()
+	store, err := lakeio.Open(workspace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
-	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
+	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: l.Job, Spec: []byte("{}"), State: lakeio.Active}); err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+func locked(t *testing.T, l lakeio.Lake) *lakeio.JobLock {
+	t.Helper()
+	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lock
+}
+
+func TestPauseOfWhatIsNotRunning(t *testing.T) {
+	dir := t.TempDir()
+	l := tinyRun(t, dir)
 	pause := func(args ...string) (int, string, string) {
 		return harrowRun(t, append([]string{"pause", "tiny", "--workspace", dir}, args...)...)
 	}
 	if code, stdout, stderr := pause(); code != 0 || stdout != "job tiny is not running\n" || stderr != "" {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
-	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	lock := locked(t, l)
 	if code, stdout, _ := pause("--no-wait"); code != 0 || stdout != "run "+l.Run+" was asked to stop\n" {
 		t.Errorf("exit %d, %s", code, stdout)
 	}
@@ -52,25 +65,15 @@ func TestPauseOfWhatIsNotRunning(t *testing.T) {
 
 func TestPauseOfARunThatEndsMeanwhileSaysSo(t *testing.T) {
 	dir := t.TempDir()
-	store, err := lakeio.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
-	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}"), State: lakeio.Active}); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := tinyRun(t, dir)
+	lock := locked(t, l)
 	ended := make(chan error)
 	go func() {
 		var err error
 		for stopped := false; err == nil && !stopped; time.Sleep(5 * time.Millisecond) {
 			stopped, err = l.Stopped(t.Context())
 		}
-		_, cerr := lakeio.ChangeRun(t.Context(), store, l.Job, l.Run, func(r *lakeio.Run) error { r.State = lakeio.Done; return nil })
+		_, cerr := lakeio.ChangeRun(t.Context(), l.Store, l.Job, l.Run, func(r *lakeio.Run) error { r.State = lakeio.Done; return nil })
 		ended <- errors.Join(err, cerr, lock.Release(time.Now()))
 	}()
 	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir); code != 0 || stdout != "run "+l.Run+" is done\n" {
@@ -88,22 +91,8 @@ func TestPauseOfARunThatEndsMeanwhileSaysSo(t *testing.T) {
 // it; and the one that goes on after a pause was not asked.
 func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
 	dir := t.TempDir()
-	store, err := lakeio.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
-	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
-		t.Fatal(err)
-	}
-	lock := func() *lakeio.JobLock {
-		j, err := lakeio.LockJob(t.Context(), l, lakeio.LockConfig{Now: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j
-	}
-	first := lock()
+	l := tinyRun(t, dir)
+	first := locked(t, l)
 	paused := make(chan string, 1)
 	go func() {
 		_, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir)
@@ -111,6 +100,7 @@ func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
 	}()
 	for range 2 {
 		for stopped := false; !stopped; time.Sleep(5 * time.Millisecond) {
+			var err error
 			if stopped, err = l.Stopped(t.Context()); err != nil || t.Context().Err() != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +112,7 @@ func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
 	if err := first.Release(time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	second := lock()
+	second := locked(t, l)
 	select {
 	case stdout := <-paused:
 		if want := "run " + l.Run + " is paused; harrow run goes on with it\n"; stdout != want {
@@ -139,20 +129,13 @@ func TestPauseInsistsUntilTheProcessItMeantIsGone(t *testing.T) {
 // Clocks of two machines differ: who renews is alive, whatever time it says.
 func TestPauseFindsAProcessWhoseClockIsWrong(t *testing.T) {
 	workspace := fakegcs.Start(t).Workspace("w")
-	store, err := lakeio.Open(workspace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lakeio.Lake{Store: store, Job: "tiny", Run: "0198c0de-0000-7000-8000-000000000001"}
-	if err := lakeio.CreateRun(t.Context(), store, lakeio.Run{ID: l.Run, Job: "tiny", Spec: []byte("{}")}); err != nil {
-		t.Fatal(err)
-	}
+	l := tinyRun(t, workspace)
 	yesterday := time.Now().Add(-24 * time.Hour)
 	renew := func(n int, gen lakeio.Generation) lakeio.Generation {
 		h := lakeio.Holder{Version: 1, Run: l.Run, PID: 1, Host: "elsewhere", Nonce: "n", TTL: time.Second, Since: yesterday, Renewals: int64(n), Renewed: yesterday}
 		data, err := json.Marshal(h)
 		if err == nil {
-			gen, err = store.Swap(context.WithoutCancel(t.Context()), "tiny/lock", gen, data, false)
+			gen, err = l.Store.Swap(context.WithoutCancel(t.Context()), "tiny/lock", gen, data, false)
 		}
 		if err != nil {
 			t.Error(err)

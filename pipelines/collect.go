@@ -19,9 +19,9 @@ import (
 // reached; secrets are of now. A sink that this binary doesn't have is passed
 // over.
 func CollectSinks(ctx context.Context, store lakeio.Store, run lakeio.Run, dry bool) (total harrow.Collected, errs error) {
-	var job harrow.Job
-	if err := json.Unmarshal(run.Spec, &job); err != nil {
-		return total, fmt.Errorf("run %s: spec: %w", run.ID, err)
+	job, err := specIn(run)
+	if err != nil {
+		return total, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(job.Load)) {
 		n, err := collectSink(ctx, store, run, name, job.Load[name], dry)

@@ -70,9 +70,9 @@ func (p Plan) takeOver(s beam.Scope, stage string) parts.Collection {
 		return parts.Taken(s.Scope(stage), p.env(stage))
 	}
 	var rounds []parts.Collection
-	for r := range p.Run.Rounds {
+	for _, round := range p.Run.Manifests(stage) {
 		env := p.env(stage)
-		env.Stage = lakeio.FetchStage(r)
+		env.Stage = round
 		rounds = append(rounds, parts.Taken(s.Scope(env.Stage), env))
 	}
 	return parts.Flatten(s, rounds...)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,12 +98,7 @@ func lastWhole(ctx context.Context, store lakeio.Store, last lakeio.Run) (lakeio
 	if last.Replay == nil {
 		return last, nil
 	}
-	ids, err := lakeio.Runs(ctx, store, last.Job)
-	if err != nil {
-		return last, err
-	}
-	for _, id := range slices.Backward(ids) {
-		r, err := lakeio.ReadRun(ctx, store, last.Job, id)
+	for r, err := range lakeio.NewestRuns(ctx, store, last.Job) {
 		if err != nil || r.Replay == nil {
 			return r, err
 		}
@@ -115,20 +109,12 @@ func lastWhole(ctx context.Context, store lakeio.Store, last lakeio.Run) (lakeio
 // notOvertaken: a run may go on after newer ones unless one of these has
 // fetched: what is known of the site since is theirs.
 func notOvertaken(ctx context.Context, store lakeio.Store, run lakeio.Run) error {
-	ids, err := lakeio.Runs(ctx, store, run.Job)
-	if err != nil {
-		return err
-	}
-	for _, id := range slices.Backward(ids) {
-		if id <= run.ID {
-			break
-		}
-		newer, err := lakeio.ReadRun(ctx, store, run.Job, id)
-		if err != nil {
+	for newer, err := range lakeio.NewestRuns(ctx, store, run.Job) {
+		if err != nil || newer.ID <= run.ID {
 			return err
 		}
-		if newer.Source("fetch") == id {
-			return usagef("--run %s: run %s came after it and fetches for itself; want --run new, or --from STAGE to use what %s has committed", run.ID, id, run.ID)
+		if newer.Source("fetch") == newer.ID {
+			return usagef("--run %s: run %s came after it and fetches for itself; want --run new, or --from STAGE to use what %s has committed", run.ID, newer.ID, run.ID)
 		}
 	}
 	return nil
@@ -201,12 +187,7 @@ func specOf(ctx context.Context, job *Job, scope bool) (json.RawMessage, error) 
 // previous is the newest run that has fetched to the end: what it deferred is
 // asked first. It need not be finished: another may have taken its fetch over.
 func previous(ctx context.Context, store lakeio.Store, job string) (string, error) {
-	runs, err := lakeio.Runs(ctx, store, job)
-	if err != nil {
-		return "", err
-	}
-	for _, id := range slices.Backward(runs) {
-		r, err := lakeio.ReadRun(ctx, store, job, id)
+	for r, err := range lakeio.NewestRuns(ctx, store, job) {
 		if err != nil {
 			return "", err
 		}
@@ -214,8 +195,8 @@ func previous(ctx context.Context, store lakeio.Store, job string) (string, erro
 			continue
 		}
 		last := lakeio.FetchStage(r.Rounds - 1)
-		if done, err := (lakeio.Lake{Store: store, Job: job, Run: id}).Committed(ctx, last); done || err != nil {
-			return id, err
+		if done, err := (lakeio.Lake{Store: store, Job: job, Run: r.ID}).Committed(ctx, last); done || err != nil {
+			return r.ID, err
 		}
 	}
 	return "", nil

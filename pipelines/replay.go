@@ -92,7 +92,7 @@ func (d *decision) replay(ctx context.Context, store lakeio.Store, job *Job, req
 
 // choose fills in what is replayed.
 func choose(ctx context.Context, store lakeio.Store, parent lakeio.Run, r *lakeio.Replay) (err error) {
-	r.Stages, r.Count = stagesBut(parent, lakeio.PagesStage), map[string]int64{}
+	r.Stages, r.Count = parent.Owned(lakeio.Stages...), map[string]int64{}
 	err = lakeio.EachRow(ctx, store, parent.Job, r.Stages, lakeio.Rejects, func(reject harrow.Reject) error {
 		if r.Wants(reject) {
 			r.Count[strings.Clone(reject.Stage)]++
@@ -123,22 +123,14 @@ func overtaken(ctx context.Context, store lakeio.Store, parent lakeio.Run) (stri
 	if err != nil {
 		return "", err
 	}
-	ids, err := lakeio.Runs(ctx, store, parent.Job)
-	if err != nil {
-		return "", err
-	}
-	for _, id := range slices.Backward(ids) {
-		if id <= parent.ID {
-			break
-		}
-		r, err := lakeio.ReadRun(ctx, store, parent.Job, id)
-		if err != nil {
+	for r, err := range lakeio.NewestRuns(ctx, store, parent.Job) {
+		if err != nil || r.ID <= parent.ID {
 			return "", err
 		}
-		if r.Replay != nil || r.Source("refine") != id {
+		if r.Replay != nil || r.Source("refine") != r.ID {
 			continue
 		}
-		done, err := lakeio.Lake{Store: store, Job: r.Job, Run: id}.Committed(ctx, "refine")
+		done, err := lakeio.Lake{Store: store, Job: r.Job, Run: r.ID}.Committed(ctx, "refine")
 		if err != nil {
 			return "", err
 		}
@@ -148,7 +140,7 @@ func overtaken(ctx context.Context, store lakeio.Store, parent lakeio.Run) (stri
 		}
 		same, err := sameJSON([2]any{was.Parse, rowsOf(was.Refine)}, [2]any{now.Parse, rowsOf(now.Refine)})
 		if err != nil || done && !same {
-			return id, err
+			return r.ID, err
 		}
 	}
 	return "", nil
@@ -204,20 +196,13 @@ func filtered(r lakeio.Replay) string {
 	return " of " + strings.Join(words, ", ")
 }
 
-// stagesBut are a run's manifests but for those of some stages.
-func stagesBut(r lakeio.Run, but ...string) []lakeio.StageOf {
-	return slices.DeleteFunc(r.StagesOf(), func(at lakeio.StageOf) bool { return slices.Contains(but, at.Stage) })
-}
-
 // askedBy lists the rounds whose requests a replay of the run does not ask
 // again: the run's, and of one that replayed also those of the run it replayed.
 func askedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (rounds []lakeio.StageOf, err error) {
-	rounds = slices.DeleteFunc(stagesBut(r, lakeio.PagesStage), func(at lakeio.StageOf) bool { return lakeio.BaseStage(at.Stage) != "fetch" })
-	owner := r
-	if from := r.Source("fetch"); from != r.ID {
-		if owner, err = lakeio.ReadRun(ctx, store, r.Job, from); err != nil {
-			return nil, err
-		}
+	rounds = r.Owned("fetch")
+	owner, err := ownerOf(ctx, store, r, "fetch")
+	if err != nil {
+		return nil, err
 	}
 	if owner.Replay != nil {
 		rounds = append(rounds, owner.Replay.Asked...)
@@ -228,11 +213,9 @@ func askedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (rounds []la
 // refinedBy lists the stages refine whose rows a replay of the run compares its
 // own with: the run's, and of one that replayed also those of the runs before.
 func refinedBy(ctx context.Context, store lakeio.Store, r lakeio.Run) (stages []lakeio.StageOf, err error) {
-	owner := r
-	if from := r.Source("refine"); from != r.ID {
-		if owner, err = lakeio.ReadRun(ctx, store, r.Job, from); err != nil {
-			return nil, err
-		}
+	owner, err := ownerOf(ctx, store, r, "refine")
+	if err != nil {
+		return nil, err
 	}
 	stages = []lakeio.StageOf{{Run: owner.ID, Stage: "refine"}}
 	if owner.Replay != nil {
@@ -248,8 +231,8 @@ func KeptJob(ctx context.Context, store lakeio.Store, r lakeio.Run) (*Job, error
 	if err != nil {
 		return nil, err
 	}
-	if from := r.Source("fetch"); from != r.ID && len(job.Discover.Scope.Hosts) == 0 {
-		owner, err := lakeio.ReadRun(ctx, store, r.Job, from)
+	if len(job.Discover.Scope.Hosts) == 0 {
+		owner, err := ownerOf(ctx, store, r, "fetch")
 		if err != nil {
 			return nil, err
 		}
@@ -262,6 +245,15 @@ func KeptJob(ctx context.Context, store lakeio.Store, r lakeio.Run) (*Job, error
 	return keptJob(&job, r)
 }
 
+// ownerOf is the run that made what a run uses of a stage.
+func ownerOf(ctx context.Context, store lakeio.Store, r lakeio.Run, stage string) (lakeio.Run, error) {
+	if from := r.Source(stage); from != r.ID {
+		return lakeio.ReadRun(ctx, store, r.Job, from)
+	}
+	return r, nil
+}
+
+// specIn is the job as a run has it, with defaults.
 func specIn(r lakeio.Run) (job harrow.Job, err error) {
 	if err := json.Unmarshal(r.Spec, &job); err != nil {
 		return job, fmt.Errorf("run %s: spec: %w", r.ID, err)

@@ -373,14 +373,7 @@ func watchStop(ctx context.Context, lake lakeio.Lake, lock *lakeio.JobLock, canc
 func stageTimes(ctx context.Context, lake lakeio.Lake, p Plan, before time.Time) (map[string]int64, error) {
 	elapsed := map[string]int64{}
 	for _, stage := range lakeio.Stages {
-		names := []string{stage}
-		if stage == "fetch" {
-			names = nil
-			for n := range p.Run.Rounds {
-				names = append(names, lakeio.FetchStage(n))
-			}
-		}
-		for _, name := range names {
+		for _, name := range p.Run.Manifests(stage) {
 			m, err := lake.Manifest(ctx, name)
 			if errors.Is(err, lakeio.ErrNotFound) {
 				continue

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/harrowdata/harrow"
@@ -30,15 +28,10 @@ func takeStages(ctx context.Context, store lakeio.Store, r *lakeio.Run, parent l
 			break
 		}
 		owner := parent.Source(stage)
-		names := []string{stage}
 		if stage == "fetch" {
 			r.Rounds, r.FetchShards, r.PagesRun = parent.Rounds, parent.FetchShards, parent.PagesRun
-			names = nil
-			for n := range parent.Rounds {
-				names = append(names, lakeio.FetchStage(n))
-			}
 		}
-		for _, name := range names {
+		for _, name := range parent.Manifests(stage) {
 			done, err := lakeio.Lake{Store: store, Job: r.Job, Run: owner}.Committed(ctx, name)
 			if err != nil {
 				return err
@@ -75,11 +68,10 @@ func sameRules(ctx context.Context, store lakeio.Store, job *Job, stage, owner s
 	if err != nil {
 		return err
 	}
-	var then harrow.Job
-	if err := json.Unmarshal(run.Spec, &then); err != nil {
-		return fmt.Errorf("run %s: spec: %w", owner, err)
+	then, err := specIn(run)
+	if err != nil {
+		return err
 	}
-	then.SetDefaults() // which an older release may not have known
 	same, err := sameJSON(of(then), of(job.Job))
 	if err != nil {
 		return err
@@ -114,18 +106,8 @@ func forgetsNothing(ctx context.Context, store lakeio.Store, r lakeio.Run) error
 	if last.Source("discover") == r.Source("discover") {
 		return nil // what it deferred is among the requests, is found again, or is left to the next run with them
 	}
-	var n int64
-	for _, at := range last.Leaves() {
-		m, err := lakeio.Lake{Store: store, Job: r.Job, Run: at.Run}.Manifest(ctx, at.Stage)
-		if errors.Is(err, lakeio.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		n += m.Tables[lakeio.DeferredRequests.Name()].Rows
-	}
-	if n > 0 {
+	n, err := lakeio.CountRows(ctx, store, r.Job, last.Leaves(), lakeio.DeferredRequests.Name())
+	if n > 0 && err == nil {
 		err = usagef("--from fetch: run %s deferred %d requests, which are not among those of run %s and would be forgotten; want --run %s, or a new run, which asks them first",
 			last.ID, n, r.Parent, last.ID)
 	}

@@ -34,20 +34,10 @@ func verdict(ctx context.Context, lake lakeio.Lake, p Plan) (exit int, why strin
 
 // deferred counts the requests that the run's own rounds did not ask.
 func deferred(ctx context.Context, lake lakeio.Lake, p Plan) (n int64, err error) {
-	for r := range p.Run.Rounds {
-		if p.Run.Source("fetch") != p.Run.ID {
-			break
-		}
-		m, err := lake.Manifest(ctx, lakeio.FetchStage(r))
-		if errors.Is(err, lakeio.ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
-		n += m.Tables[lakeio.DeferredRequests.Name()].Rows
+	if p.Run.Source("fetch") != p.Run.ID {
+		return 0, nil
 	}
-	return n, nil
+	return lakeio.CountRows(ctx, lake.Store, lake.Job, p.Run.Owned("fetch"), lakeio.DeferredRequests.Name())
 }
 
 // crossed lists the thresholds that a run which has loaded did not reach, each

@@ -68,14 +68,7 @@ func (c *comparison) rejects(records []string) ([]Reject, error) {
 // manifests are those of a stage, of fetch one a round; all is false while one
 // is missing.
 func manifests(ctx context.Context, r view.Run, stage string) (list []lakeio.Manifest, all bool, err error) {
-	names := []string{stage}
-	if stage == "fetch" {
-		names = nil
-		for n := range r.Rounds {
-			names = append(names, lakeio.FetchStage(n))
-		}
-	}
-	for _, name := range names {
+	for _, name := range r.Manifests(stage) {
 		m, ok, err := r.Manifest(ctx, name)
 		if err != nil || !ok {
 			return nil, false, err

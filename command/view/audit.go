@@ -133,20 +133,16 @@ func (r Run) asked(ctx context.Context, until time.Time) (asked, error) {
 // before finds the exchanges of the job's run before: the newest that fetched
 // itself. One that ended longer ago than any Retry-After lasts says nothing.
 func (r Run) before(ctx context.Context) (asked, error) {
-	ids, err := lakeio.Runs(ctx, r.Store, r.Run.Job)
-	if err != nil {
-		return asked{}, err
-	}
-	for _, id := range slices.Backward(ids) {
-		if id >= r.ID {
-			continue
-		}
-		earlier, err := FindRun(ctx, r.Store, r.Run.Job, id)
+	for run, err := range lakeio.NewestRuns(ctx, r.Store, r.Run.Job) {
 		if err != nil {
 			return asked{}, err
 		}
-		if earlier.Source("fetch") != id {
+		if run.ID >= r.ID || run.Source("fetch") != run.ID {
 			continue
+		}
+		earlier, err := OpenRun(r.Store, run)
+		if err != nil {
+			return asked{}, err
 		}
 		if earlier.State == lakeio.Done && r.CreatedAt.Sub(earlier.EndedAt) > audit.MaxRest {
 			break

@@ -119,17 +119,13 @@ func lastDone(ctx context.Context, store lakeio.Store, job string) (Run, bool, e
 	if store == nil {
 		return Run{}, false, nil
 	}
-	ids, err := lakeio.Runs(ctx, store, job)
-	if err != nil {
-		return Run{}, false, err
-	}
-	for _, id := range slices.Backward(ids) {
-		r, err := FindRun(ctx, store, job, id)
+	for r, err := range lakeio.NewestRuns(ctx, store, job) {
 		if err != nil {
-			return r, false, err
+			return Run{}, false, err
 		}
 		if r.State == lakeio.Done && r.Source("fetch") == r.ID && r.Replay == nil { // which asks for a few only
-			return r, true, nil
+			run, err := OpenRun(store, r)
+			return run, err == nil, err
 		}
 	}
 	return Run{}, false, nil

@@ -75,13 +75,7 @@ func (r Run) Replayed(ctx context.Context) (count *ReplayCount, err error) {
 
 // eachDeferred hands out what the run's own rounds have deferred.
 func (r Run) eachDeferred(ctx context.Context, do func(harrow.Request) error) error {
-	var rounds []lakeio.StageOf
-	for _, at := range r.StagesOf() {
-		if lakeio.BaseStage(at.Stage) == "fetch" && at.Stage != lakeio.PagesStage {
-			rounds = append(rounds, at)
-		}
-	}
-	return lakeio.EachRow(ctx, r.Store, r.Run.Job, rounds, lakeio.DeferredRequests, do)
+	return lakeio.EachRow(ctx, r.Store, r.Run.Job, r.Owned("fetch"), lakeio.DeferredRequests, do)
 }
 
 // newLetters is an empty set of any size.

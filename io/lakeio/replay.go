@@ -3,7 +3,6 @@ package lakeio
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/harrowdata/harrow"
 )
@@ -69,10 +68,30 @@ func (r Run) StagesOf() []StageOf {
 
 // Leaves lists the manifests of StagesOf whose table deferred the next run asks
 // first: what the run's rounds left, and what its stage discover carried on.
-func (r Run) Leaves() []StageOf {
-	return slices.DeleteFunc(r.StagesOf(), func(at StageOf) bool {
-		return at.Stage != "discover" && (BaseStage(at.Stage) != "fetch" || at.Stage == PagesStage)
-	})
+func (r Run) Leaves() []StageOf { return r.Owned("discover", "fetch") }
+
+// Owned lists the manifests of some of [Stages], each in the folder of the run
+// that owns it.
+func (r Run) Owned(stages ...string) (list []StageOf) {
+	for _, stage := range stages {
+		for _, name := range r.Manifests(stage) {
+			list = append(list, StageOf{r.Source(stage), name})
+		}
+	}
+	return list
+}
+
+// CountRows counts the rows of a table of some stages, those that have
+// committed.
+func CountRows(ctx context.Context, s Store, job string, stages []StageOf, table string) (n int64, err error) {
+	for _, at := range stages {
+		m, err := Lake{Store: s, Job: job, Run: at.Run}.Manifest(ctx, at.Stage)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return n, err
+		}
+		n += m.Tables[table].Rows
+	}
+	return n, nil
 }
 
 // EachRow hands out the rows of a table of some stages, those that have

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -175,16 +176,31 @@ func runFolders(ctx context.Context, s Store, job string) (ids []string, err err
 
 // LastRun returns the newest run of a job; ErrNotFound when there is none.
 func LastRun(ctx context.Context, s Store, job string) (Run, error) {
-	ids, err := runFolders(ctx, s, job)
-	if err != nil {
-		return Run{}, err
-	}
-	for _, id := range slices.Backward(ids) {
-		if r, err := ReadRun(ctx, s, job, id); !errors.Is(err, ErrNotFound) {
-			return r, err
-		}
+	for r, err := range NewestRuns(ctx, s, job) {
+		return r, err
 	}
 	return Run{}, fmt.Errorf("job %s has no run: %w", job, ErrNotFound)
+}
+
+// NewestRuns reads a job's runs, the newest first, one at a time: who is looking
+// for one of them reads no more than up to it. It ends with the first error.
+func NewestRuns(ctx context.Context, s Store, job string) iter.Seq2[Run, error] {
+	return func(yield func(Run, error) bool) {
+		ids, err := runFolders(ctx, s, job)
+		if err != nil {
+			yield(Run{}, err)
+			return
+		}
+		for _, id := range slices.Backward(ids) {
+			r, err := ReadRun(ctx, s, job, id)
+			if errors.Is(err, ErrNotFound) {
+				continue // it died before it began
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // stopURI names the file whose presence ends all starts of a run.
@@ -221,14 +237,22 @@ func (l Lake) ClearStop(ctx context.Context) error { return l.Store.Delete(ctx, 
 func (r Run) StageNames() []string {
 	var names []string
 	for _, stage := range Stages {
-		if stage != "fetch" {
-			names = append(names, stage)
-			continue
+		names = append(names, r.Manifests(stage)...)
+		if stage == "fetch" {
+			names = append(names, PagesStage)
 		}
-		for n := range r.Rounds {
-			names = append(names, FetchStage(n))
-		}
-		names = append(names, PagesStage)
+	}
+	return names
+}
+
+// Manifests are the names under which one of [Stages] commits: its own, or of
+// fetch those of its rounds. (What PagesStage commits is about all rounds.)
+func (r Run) Manifests(stage string) (names []string) {
+	if stage != "fetch" {
+		return []string{stage}
+	}
+	for n := range r.Rounds {
+		names = append(names, FetchStage(n))
 	}
 	return names
 }

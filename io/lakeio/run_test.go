@@ -93,12 +93,29 @@ func TestRunsComeInTheOrderTheyBegan(t *testing.T) {
 	if last, err := LastRun(t.Context(), s, "shop"); err != nil || last.ID != ids[19] {
 		t.Errorf("last is %s, %v, want %s", last.ID, err, ids[19])
 	}
+	newest := func() (list []string, last error) {
+		for r, err := range NewestRuns(t.Context(), s, "shop") {
+			if last = err; err == nil {
+				list = append(list, r.ID)
+			}
+		}
+		slices.Reverse(list)
+		return list, last
+	}
+	if list, err := newest(); err != nil || !slices.Equal(list, ids) {
+		t.Errorf("%v, %v, want %v", list, err, ids)
+	}
 	if jobs, err := Jobs(t.Context(), s); err != nil || !slices.Equal(jobs, []string{"other", "shop"}) {
 		t.Errorf("jobs %v, %v", jobs, err)
 	}
 	check(t, s.Put(t.Context(), "shop/runs/"+ids[3]+"/run.json", []byte("{")))
 	_, err = Runs(t.Context(), s, "shop")
 	wants(t, err, ErrCorrupt, ids[3])
+	list, err := newest()
+	wants(t, err, ErrCorrupt, ids[3])
+	if !slices.Equal(list, ids[4:]) {
+		t.Errorf("%v before what is damaged, want %v", list, ids[4:])
+	}
 	if _, err := LastRun(t.Context(), s, "shop"); err != nil {
 		t.Errorf("the last run suffers from an old one: %v", err)
 	}

@@ -33,16 +33,9 @@ var droppedHeaders = map[string]bool{"date": true, "age": true, "set-cookie": tr
 func Tables(ctx context.Context, lake lakeio.Lake, run lakeio.Run) (map[string][]string, error) {
 	tables := map[string][]string{}
 	for _, stage := range lakeio.Stages {
-		names := []string{stage}
-		if stage == "fetch" {
-			names = nil
-			for r := range run.Rounds {
-				names = append(names, lakeio.FetchStage(r))
-			}
-		}
 		of := lake
 		of.Run = run.Source(stage)
-		for _, name := range names {
+		for _, name := range run.Manifests(stage) {
 			if err := addStage(ctx, tables, of, stage, name); err != nil {
 				return nil, err
 			}

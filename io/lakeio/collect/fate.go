@@ -182,16 +182,8 @@ func (c *collector) spareLastAsked() {
 
 // deferred reports whether a run has left something to be asked.
 func (c *collector) deferred(ctx context.Context, r *run) (bool, error) {
-	for _, at := range r.Leaves() {
-		m, err := lakeio.Lake{Store: c.store, Job: c.Job, Run: at.Run}.Manifest(ctx, at.Stage)
-		if errors.Is(err, lakeio.ErrNotFound) {
-			continue
-		}
-		if err != nil || m.Tables[lakeio.DeferredRequests.Name()].Rows > 0 {
-			return true, err
-		}
-	}
-	return false, nil
+	n, err := lakeio.CountRows(ctx, c.store, c.Job, r.Leaves(), lakeio.DeferredRequests.Name())
+	return n > 0, err
 }
 
 // overAndOld reports whether nobody can go on with a run since long enough.
