@@ -28,6 +28,8 @@ type Plan struct {
 	Lookups   Lookups
 	LastEnd   time.Time // when the job's run before this process ended
 	Died      bool      // that process did, without a word
+	Remote    bool      // the runner's workers are other processes than this one
+	Process   string    // who submits it, as run.json says
 	Until     string    // last stage to run; empty: all
 
 	replayed parts.Collection // of a run that replays: what stage discover sends to the others
@@ -96,7 +98,8 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
 	cfg := fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
-		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd, Died: p.Died}
+		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd, Died: p.Died,
+		Remote: p.Remote, Process: p.Process}
 	if r := p.Run.Replay; r != nil {
 		cfg.Asked, cfg.Deferred = r.Asked, r.Deferred
 	}

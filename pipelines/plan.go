@@ -288,7 +288,7 @@ func workspaceURI(given string, store lakeio.Store) string {
 
 // plan reads back what is to be composed.
 func plan(workspace string, d decision, job *Job, until string) (Plan, error) {
-	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Until: until}
+	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Process: d.run.Process, Until: until}
 	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
 		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
 	}

@@ -13,6 +13,7 @@
 //	<workspace>/<job>/runs/<run>/<stage>/manifest.arrow     the list of its parts, table "parts"
 //	<workspace>/<job>/runs/<run>/<stage>/<table>/….arrow    parts
 //	<workspace>/<job>/runs/<run>/<stage>/shuffle/           spill of a shuffle, sorted, lz4
+//	<workspace>/<job>/runs/<run>/fetch-<round>/workers/<nonce>.json  the right of a worker process to start exchanges: see [WorkerPermit]
 //	<workspace>/<job>/runs/<run>/fetch-<round>/shard-NNNNN.json      see [ShardRecord]
 //	<workspace>/<job>/runs/<run>/fetch-<round>/shard-NNNNN/<roll>.<table>.arrow
 //

@@ -38,7 +38,8 @@ func TTL(timeout time.Duration) time.Duration {
 type lease struct {
 	store Store
 	uri   string
-	job   string
+	what  string             // it is, in errors
+	held  func(Holder) error // what is said of one that is somebody else's
 	ttl   time.Duration
 	clock func() time.Duration
 	stop  context.CancelFunc
@@ -48,7 +49,7 @@ type lease struct {
 	holder Holder
 	gen    Generation
 	until  time.Duration // by clock
-	lost   error         // why it is somebody else's
+	lost   error         // why it is somebody else's, or over
 }
 
 // renewals is how often a lease is renewed in its TTL.
@@ -57,7 +58,7 @@ const renewals = 4
 // takeLease takes the lease when nobody has it, and begins to renew it. One
 // that is held is ErrLocked as soon as it is seen to be renewed.
 func takeLease(ctx context.Context, store Store, uri string, h Holder, c LockConfig) (_ *lease, prior Holder, err error) {
-	l := &lease{store: store, uri: uri, job: c.job, ttl: c.TTL, clock: c.clock, ended: make(chan struct{}), holder: h}
+	l := newLease(store, uri, h, c)
 	for {
 		prior, l.gen, err = free(ctx, store, uri, c)
 		if err != nil {
@@ -70,14 +71,25 @@ func takeLease(ctx context.Context, store Store, uri string, h Holder, c LockCon
 			break
 		}
 		if !errors.Is(err, ErrConflict) {
-			return nil, prior, fmt.Errorf("job lock: %w", err)
+			return nil, prior, fmt.Errorf("%s: %w", l.what, err)
 		}
 	}
 	forget(store, uri)
+	l.begin(ctx)
+	return l, prior, nil
+}
+
+// newLease is the job lock's.
+func newLease(store Store, uri string, h Holder, c LockConfig) *lease {
+	return &lease{store: store, uri: uri, what: "job lock", held: func(h Holder) error { return lockedBy(c.job, h) },
+		ttl: c.TTL, clock: c.clock, ended: make(chan struct{}), holder: h}
+}
+
+// begin begins to renew a lease that was taken.
+func (l *lease) begin(ctx context.Context) {
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
 	go func() { defer close(l.ended); l.keep(keep) }()
-	return l, prior, nil
 }
 
 // write swaps the holder in; under mu, or before anybody else knows the lease.
@@ -119,19 +131,19 @@ func (l *lease) renew(ctx context.Context) error {
 	h, gen := l.holder, l.gen
 	l.mu.Unlock()
 	began := l.clock()
-	next := &lease{store: l.store, uri: l.uri, holder: h, gen: gen} // nobody waits for a store under mu
+	next := &lease{store: l.store, uri: l.uri, held: l.held, holder: h, gen: gen} // nobody waits for a store under mu
 	next.holder.Renewals++
 	next.holder.Renewed = time.Now().UTC()
 	err := next.write(ctx)
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		err = next.reread(ctx, l.job)
+		err = next.reread(ctx)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case errors.Is(err, ErrLocked):
-		l.lost = err
-		return err
+	case next.lost != nil:
+		l.lost = next.lost
+		return l.lost
 	case err == nil && next.gen != l.gen:
 		l.holder, l.gen, l.until = next.holder, next.gen, began+l.ttl
 	}
@@ -140,14 +152,15 @@ func (l *lease) renew(ctx context.Context) error {
 
 // reread looks at whose a lease is that has another generation: it is still
 // ours where an earlier renewal arrived after it was given up.
-func (l *lease) reread(ctx context.Context, job string) error {
+func (l *lease) reread(ctx context.Context) error {
 	data, gen, err := l.store.Read(ctx, l.uri)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	there := decodeHolder(data)
 	if err != nil || there.Nonce != l.holder.Nonce || !there.Ended.IsZero() {
-		return fmt.Errorf("%w: it was not renewed in time", lockedBy(job, there))
+		l.lost = fmt.Errorf("%w: it was not renewed in time", l.held(there))
+		return l.lost
 	}
 	l.gen = gen
 	return l.write(ctx)
@@ -187,13 +200,13 @@ func (l *lease) release(ended time.Time) error {
 	l.holder.Ended = ended.UTC()
 	err := l.write(ctx)
 	if errors.Is(err, ErrConflict) {
-		err = l.reread(ctx, l.job)
+		err = l.reread(ctx)
 	}
-	if errors.Is(err, ErrLocked) || errors.Is(err, ErrConflict) {
+	if l.lost != nil || errors.Is(err, ErrConflict) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("job lock: %w", err)
+		return fmt.Errorf("%s: %w", l.what, err)
 	}
 	return nil
 }
@@ -233,42 +246,65 @@ func seen(s Store, uri string, gen Generation, now time.Duration) time.Duration 
 	return now - at.since
 }
 
+// look is what one look at a lease tells.
+type look struct {
+	holder Holder // zero: there is none, or what is there is nobody's
+	gen    Generation
+	free   bool          // nobody has it
+	wait   time.Duration // how long it must stay as it is to be dead; 0: it is dead or free
+	again  time.Duration // when it is worth another look
+}
+
+// lookAt looks at a lease once, and keeps in mind since when it is as it is.
+func lookAt(ctx context.Context, store Store, uri string, c LockConfig) (look, error) {
+	data, gen, err := store.Read(ctx, uri)
+	if errors.Is(err, ErrNotFound) {
+		return look{free: true}, nil
+	}
+	if err != nil {
+		return look{}, err
+	}
+	l := look{holder: decodeHolder(data), gen: gen}
+	if l.holder.Nonce == "" || !l.holder.Ended.IsZero() {
+		l.free = true
+		return l, nil
+	}
+	ttl := l.holder.TTL
+	if ttl <= 0 {
+		ttl = c.TTL
+	}
+	l.wait = max(0, ttl-seen(store, uri, gen, c.clock()))
+	l.again = min(l.wait, ttl/(4*renewals))
+	return l, nil
+}
+
 // free waits until it is known whether a lease can be taken: the generation
 // to be swapped and who had it before, or ErrLocked.
 func free(ctx context.Context, store Store, uri string, c LockConfig) (prior Holder, gen Generation, err error) {
 	first, told := Generation(""), false
 	for {
-		data, gen, err := store.Read(ctx, uri)
-		if errors.Is(err, ErrNotFound) {
-			return Holder{}, "", nil
-		}
+		l, err := lookAt(ctx, store, uri, c)
 		if err != nil {
 			return Holder{}, "", fmt.Errorf("job lock: %w", err)
 		}
-		h := decodeHolder(data)
-		if h.Nonce == "" || !h.Ended.IsZero() {
-			return h, gen, nil
+		if l.free {
+			return l.holder, l.gen, nil
 		}
-		ttl := h.TTL
-		if ttl <= 0 {
-			ttl = c.TTL
+		if first != "" && l.gen != first {
+			return l.holder, l.gen, lockedBy(c.job, l.holder)
 		}
-		if first != "" && gen != first {
-			return h, gen, lockedBy(c.job, h)
-		}
-		first = gen
-		wait := ttl - seen(store, uri, gen, c.clock())
-		if wait <= 0 {
-			return h, gen, nil
+		first = l.gen
+		if l.wait == 0 {
+			return l.holder, l.gen, nil
 		}
 		if c.Waiting != nil && !told {
-			c.Waiting(h, wait)
+			c.Waiting(l.holder, l.wait)
 			told = true
 		}
 		select {
 		case <-ctx.Done():
-			return h, gen, ctx.Err()
-		case <-time.After(min(wait, ttl/(4*renewals))):
+			return l.holder, l.gen, ctx.Err()
+		case <-time.After(l.again):
 		}
 	}
 }

@@ -241,7 +241,8 @@ func TestNoTwoHaveALeaseAtOnce(t *testing.T) {
 				if err != nil {
 					break
 				}
-				o = &lease{store: stores[i], uri: leaseURI, job: "shop", ttl: time.Hour, clock: configs[i].clock, holder: h, gen: gen}
+				o = newLease(stores[i], leaseURI, h, configs[i])
+				o.gen = gen
 				began := o.clock()
 				if o.write(context.Background()) == nil {
 					o.until = began + o.ttl

@@ -28,8 +28,9 @@ type Roll struct {
 // rolls count. It changes only by compare-and-swap.
 type ShardRecord struct {
 	Version int                      `json:"version"`
-	Epoch   int64                    `json:"epoch"` // how often it was taken
-	Owner   string                   `json:"owner"` // a nonce per admission
+	Epoch   int64                    `json:"epoch"`            // how often it was taken
+	Owner   string                   `json:"owner"`            // a nonce per admission
+	Permit  string                   `json:"permit,omitempty"` // URI of the lease by which the owner may start exchanges; empty: the job lock is its permit
 	Rolls   []Roll                   `json:"rolls,omitempty"`
 	Delays  map[string]time.Duration `json:"delays,omitempty"` // politeness key: what its host asked for beyond the configuration, ns
 	Holds   map[string]time.Time     `json:"holds,omitempty"`  // politeness key: until when its host asked for rest

@@ -49,6 +49,8 @@ type Config struct {
 	Plain     []string            `json:"plain,omitempty"`    // hosts that secrets may go to over http: see session.Plain
 	LastEnd   time.Time           `json:"last_end"`           // when the job's run before this one ended
 	Died      bool                `json:"died,omitempty"`     // the job's process before this one did, and may have left requests at their hosts
+	Remote    bool                `json:"remote,omitempty"`   // workers are other processes than the command's: each holds a permit of its own
+	Process   string              `json:"process,omitempty"`  // who submitted the round, as run.json has it; when that names another, starts end
 	Status    time.Duration       `json:"status"`             // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`      // ip:port of the name server, for tests; empty: the system's
 	Roots     *x509.CertPool      `json:"-"`                  // certificate authorities, for tests; nil: the system's

@@ -1,0 +1,177 @@
+package lakeio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ErrBuried: a worker's permit was not renewed in time and somebody saw to it
+// that it can't be any more. Start no exchange; what is not appended yet may
+// belong to another worker.
+var ErrBuried = errors.New("the worker's right to start exchanges has run out, and was ended by another process")
+
+// WorkerPermit is a worker process's right to start exchanges in one round of
+// fetch: a lease of its own, <run>/fetch-<round>/workers/<nonce>.json. Where a
+// run's fetch shards are owned by several processes the job lock is none of
+// theirs: shard records name the owner's permit instead, and nobody takes a
+// shard over while that lasts.
+type WorkerPermit struct{ lease *lease }
+
+func workersDir(l Lake, stage string) string { return path.Join(l.Stage(stage), "workers") }
+
+// TakeWorkerPermit takes a new permit for a round and renews it until it is
+// released or lost.
+func TakeWorkerPermit(ctx context.Context, l Lake, round int, c LockConfig) (*WorkerPermit, error) {
+	c = c.of(l.Job)
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	h := Holder{Version: jsonVersion, Run: l.Run, Host: host, PID: os.Getpid(), Since: c.Now.UTC(), Nonce: uuid.NewString(), TTL: c.TTL, Renewed: time.Now().UTC()}
+	lease := newWorkerLease(l, round, h, c)
+	began := c.clock()
+	if err := lease.write(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", lease.what, err)
+	}
+	lease.until = began + lease.ttl
+	lease.begin(ctx)
+	return &WorkerPermit{lease}, nil
+}
+
+func newWorkerLease(l Lake, round int, h Holder, c LockConfig) *lease {
+	w := newLease(l.Store, path.Join(workersDir(l, FetchStage(round)), h.Nonce+".json"), h, c)
+	w.what = "permit " + w.uri
+	w.held = func(Holder) error { return fmt.Errorf("%s: %w", w.what, ErrBuried) }
+	return w
+}
+
+// URI is the permit's, as shard records name it.
+func (p *WorkerPermit) URI() string { return p.lease.uri }
+
+// Left is for how long the permit is certain to last, if nothing renews it.
+func (p *WorkerPermit) Left() time.Duration { return p.lease.left() }
+
+// Err is ErrBuried once the permit can't be renewed any more, and nil until
+// then.
+func (p *WorkerPermit) Err() error { return p.lease.err() }
+
+// Release ends the permit: whoever wants a shard that names it need not wait.
+// By then all that its owner has to append must be.
+func (p *WorkerPermit) Release(now time.Time) error { return p.lease.release(now) }
+
+// buryWorker ends a permit that is dead, so that a renewal that comes late
+// fails. One that was renewed or ended meanwhile is left as it is: look again.
+func buryWorker(ctx context.Context, s Store, uri string, l look) error {
+	dead := &lease{store: s, uri: uri, holder: l.holder, gen: l.gen}
+	dead.holder.Ended = time.Now().UTC()
+	if err := dead.write(ctx); err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("permit %s: %w", uri, err)
+	}
+	return nil
+}
+
+// overWorker looks once at a worker's permit and buries it where it is dead;
+// it is over when its holder has ended it or it is buried.
+func overWorker(ctx context.Context, s Store, uri string, c LockConfig) (l look, over bool, err error) {
+	if l, err = lookAt(ctx, s, uri, c); err != nil || l.free {
+		return l, err == nil, err
+	}
+	if l.wait > 0 {
+		return l, false, nil
+	}
+	if err := buryWorker(ctx, s, uri, l); err != nil {
+		return l, false, err
+	}
+	l, err = lookAt(ctx, s, uri, c)
+	if err == nil && l.free {
+		forget(s, uri)
+	}
+	return l, err == nil && l.free, err
+}
+
+// permits lists the URIs of the permits of the run's workers, in all rounds.
+func (l Lake) permits(ctx context.Context) (uris []string, err error) {
+	stages, err := l.Store.List(ctx, l.RunDir()+"/")
+	if err != nil {
+		return nil, err
+	}
+	for _, stage := range stages {
+		stage, isDir := strings.CutSuffix(stage, "/")
+		if !isDir || !strings.HasPrefix(stage, "fetch-") {
+			continue
+		}
+		names, err := l.Store.List(ctx, workersDir(l, stage)+"/")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, ".json") {
+				uris = append(uris, path.Join(workersDir(l, stage), name))
+			}
+		}
+	}
+	return uris, nil
+}
+
+// Workers are the holders of the run's worker permits that have not ended:
+// they are at work, or died without a word.
+func (l Lake) Workers(ctx context.Context) (left []Holder, err error) {
+	uris, err := l.permits(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, uri := range uris {
+		at, err := lookAt(ctx, l.Store, uri, LockConfig{}.of(l.Job))
+		if err != nil {
+			return nil, err
+		}
+		if !at.free {
+			left = append(left, at.holder)
+		}
+	}
+	return left, nil
+}
+
+// AwaitWorkers returns when no worker process of the run can start an exchange
+// any more: when each of their permits is ended, or dead and buried. Call it
+// when the run has been asked to stop (see [Lake.Stop]): a worker that goes on
+// is waited for. One that takes its permit later finds the stop file, or
+// another submission in run.json, before it asks for anything.
+func AwaitWorkers(ctx context.Context, l Lake) error {
+	return awaitWorkers(ctx, l, LockConfig{}.of(l.Job))
+}
+
+func awaitWorkers(ctx context.Context, l Lake, c LockConfig) error {
+	uris, err := l.permits(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		var left []string
+		again := l.LookEvery()
+		for _, uri := range uris {
+			at, over, err := overWorker(ctx, l.Store, uri, c)
+			if err != nil {
+				return err
+			}
+			if !over {
+				left, again = append(left, uri), min(again, max(at.again, time.Millisecond))
+			}
+		}
+		if uris = left; len(uris) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d workers of run %s have not ended: %w", len(uris), l.Run, ctx.Err())
+		case <-time.After(again):
+		}
+	}
+}
