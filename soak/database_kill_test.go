@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
@@ -59,7 +60,7 @@ func (l *loads) disturb(r *rand.Rand, c calmLoad, kinds []int) (done []string, k
 		}
 		time.Sleep(time.Duration(r.Float64() * 0.9 * float64(c.took)))
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 			continue
 		default:
 		}
@@ -72,9 +73,9 @@ func (l *loads) disturb(r *rand.Rand, c calmLoad, kinds []int) (done []string, k
 			kills++
 		}
 	}
-	for tries := 0; p.wait() != exitDone; tries++ {
-		if code := p.wait(); code != 1 || tries == 3 {
-			l.t.Fatalf("exit %d:\n%s", code, tail(p.out.String()))
+	for tries := 0; p.Wait() != rig.ExitDone; tries++ {
+		if code := p.Wait(); code != 1 || tries == 3 {
+			l.t.Fatalf("exit %d:\n%s", code, rig.Tail(p.Out.String()))
 		}
 		p = l.run()
 	}
@@ -88,13 +89,13 @@ func (l *loads) equals(c calmLoad) {
 		l.t.Errorf("undisturbed and disturbed load differ:\n%s", diff)
 	}
 	for _, p := range l.past {
-		if strings.Contains(p.out.String(), postgres.Password) {
+		if strings.Contains(p.Out.String(), postgres.Password) {
 			l.t.Error("the password is in the output")
 		}
 	}
 	if l.t.Failed() {
 		for i, p := range l.past {
-			l.t.Logf("process %d:\n%s", i, tail(p.out.String()))
+			l.t.Logf("process %d:\n%s", i, rig.Tail(p.Out.String()))
 		}
 		l.t.Logf("the server's log:\n%s", l.server.Log())
 	}
@@ -103,8 +104,8 @@ func (l *loads) equals(c calmLoad) {
 // However the server dies, is restarted or hangs while a run loads: every row
 // is there once, and what load counted is what is there.
 func TestAServerKilledDuringLoadLosesAndDoublesNothing(t *testing.T) {
-	u, seed, want := theUpserts(t), seed(t), serverKills
-	if long() {
+	u, seed, want := theUpserts(t), rig.Seed(t), serverKills
+	if rig.Long() {
 		want = serverKillsLong
 	}
 	s, c := u.server, u.calm
@@ -113,7 +114,7 @@ func TestAServerKilledDuringLoadLosesAndDoublesNothing(t *testing.T) {
 	for number := 0; kills < want && !t.Failed() && number < 3*want; number++ {
 		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
 			cases++
-			r := random(seed, 2000+number)
+			r := rig.Random(seed, 2000+number)
 			kinds := []int{number % 2, (number + 1) % 2} // each way of dying in the first case
 			if number > 0 {
 				kinds = []int{number % 2, r.IntN(len(disturbances)), r.IntN(len(disturbances))}
@@ -134,20 +135,20 @@ func TestAServerKilledDuringLoadLosesAndDoublesNothing(t *testing.T) {
 	if kills < want && !t.Failed() {
 		t.Errorf("%d kills in %d loads, want %d: the moments are wrong", kills, cases, want)
 	}
-	report(t, seed, "%d loads of %d rows, %d kills (%v); tables, marks, counts and rejects equal", cases, 2*u.rows, kills, all)
+	rig.Report(t, seed, "%d loads of %d rows, %d kills (%v); tables, marks, counts and rejects equal", cases, 2*u.rows, kills, all)
 }
 
 // A connection may be lost at any byte, and between COMMIT and its answer:
 // then the mark decides.
 func TestConnectionsCutAnywhereLoseAndDoubleNothing(t *testing.T) {
-	u, seed := theUpserts(t), seed(t)
+	u, seed := theUpserts(t), rig.Seed(t)
 	n, kinds, total := 1, map[string]int{}, 0
-	if long() {
+	if rig.Long() {
 		n = 10
 	}
 	for number := range n {
 		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
-			l, r := u.fresh(t, u.server.Database(t)), random(seed, 4000+number)
+			l, r := u.fresh(t, u.server.Database(t)), rig.Random(seed, 4000+number)
 			way := u.server.Proxy(t, func(connection int) postgres.Cut {
 				cuts := []struct {
 					name string
@@ -163,9 +164,9 @@ func TestConnectionsCutAnywhereLoseAndDoubleNothing(t *testing.T) {
 			})
 			direct := l.url
 			l.url = way.URL(direct)
-			for p, tries := l.run(), 0; p.wait() != exitDone; p, tries = l.run(), tries+1 {
-				if code := p.wait(); code != 1 || tries == 5 {
-					t.Fatalf("exit %d:\n%s", code, tail(p.out.String()))
+			for p, tries := l.run(), 0; p.Wait() != rig.ExitDone; p, tries = l.run(), tries+1 {
+				if code := p.Wait(); code != 1 || tries == 5 {
+					t.Fatalf("exit %d:\n%s", code, rig.Tail(p.Out.String()))
 				}
 			}
 			l.url = direct
@@ -178,23 +179,23 @@ func TestConnectionsCutAnywhereLoseAndDoubleNothing(t *testing.T) {
 			}
 		})
 	}
-	report(t, seed, "%d loads, %d connections cut (%v); tables, marks, counts and rejects equal", n, total, kinds)
+	rig.Report(t, seed, "%d loads, %d connections cut (%v); tables, marks, counts and rejects equal", n, total, kinds)
 }
 
 // A load that was cut short is finished by whatever runs it then.
 func TestALoadGoesOnWithAnotherParallelism(t *testing.T) {
-	u, seed := theUpserts(t), seed(t)
+	u, seed := theUpserts(t), rig.Seed(t)
 	s, c := u.server, u.calm
 	ways := []struct {
 		name, procs string
 		args        []string
 	}{{"prism", "", []string{"--runner", "prism"}}, {"one processor", "1", nil}, {"five processors on prism", "5", []string{"--runner", "prism"}}}
-	if !long() {
+	if !rig.Long() {
 		ways = ways[:2]
 	}
 	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			r := random(seed, 3000+i)
+			r := rig.Random(seed, 3000+i)
 			l := u.fresh(t, s.Database(t))
 			for !l.cutShort(time.Duration(r.Float64() * 0.5 * float64(c.took))) {
 				l = u.fresh(t, s.Database(t)) // it had ended by then
@@ -203,12 +204,12 @@ func TestALoadGoesOnWithAnotherParallelism(t *testing.T) {
 			if way.procs != "" {
 				t.Setenv("GOMAXPROCS", way.procs)
 			}
-			l.run(way.args...).want(exitDone)
+			l.run(way.args...).Want(rig.ExitDone)
 			l.equals(c)
 			t.Logf("killed with %d shards marked", marked)
 		})
 	}
-	report(t, seed, "%d ways to go on; tables, marks, counts and rejects equal", len(ways))
+	rig.Report(t, seed, "%d ways to go on; tables, marks, counts and rejects equal", len(ways))
 }
 
 // cutShort kills the process some time after it began to load; false: it was
@@ -218,12 +219,12 @@ func (l *loads) cutShort(after time.Duration) bool {
 	p := l.run()
 	if l.loading(p) {
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 		case <-time.After(after):
 		}
 	}
-	p.signal(unix.SIGKILL)
-	return p.wait() == -1
+	p.Signal(unix.SIGKILL)
+	return p.Wait() == -1
 }
 
 // marks is how many shards are marked.
@@ -253,10 +254,10 @@ func (l *loads) versions(table string) map[string]string {
 func TestASecondRunRewritesOnlyWhatChanged(t *testing.T) {
 	u := theUpserts(t)
 	l := u.fresh(t, u.server.Database(t))
-	l.run().want(exitDone)
+	l.run().Want(rig.ExitDone)
 	first := map[string]map[string]string{"item": l.versions("item"), "line": l.versions("line")}
 	for _, again := range [][]string{{"--from", "load"}, {"--run", "new"}} {
-		l.run(again...).want(exitDone)
+		l.run(again...).Want(rig.ExitDone)
 		for table, rows := range first {
 			if n := len(differing(rows, l.versions(table))); n > 0 {
 				t.Errorf("%s: %d of %d rows of %s were rewritten, though nothing changed", strings.Join(again, " "), n, len(rows), table)
@@ -264,7 +265,7 @@ func TestASecondRunRewritesOnlyWhatChanged(t *testing.T) {
 		}
 	}
 	u.revision.Store(1)
-	l.run().want(exitDone)
+	l.run().Want(rig.ExitDone)
 	want := u.priced()
 	changed := differing(first["item"], l.versions("item"))
 	if len(changed) != want {
@@ -283,7 +284,7 @@ func TestASecondRunRewritesOnlyWhatChanged(t *testing.T) {
 	if n := counts["item"]; n.Changed != int64(want) || n.Added != 0 || n.Stale != 0 {
 		t.Errorf("load counted %+v, want %d changed", n, want)
 	}
-	report(t, 0, "%d rows: none rewritten by two unchanged runs, %d by one with a tenth of the prices changed", len(first["item"])+len(first["line"]), len(changed))
+	rig.Report(t, 0, "%d rows: none rewritten by two unchanged runs, %d by one with a tenth of the prices changed", len(first["item"])+len(first["line"]), len(changed))
 }
 
 // differing lists the keys whose values differ, or that only one has.

@@ -11,21 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 // failsWith waits for the end of a process that must fail in good order: with
 // exit 1, an error that names the place and has one of these words, and no
 // password.
-func (l *loads) failsWith(p *process, words ...string) {
+func (l *loads) failsWith(p *rig.Process, words ...string) {
 	l.t.Helper()
-	p.want(1)
-	out := p.out.String()
+	p.Want(1)
+	out := p.Out.String()
 	named := false
 	for _, word := range words {
 		named = named || strings.Contains(out, word)
 	}
 	if !named || !strings.Contains(out, l.server.Address()) {
-		l.t.Errorf("want an error that names %s and has one of %q:\n%s", l.server.Address(), words, tail(out))
+		l.t.Errorf("want an error that names %s and has one of %q:\n%s", l.server.Address(), words, rig.Tail(out))
 	}
 	if strings.Contains(out, postgres.Password) {
 		l.t.Error("the password is in the output")
@@ -41,7 +42,7 @@ func TestAServerThatIsReadOnlyIsNamedAndLoadedLater(t *testing.T) {
 		settings []string
 		signal   bool
 	}{{"default_transaction_read_only", []string{"default_transaction_read_only=on"}, false}, {"a standby", nil, true}} {
-		if way.signal && !long() {
+		if way.signal && !rig.Long() {
 			continue
 		}
 		t.Run(way.name, func(t *testing.T) {
@@ -82,11 +83,11 @@ func TestAServerThatIsReadOnlyIsNamedAndLoadedLater(t *testing.T) {
 			if err := s.Restart(); err != nil {
 				t.Fatal(err)
 			}
-			l.run().want(exitDone)
+			l.run().Want(rig.ExitDone)
 			l.equals(c)
 		})
 	}
-	report(t, 0, "before and during the load; loaded later, equal")
+	rig.Report(t, 0, "before and during the load; loaded later, equal")
 }
 
 // mount mounts a file system of so many MiB in memory for the server; where
@@ -103,7 +104,7 @@ func mount(t *testing.T, mib int) (dir string, resize func(mib int)) {
 		}
 	})
 	if err := unix.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=777", mib)); err != nil {
-		missing(t, "mounting a small file system: %v", err)
+		rig.Missing(t, "mounting a small file system: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, 0); err != nil {
@@ -128,10 +129,10 @@ func TestAFullDiskIsNamedAndLoadedOnceThereIsSpace(t *testing.T) {
 	marked := l.marks()
 	l.failsWith(l.run(), "No space left on device", "disk full") // and again
 	resize(200)
-	l.run().want(exitDone)
+	l.run().Want(rig.ExitDone)
 	l.equals(u.calm)
 	t.Logf("%d shards were marked when it failed", marked)
-	report(t, 0, "failed twice with the disk full, then loaded: equal")
+	rig.Report(t, 0, "failed twice with the disk full, then loaded: equal")
 }
 
 // onSmallDisk makes a database that lies on the small disk.
@@ -160,7 +161,7 @@ func (u *upserts) onSmallDisk(t *testing.T, dir string) {
 
 // All that the server has is on the full disk, its log too.
 func TestAServerWithoutAnySpaceIsNamedAndLoadedLater(t *testing.T) {
-	if !long() {
+	if !rig.Long() {
 		t.Skip("much like the one before; with HARROW_SOAK=1")
 	}
 	dir, resize := mount(t, 400)
@@ -184,7 +185,7 @@ func TestAServerWithoutAnySpaceIsNamedAndLoadedLater(t *testing.T) {
 	if err := s.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	l.run().want(exitDone)
+	l.run().Want(rig.ExitDone)
 	l.equals(u.calm)
-	report(t, 0, "loaded later, equal")
+	rig.Report(t, 0, "loaded later, equal")
 }

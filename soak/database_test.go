@@ -18,6 +18,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 const (
@@ -57,26 +58,26 @@ func theUpserts(t *testing.T) *upserts {
 		if u.server, shared.err = postgres.New(os.TempDir(), "wal_level=replica"); shared.err != nil {
 			return
 		}
-		if u.base, shared.err = os.MkdirTemp(programs, "upserts-"); shared.err != nil {
+		if u.base, shared.err = os.MkdirTemp(rig.Dir, "upserts-"); shared.err != nil {
 			return
 		}
 		u.site = strings.TrimPrefix(httptest.NewServer(u).URL, "http://") // ends with the process
 		shared.upserts = u
 		l := &loads{upserts: u, t: t, server: u.server, dir: u.base, url: u.server.URL("postgres")} // which is only looked at
-		l.run("--until", "refine").want(exitDone)
+		l.run("--until", "refine").Want(rig.ExitDone)
 		l = u.fresh(t, u.server.Database(t))
 		p := l.run()
 		if !l.loading(p) {
 			t.Fatal("nothing was loaded")
 		}
 		began := time.Now()
-		p.want(exitDone)
-		u.calm = calmLoad{took: p.ended.Sub(began), state: l.state()}
+		p.Want(rig.ExitDone)
+		u.calm = calmLoad{took: p.Ended.Sub(began), state: l.state()}
 		u.calm.check(t, u.rows)
 	})
 	switch {
 	case errors.Is(shared.err, postgres.ErrMissing):
-		missing(t, "%v", shared.err)
+		rig.Missing(t, "%v", shared.err)
 	case shared.err != nil:
 		t.Fatal(shared.err)
 	case shared.upserts == nil || shared.calm.state == nil:
@@ -112,7 +113,7 @@ func (u *upserts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // noise is text that compresses badly.
 func noise(n int) string {
-	r := random(1, n)
+	r := rig.Random(1, n)
 	text := make([]byte, n)
 	for i := range text {
 		text[i] = byte('a' + r.IntN(26))
@@ -130,7 +131,7 @@ type loads struct {
 	server *postgres.Server
 	dir    string
 	url    string
-	past   []*process
+	past   []*rig.Process
 }
 
 // fresh copies the workspace, for a database that is empty.
@@ -146,7 +147,7 @@ func (u *upserts) fresh(t *testing.T, url string) *loads {
 func (l *loads) database() string { return l.url[strings.LastIndexByte(l.url, '/')+1:] }
 
 // run goes on with the run, or starts another one.
-func (l *loads) run(args ...string) *process {
+func (l *loads) run(args ...string) *rig.Process {
 	l.t.Helper()
 	l.t.Setenv("DATABASE_URL", l.url)
 	args = append([]string{"run", filepath.Join("testdata", "upserts.yaml"), "--workspace", l.dir, "--param", "site=" + l.site}, args...)
@@ -156,9 +157,9 @@ func (l *loads) run(args ...string) *process {
 }
 
 // loading waits until the process loads; false: it has ended.
-func (l *loads) loading(p *process) bool {
+func (l *loads) loading(p *rig.Process) bool {
 	l.t.Helper()
-	return p.eventually(func() bool {
+	return p.Eventually(func() bool {
 		return slices.ContainsFunc(l.server.Backends(), func(title string) bool {
 			return strings.Contains(title, " "+l.database()+" ") && (strings.Contains(title, "COPY") || strings.Contains(title, "INSERT") || strings.Contains(title, "SELECT"))
 		})

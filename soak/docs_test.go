@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 // docsFolder is where Debian's postgresql-doc-15 lies.
@@ -40,10 +42,10 @@ func nginx(t *testing.T, folder string) (addr string, log func() []string) {
 		program = "/usr/sbin/nginx"
 	}
 	if _, err := os.Stat(program); err != nil {
-		missing(t, "nginx is not installed: apt-get install nginx-light")
+		rig.Missing(t, "nginx is not installed: apt-get install nginx-light")
 	}
 	if _, err := os.Stat(folder); err != nil {
-		missing(t, "%s is not there: apt-get install postgresql-doc-15", folder)
+		rig.Missing(t, "%s is not there: apt-get install postgresql-doc-15", folder)
 	}
 	dir := t.TempDir()
 	for range 5 { // somebody else may take the port meanwhile
@@ -112,7 +114,7 @@ func lines(t *testing.T, file string) []string {
 // cat is what `harrow cat` prints of a table.
 func cat(t *testing.T, each func(row []byte), workspace string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), built.path(t), append([]string{"cat", "--json", "--workspace", workspace}, args...)...)
+	cmd := exec.CommandContext(t.Context(), rig.Harrow.Path(t), append([]string{"cat", "--json", "--workspace", workspace}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -141,7 +143,7 @@ func TestRealPagesAreHarvestedAsLxmlCrawlsTheirFiles(t *testing.T) {
 	python(t, &want, "crawl.py", docsFolder)
 	dir := t.TempDir()
 	p := start(t, "run", filepath.Join("testdata", "docs.yaml"), "--workspace", dir, "--param", "site="+addr)
-	p.want(exitDone)
+	p.Want(rig.ExitDone)
 
 	got := map[string]string{}
 	cat(t, func(row []byte) {
@@ -187,7 +189,7 @@ func TestRealPagesAreHarvestedAsLxmlCrawlsTheirFiles(t *testing.T) {
 			t.Errorf("nginx was not asked for %s", name)
 		}
 	}
-	took := p.ended.Sub(p.began)
+	took := p.Ended.Sub(p.Began)
 	t.Logf("%d pages in %v", len(got), took.Round(time.Millisecond))
-	report(t, seed(t), "%d pages of postgresql-doc-15, %d with lxml", len(got), len(want))
+	rig.Report(t, rig.Seed(t), "%d pages of postgresql-doc-15, %d with lxml", len(got), len(want))
 }

@@ -68,7 +68,7 @@ func (h *harvest) judgeRepeats(c *calm, lost []loss) int {
 			}
 			in = 1
 			repeats[n]++
-			switch end := h.past[n].ended; {
+			switch end := h.past[n].Ended; {
 			case c.asked[url] != 1 || before.Status == 0 || before.Status >= 300 && before.Status < 400 || before.Status >= 429:
 				// A request of more than one exchange that was not through, or one in flight.
 			case n >= len(lost):
@@ -95,7 +95,7 @@ func (h *harvest) judgeRepeats(c *calm, lost []loss) int {
 // processOf is the number of the process that a request came from.
 func (h *harvest) processOf(e serverlog.Entry) int {
 	for n := len(h.past) - 1; n > 0; n-- {
-		if e.Start.After(h.past[n].began) {
+		if e.Start.After(h.past[n].Began) {
 			return n
 		}
 	}
@@ -107,7 +107,7 @@ func (h *harvest) processOf(e serverlog.Entry) int {
 func (h *harvest) endedWithin(process int, d time.Duration) int {
 	count := 0
 	for _, e := range h.site.log.Requests() {
-		if h.processOf(e) == process && e.End.After(h.past[process].ended.Add(-d)) {
+		if h.processOf(e) == process && e.End.After(h.past[process].Ended.Add(-d)) {
 			count++
 		}
 	}
@@ -136,10 +136,10 @@ func (h *harvest) judgeResumes(lost []loss) {
 			}
 		}
 		for host, entries := range byHost {
-			if after := entries[0].Start.Sub(next.began); after < max(time.Second, limitOf(host).delay) {
+			if after := entries[0].Start.Sub(next.Began); after < max(time.Second, limitOf(host).delay) {
 				h.t.Errorf("%s: asked %v after process %d had begun, want a second at least: process %d held its shard", host, after, n+1, n)
 			}
-			careful := slices.DeleteFunc(entries, func(e serverlog.Entry) bool { return e.Start.After(next.began.Add(timeout)) })
+			careful := slices.DeleteFunc(entries, func(e serverlog.Entry) bool { return e.Start.After(next.Began.Add(timeout)) })
 			if most := serverlog.MostAtOnce(careful); most > 1 {
 				h.t.Errorf("%s: %d at once in the first %v after process %d had taken over", host, most, timeout, n+1)
 			}

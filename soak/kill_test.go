@@ -18,6 +18,7 @@ import (
 	_ "github.com/harrowdata/harrow/io/gcsio"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/fakegcs"
+	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
@@ -62,7 +63,7 @@ var fewCases = [][]string{{"discover", "fetch-0"}, {lakeio.PagesStage}, {"refine
 
 // killCases are the cases of this test, the same for a seed.
 func killCases(seed uint64, c *calm) (cases []killCase) {
-	if !long() {
+	if !rig.Long() {
 		for i, legs := range fewCases {
 			cases = append(cases, killCase{number: i, way: ways[i], first: legs, change: i%3 == 0})
 		}
@@ -105,16 +106,16 @@ func (k killCase) moments(r *rand.Rand, c *calm) (list []moment) {
 }
 
 // killAt kills the process at a moment; false: it had ended by then.
-func (h *harvest) killAt(p *process, m moment) bool {
+func (h *harvest) killAt(p *rig.Process, m moment) bool {
 	h.t.Helper()
 	if m.leg.before != "" {
-		p.eventually(func() bool { return p.holds() && h.committed(m.leg.before) })
+		p.Eventually(func() bool { return holds(p) && h.committed(m.leg.before) })
 	}
 	wait, tick := time.After(m.after), time.NewTicker(h.lookEvery())
 	defer tick.Stop()
 	for due := false; !due; {
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 			return false
 		case <-wait:
 			due = true
@@ -122,12 +123,12 @@ func (h *harvest) killAt(p *process, m moment) bool {
 			due = m.leg.stage != publishing && h.committed(m.leg.stage)
 		}
 	}
-	p.signal(unix.SIGKILL)
-	return p.wait() == -1
+	p.Signal(unix.SIGKILL)
+	return p.Wait() == -1
 }
 
 // holds reports whether a process has its job: it says so.
-func (p *process) holds() bool { return strings.Contains(p.out.String(), " of job "+jobName) }
+func holds(p *rig.Process) bool { return strings.Contains(p.Out.String(), " of job "+jobName) }
 
 // lookEvery is how often the workspace is looked at: in a bucket that takes
 // time from others.
@@ -209,7 +210,7 @@ func (s *tally) String() string {
 }
 
 func TestSIGKILLAtAnyMomentCostsAtMostTheLastRoll(t *testing.T) {
-	seed := seed(t)
+	seed := rig.Seed(t)
 	c := newSite(t).calm(t)
 	cases := killCases(seed, c)
 	t.Logf("seed %d, %d cases", seed, len(cases))
@@ -217,14 +218,14 @@ func TestSIGKILLAtAnyMomentCostsAtMostTheLastRoll(t *testing.T) {
 	sum := &tally{kills: map[string]int{}}
 	t.Cleanup(func() {
 		want := 8 // of nine moments: a run may be through before one
-		if long() {
+		if rig.Long() {
 			want = leastKills
 		}
 		if n := sum.kills["all"]; !t.Failed() && sum.cases == len(cases) && n < want {
 			t.Errorf("only %d kills, want %d: the moments are wrong", n, want)
 		}
 		t.Log(sum)
-		report(t, seed, "%v, %d rows equal", sum, count(c.tables))
+		rig.Report(t, seed, "%v, %d rows equal", sum, count(c.tables))
 	})
 	places := make(chan struct{}, casesAtOnce)
 	for _, k := range cases {
@@ -234,10 +235,10 @@ func TestSIGKILLAtAnyMomentCostsAtMostTheLastRoll(t *testing.T) {
 			defer func() { <-places }()
 			h := newSite(t).beside(t, k.way, bucket)
 			h.changes = k.change
-			kills, repeats := h.killed(c, k.moments(random(seed, k.number), c))
+			kills, repeats := h.killed(c, k.moments(rig.Random(seed, k.number), c))
 			sum.add(kills, repeats)
 			if t.Failed() {
-				t.Logf("again: HARROW_SEED=%d HARROW_SOAK=%s go test ./soak -run '%s$'", seed, map[bool]string{true: "1"}[long()], t.Name())
+				t.Logf("again: HARROW_SEED=%d HARROW_SOAK=%s go test ./soak -run '%s$'", seed, map[bool]string{true: "1"}[rig.Long()], t.Name())
 			}
 		})
 	}
@@ -253,7 +254,7 @@ func (h *harvest) killed(c *calm, at []moment) (kills []kill, repeats int) {
 	for _, m := range at {
 		p := h.run()
 		if ended = !h.killAt(p, m); ended {
-			p.want(exitDone)
+			p.Want(rig.ExitDone)
 			break
 		}
 		kills = append(kills, kill{h.wayOf(len(h.past) - 1), h.during(c)})
@@ -267,13 +268,13 @@ func (h *harvest) killed(c *calm, at []moment) (kills []kill, repeats int) {
 		lost = append(lost, h.loss(true))
 	}
 	if !ended {
-		h.run().want(exitDone)
+		h.run().Want(rig.ExitDone)
 	}
 	repeats = h.equals(c, lost)
 	if _, run, _ := h.lake(); begun.ID != "" && (run.ID != begun.ID || run.Shards != begun.Shards || run.FetchShards != begun.FetchShards) {
 		h.t.Errorf("run %s of %d and %d shards ended as run %s of %d and %d", begun.ID, begun.FetchShards, begun.Shards, run.ID, run.FetchShards, run.Shards)
 	}
-	total := h.past[len(h.past)-1].ended.Sub(h.past[0].began)
+	total := h.past[len(h.past)-1].Ended.Sub(h.past[0].Began)
 	h.t.Logf("killed at %v, in %v: %v in all, %d URLs asked twice", at, kills, total.Round(time.Millisecond), repeats)
 	return kills, repeats
 }
@@ -298,7 +299,7 @@ func (h *harvest) equals(c *calm, lost []loss) (repeats int) {
 func (h *harvest) keep() {
 	h.t.Helper()
 	for n, p := range h.past {
-		h.t.Logf("process %d, %v to %v:\n%s", n, p.began.Format(time.TimeOnly), p.ended.Format(time.TimeOnly), tail(p.out.String()))
+		h.t.Logf("process %d, %v to %v:\n%s", n, p.Began.Format(time.TimeOnly), p.Ended.Format(time.TimeOnly), rig.Tail(p.Out.String()))
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 // python runs a script of testdata and decodes the JSON it prints. Where there
@@ -18,7 +20,7 @@ func python(t *testing.T, result any, script string, args ...string) {
 		interpreter = filepath.Join("..", ".build", "venv", "bin", "python")
 	}
 	if out, err := exec.CommandContext(t.Context(), interpreter, "-c", "import lxml, polars, pyarrow").CombinedOutput(); err != nil {
-		missing(t, "no Python with lxml, Polars and pyarrow at %s (HARROW_PYTHON): %v %s", interpreter, err, out)
+		rig.Missing(t, "no Python with lxml, Polars and pyarrow at %s (HARROW_PYTHON): %v %s", interpreter, err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), interpreter, append([]string{filepath.Join("testdata", script)}, args...)...)
 	var stderr strings.Builder

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the sink's database is read
+
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 const (
@@ -109,7 +111,7 @@ func (f *dataFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and loads a CSV file and a JSON document.
 func TestDataFilesLargerThanMemoryAreHarvestedWithinIt(t *testing.T) {
 	csvBytes, jsonBytes := int64(200e6), int64(100e6)
-	if long() {
+	if rig.Long() {
 		csvBytes, jsonBytes = 5e9, 2e9
 	}
 	for _, f := range []*dataFile{csvFile(csvBytes), jsonFile(jsonBytes)} {
@@ -134,8 +136,8 @@ func (f *dataFile) harvest(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "run", filepath.Join("testdata", "rows.yaml"), "--workspace", dir, "--param", "site="+listener.Addr().String(),
 		"--param", "file="+f.name, "--param", "spill="+t.TempDir())
-	peak := p.peak(rowsPatience)
-	p.want(exitDone)
+	peak := peakOf(t, p, rowsPatience)
+	p.Want(rig.ExitDone)
 
 	bad := f.rows / badEvery
 	if f.tail != "" {
@@ -157,9 +159,9 @@ func (f *dataFile) harvest(t *testing.T) {
 	if limit := int64(rowsMemory + rowsBeside); peak > limit {
 		t.Errorf("%d MiB at most, want at most %d", peak>>20, limit>>20)
 	}
-	t.Logf("%d rows, %d MB, peak %d MiB, %v", n, f.sent/1e6, peak>>20, p.ended.Sub(p.began).Round(time.Second))
-	report(t, seed(t), "%d rows, %d MB with limits.memory %d MiB: peak %d MiB, %v", n, f.sent/1e6, rowsMemory>>20, peak>>20,
-		p.ended.Sub(p.began).Round(time.Second))
+	t.Logf("%d rows, %d MB, peak %d MiB, %v", n, f.sent/1e6, peak>>20, p.Ended.Sub(p.Began).Round(time.Second))
+	rig.Report(t, rig.Seed(t), "%d rows, %d MB with limits.memory %d MiB: peak %d MiB, %v", n, f.sent/1e6, rowsMemory>>20, peak>>20,
+		p.Ended.Sub(p.Began).Round(time.Second))
 }
 
 // query asks the sink's database for what its rows come to.
@@ -186,19 +188,19 @@ func rejected(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// peak waits for the end of the process and returns the most memory that was
+// peakOf waits for the end of the process and returns the most memory that was
 // resident, in bytes (VmHWM, proc(5)).
-func (p *process) peak(patience time.Duration) (most int64) {
-	p.t.Helper()
-	status := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "status")
+func peakOf(t *testing.T, p *rig.Process, patience time.Duration) (most int64) {
+	t.Helper()
+	status := filepath.Join("/proc", strconv.Itoa(p.Cmd.Process.Pid), "status")
 	deadline, tick := time.After(patience), time.NewTicker(50*time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 			return most
 		case <-deadline:
-			p.signal(unix.SIGQUIT) // for the goroutines' stacks
+			p.Signal(unix.SIGQUIT) // for the goroutines' stacks
 			return most
 		case <-tick.C:
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
@@ -31,20 +32,20 @@ func (h *harvest) pages() (rows []string) {
 func (s *site) second(t *testing.T, at []moment) (h *harvest, tables map[string][]string, kills int) {
 	t.Helper()
 	h = s.harvest(t)
-	h.run().want(exitDone)
+	h.run().Want(rig.ExitDone)
 	first, _, _ := h.lake()
 	s.shop.SetRevision(1)
 	s.log.Reset()
 	for _, m := range at {
 		p := h.run()
-		p.eventually(func() bool { lake, _, ok := h.lake(); return ok && lake.Run != first.Run }) // else the first run's commits are taken for its
+		p.Eventually(func() bool { lake, _, ok := h.lake(); return ok && lake.Run != first.Run }) // else the first run's commits are taken for its
 		if !h.killAt(p, m) {
 			break
 		}
 		kills++
 	}
 	if _, run, _ := h.lake(); run.ID == first.Run || run.State != lakeio.Done {
-		h.run().want(exitDone)
+		h.run().Want(rig.ExitDone)
 	}
 	if lake, run, _ := h.lake(); run.PagesRun != first.Run || lake.Run == first.Run {
 		t.Errorf("run %s knows the pages of %q, want those of %s", lake.Run, run.PagesRun, first.Run)
@@ -58,7 +59,7 @@ var secondLegs = []string{"fetch-0", "load", "fetch-1", "refine", publishing, "d
 // A run that asks conditionally and is killed comes to what it comes to
 // undisturbed, its memory too.
 func TestSIGKILLOfASecondRunLosesNeitherTablesNorMemory(t *testing.T) {
-	s, seed := newSite(t), seed(t)
+	s, seed := newSite(t), rig.Seed(t)
 	c := s.calm(t)
 	calm, want, _ := s.second(t, nil)
 	known := calm.pages()
@@ -67,12 +68,12 @@ func TestSIGKILLOfASecondRunLosesNeitherTablesNorMemory(t *testing.T) {
 		t.Fatal("nothing was not_modified in the undisturbed second run")
 	}
 	n, kills := 1, 0
-	if long() {
+	if rig.Long() {
 		n = 8
 	}
 	for number := range n {
 		t.Run(fmt.Sprintf("case-%02d", number), func(t *testing.T) {
-			at := killCase{first: []string{secondLegs[number%len(secondLegs)], secondLegs[(number+3)%len(secondLegs)]}, more: 1}.moments(random(seed, 1000+number), c)
+			at := killCase{first: []string{secondLegs[number%len(secondLegs)], secondLegs[(number+3)%len(secondLegs)]}, more: 1}.moments(rig.Random(seed, 1000+number), c)
 			h, tables, k := s.second(t, at)
 			kills += k
 			if diff := stable.Diff(want, tables); diff != "" {
@@ -90,5 +91,5 @@ func TestSIGKILLOfASecondRunLosesNeitherTablesNorMemory(t *testing.T) {
 	if kills == 0 && !t.Failed() {
 		t.Error("no kill in any case: the moments are wrong")
 	}
-	report(t, seed, "%d cases, %d kills, %d rows equal, %d pages known", n, kills, count(want), len(known))
+	rig.Report(t, seed, "%d cases, %d kills, %d rows equal, %d pages known", n, kills, count(want), len(known))
 }

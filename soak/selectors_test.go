@@ -16,6 +16,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/rules"
+	"github.com/harrowdata/harrow/soak/rig"
 )
 
 // selectorRules is what both sides select on every page.
@@ -78,7 +79,7 @@ func listJSON(t *testing.T, v any) []byte {
 
 func TestSelectorsFindOnRealPagesWhatLxmlFinds(t *testing.T) {
 	if _, err := os.Stat(docsFolder); err != nil {
-		missing(t, "%s is not there: apt-get install postgresql-doc-15", docsFolder)
+		rig.Missing(t, "%s is not there: apt-get install postgresql-doc-15", docsFolder)
 	}
 	var want map[string][]string
 	python(t, &want, "selected.py", docsFolder, selectorRules)

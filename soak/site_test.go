@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/soak/fakegcs"
 	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/soak/stable"
 )
 
@@ -105,17 +105,17 @@ type harvest struct {
 	t        *testing.T
 	site     *site
 	way      way
-	program  *program
+	program  *rig.Program
 	job      string // the job file
 	dir      string // the workspace's
 	out      string // where Parquet files go
 	database string // URL of PostgreSQL's
 	store    lakeio.Store
-	busy     bool        // others harvest beside
-	changes  bool        // every other process has the other runner, and one core
-	past     []*process  // in their order
-	moved    bool        // a process that goes on does so on another machine
-	place    lakeio.Lake // of the run, once it is known, where there is only one
+	busy     bool           // others harvest beside
+	changes  bool           // every other process has the other runner, and one core
+	past     []*rig.Process // in their order
+	moved    bool           // a process that goes on does so on another machine
+	place    lakeio.Lake    // of the run, once it is known, where there is only one
 }
 
 // harvest begins anew: an empty workspace on disk, an empty log, a shop whose
@@ -138,7 +138,7 @@ func (s *site) harvestInto(t *testing.T, w way, workspace string) *harvest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harvest{t: t, site: s, way: w, program: built, job: job, dir: workspace, out: t.TempDir(), store: store}
+	h := &harvest{t: t, site: s, way: w, program: rig.Harrow, job: job, dir: workspace, out: t.TempDir(), store: store}
 	if w.postgres {
 		h.job, h.database = loading(t, "postgres: {url: \"${DATABASE_URL}\"}"), postgres.Shared(t).Database(t)
 	}
@@ -192,9 +192,9 @@ func loading(t *testing.T, store string) (file string) {
 }
 
 // run starts the command, always the same one.
-func (h *harvest) run(more ...string) *process {
+func (h *harvest) run(more ...string) *rig.Process {
 	h.t.Helper()
-	p := launch(h.t, h.command(more...))
+	p := rig.Launch(h.t, h.command(more...))
 	h.past = append(h.past, p)
 	return p
 }
@@ -204,7 +204,7 @@ func (h *harvest) command(more ...string) *exec.Cmd {
 	h.t.Helper()
 	w := h.wayOf(len(h.past))
 	args := []string{"run", h.job, "--workspace", h.dir, "--runner", w.runner, "--param", "site=" + h.site.addr, "--param", "out=" + h.out}
-	cmd := exec.Command(h.program.path(h.t), append(args, more...)...)
+	cmd := exec.Command(h.program.Path(h.t), append(args, more...)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+h.database)
 	if w != h.way {
 		cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
@@ -233,45 +233,12 @@ func (h *harvest) lake() (lakeio.Lake, lakeio.Run, bool) {
 // tables is all that the run came to.
 func (h *harvest) tables() map[string][]string {
 	h.t.Helper()
-	tables, run, err := stable.Run(h.t.Context(), h.store, jobName)
+	tables, err := stable.Result{Store: h.store, Job: jobName, SQLite: filepath.Join(h.dir, jobName, jobName+".db"),
+		Postgres: h.database, Parquet: h.out}.Tables(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	stored, err := h.stored()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	published, err := stable.Parquet(h.t.Context(), h.out)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	maps.Copy(tables, stored)
-	maps.Copy(tables, published)
-	tables["load counters"] = h.counters(run)
 	return tables
-}
-
-// stored is what the job's database holds.
-func (h *harvest) stored() (map[string][]string, error) {
-	if h.way.postgres {
-		return stable.Postgres(h.t.Context(), h.database, jobName)
-	}
-	return stable.SQLite(h.t.Context(), filepath.Join(h.dir, jobName, jobName+".db"))
-}
-
-// counters are what stage load says of its rows, whichever database it was.
-func (h *harvest) counters(run lakeio.Run) (lines []string) {
-	h.t.Helper()
-	m, err := lakeio.Lake{Store: h.store, Job: jobName, Run: run.ID}.Manifest(h.t.Context(), "load")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for name, n := range m.Counters {
-		name = strings.NewReplacer("load.sqlite.", "load.database.", "load.postgres.", "load.database.").Replace(name)
-		lines = append(lines, fmt.Sprint(name, " ", n))
-	}
-	slices.Sort(lines)
-	return lines
 }
 
 // leg is what a run does between two commits.
@@ -313,13 +280,13 @@ func (s *site) calm(t *testing.T) *calm {
 	}
 	h := s.harvest(t)
 	p := h.run()
-	p.want(exitDone)
-	c := &calm{tables: h.tables(), asked: map[string]int{}, took: p.ended.Sub(p.began)}
+	p.Want(rig.ExitDone)
+	c := &calm{tables: h.tables(), asked: map[string]int{}, took: p.Ended.Sub(p.Began)}
 	for _, e := range s.log.Requests() {
 		c.asked[e.URL]++
 	}
 	lake, run, _ := h.lake()
-	at, before := p.began, ""
+	at, before := p.Began, ""
 	var text strings.Builder
 	for _, stage := range run.StageNames() {
 		m, err := lake.Manifest(context.Background(), stage)
@@ -335,7 +302,7 @@ func (s *site) calm(t *testing.T) *calm {
 		at, before = m.At, stage
 	}
 	// What sinks hold back until load has committed is shown after it.
-	c.legs = append(c.legs, leg{publishing, before, max(p.ended.Sub(at), time.Millisecond)})
+	c.legs = append(c.legs, leg{publishing, before, max(p.Ended.Sub(at), time.Millisecond)})
 	h.judge()
 	rejects := len(c.tables["refine "+lakeio.Rejects.Name()])
 	if rejects == 0 {

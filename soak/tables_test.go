@@ -15,6 +15,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/demosite"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/testdata/demo"
 )
 
@@ -31,7 +32,7 @@ type summary struct {
 }
 
 func TestPyarrowAndPolarsReadEveryTableAsCatShowsIt(t *testing.T) {
-	seed := seed(t)
+	seed := rig.Seed(t)
 	shop := demosite.New(demosite.Options{})
 	addr, stop, err := shop.Listen(t.Context())
 	if err != nil {
@@ -55,8 +56,8 @@ func TestPyarrowAndPolarsReadEveryTableAsCatShowsIt(t *testing.T) {
 	for _, job := range []struct {
 		name, file string
 		exit       int
-	}{{"shop", filepath.Join(desk, "shop.yaml"), exitDone}, {"tables", filepath.Join("testdata", "tables.yaml"), exitDeferred}} {
-		start(t, "run", job.file, "--workspace", dir, "--param", "site="+addr).want(job.exit)
+	}{{"shop", filepath.Join(desk, "shop.yaml"), rig.ExitDone}, {"tables", filepath.Join("testdata", "tables.yaml"), rig.ExitDeferred}} {
+		start(t, "run", job.file, "--workspace", dir, "--param", "site="+addr).Want(job.exit)
 		run, err := lakeio.LastRun(t.Context(), store, job.name)
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func TestPyarrowAndPolarsReadEveryTableAsCatShowsIt(t *testing.T) {
 		}
 	}
 	t.Logf("%d tables, %d rows", len(names), rows)
-	report(t, seed, "%d tables, %d rows by pyarrow, Polars and cat", len(names), rows)
+	rig.Report(t, seed, "%d tables, %d rows by pyarrow, Polars and cat", len(names), rows)
 }
 
 // readEverywhere compares what each library makes of a run's tables with what
