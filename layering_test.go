@@ -54,7 +54,7 @@ sinks < root logic lake
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root
+runners < root logic
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.

@@ -22,6 +22,7 @@ import (
 	_ "github.com/harrowdata/harrow/io/parquetio" // sink parquet
 	_ "github.com/harrowdata/harrow/io/pgio"      // sink postgres
 	_ "github.com/harrowdata/harrow/io/sqlio"     // sink sqlite
+	"github.com/harrowdata/harrow/runners"
 )
 
 // Main is main: it runs the command line of this process and exits with its
@@ -87,7 +88,8 @@ Exit codes: 0 done; 1 the run failed and can be resumed, or another run holds th
 // code. Results go to stdout, progress and errors to stderr. beam.Init must
 // have been called before a job is run.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
-	e := &env{ctx: ctx, stdout: stdout, stderr: stderr}
+	args, beamFlags := cutBeam(args)
+	e := &env{ctx: ctx, stdout: stdout, stderr: stderr, beam: beamFlags}
 	defer func() {
 		if p := recover(); p != nil {
 			code = e.fail(fmt.Errorf("internal error, please report it at %s: %v", harrow.ProjectURL, p))
@@ -95,7 +97,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}()
 	exited := false
 	parser, err := kong.New(&grammar{}, kong.Name("harrow"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Vars{"version": "harrow " + harrow.Version, "workspace": view.DefaultWorkspace},
+		kong.Vars{"version": "harrow " + harrow.Version, "workspace": view.DefaultWorkspace,
+			"runners": strings.Join(runners.Names(), ", "), "runner": runners.Default},
 		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return e.fail(err)
@@ -147,6 +150,7 @@ func misuse(parser *kong.Kong, args []string, err error) error {
 type env struct {
 	ctx            context.Context
 	stdout, stderr io.Writer
+	beam           []string // Beam's own flags, which stood after --
 }
 
 // errQuiet carries an exit code where everything was said already.

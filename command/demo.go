@@ -17,9 +17,9 @@ import (
 
 type demoCmd struct {
 	workspaceFlag
-	Keep   bool   `help:"Go on serving the site afterwards, until Ctrl-C."`
-	Runner string `help:"Where it runs: direct (default) or prism." placeholder:"NAME"`
-	JSON   bool   `name:"json" help:"Print the summary as JSON."`
+	runnerFlags
+	Keep bool `help:"Go on serving the site afterwards, until Ctrl-C."`
+	JSON bool `name:"json" help:"Print the summary as JSON."`
 }
 
 // demoJob is the name of the job in testdata/demo/shop.yaml.
@@ -52,7 +52,7 @@ func (c *demoCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "the shop is open at %s: %s\n", site.addr, strings.Join(demosite.Hosts, ", "))
-	req := pipelines.Request{JobFile: file, Workspace: c.Workspace, Params: map[string]string{"site": site.addr}, Runner: c.Runner}
+	req := pipelines.Request{JobFile: file, Workspace: c.Workspace, Params: map[string]string{"site": site.addr}, Runner: c.Runner, Options: c.options(e)}
 	if site.moved {
 		req.Run = "new" // an unfinished run was about another address
 	}

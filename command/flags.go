@@ -3,12 +3,14 @@ package command
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/runners"
 )
 
 // workspaceFlag is where a job's runs live.
@@ -31,6 +33,35 @@ func (p paramFlag) params() (map[string]string, error) {
 		params[name] = value
 	}
 	return params, nil
+}
+
+// runnerFlags say where a pipeline runs.
+type runnerFlags struct {
+	Runner      string `help:"Where it runs: ${runners}. Beam's own flags for it stand last, after --." placeholder:"NAME" default:"${runner}"`
+	FlinkMaster string `help:"For runner flink: REST address of the JobManager, or local for a Flink within this machine's job server." placeholder:"HOST:PORT|local"`
+	Endpoint    string `help:"For runner flink: a Beam job server that runs already." placeholder:"HOST:PORT"`
+}
+
+func (f runnerFlags) options(e *env) runners.Options {
+	return runners.Options{FlinkMaster: f.FlinkMaster, Endpoint: f.Endpoint, Beam: e.beam, Log: e.stderr}
+}
+
+// takeBeam lists the commands after whose -- flags of Beam's may stand.
+var takeBeam = []string{"run", "rejects replay", "demo"}
+
+// cutBeam takes Beam's flags off a command line.
+func cutBeam(args []string) (own, beam []string) {
+	i := slices.Index(args, "--")
+	if i < 0 {
+		return args, nil
+	}
+	words := strings.Join(args[:i], " ") + " "
+	for _, command := range takeBeam {
+		if strings.HasPrefix(words, command+" ") {
+			return args[:i], args[i+1:]
+		}
+	}
+	return args, nil
 }
 
 // runFlags name a run to look at.

@@ -12,6 +12,7 @@ import (
 type rejectsReplayCmd struct {
 	workspaceFlag
 	paramFlag
+	runnerFlags
 	JobFile string `arg:"" optional:"" name:"job.yaml" help:"Job file: its rules are gone by. Without one those that the run had."`
 	Job     string `help:"Job: its name, or its job file. Not needed where the workspace has one job." placeholder:"NAME|JOB.yaml"`
 	RunID   string `name:"run" help:"Finished run whose rejects are replayed: last, last~1, or an id that harrow ls names, or its beginning." placeholder:"last|ID" default:"last"`
@@ -19,7 +20,6 @@ type rejectsReplayCmd struct {
 	Class   string `help:"Only of this class: transient, permanent, data, system." placeholder:"CLASS"`
 	Code    string `help:"Only with this code." placeholder:"CODE"`
 	Record  string `help:"Only of this record." placeholder:"NAME"`
-	Runner  string `help:"Where it runs: direct (default) or prism." placeholder:"NAME"`
 	JSON    bool   `name:"json" help:"Print the summary as JSON."`
 }
 
@@ -36,7 +36,7 @@ func (c *rejectsReplayCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	req := pipelines.Request{JobFile: c.JobFile, Workspace: c.Workspace, Params: params, Runner: c.Runner,
+	req := pipelines.Request{JobFile: c.JobFile, Workspace: c.Workspace, Params: params, Runner: c.Runner, Options: c.options(e),
 		Replay: &lakeio.Replay{Run: c.RunID, Stage: c.Stage, Class: c.Class, Code: c.Code, Record: c.Record}}
 	if req.JobFile == "" {
 		if req.Job, err = view.FindJob(e.ctx, store, c.Job); err != nil {

@@ -21,8 +21,8 @@ import (
 type runCmd struct {
 	workspaceFlag
 	paramFlag
+	runnerFlags
 	JobFile string `arg:"" name:"job.yaml" help:"Job file."`
-	Runner  string `help:"Where it runs: direct (default) or prism." placeholder:"NAME"`
 	RunID   string `name:"run" help:"new: begin again; last or an id: go on with that run, or with --from begin with its stages; last~1 and the beginning of an id will do. Default: go on with an unfinished run, else a new one." placeholder:"new|last|ID"`
 	From    string `help:"A new run that begins at this stage and takes the earlier ones over from --run (default: the last)." placeholder:"STAGE"`
 	Until   string `help:"Stop after this stage; the run stays resumable." placeholder:"STAGE"`
@@ -36,7 +36,7 @@ func (c *runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.harvest(pipelines.Request{JobFile: c.JobFile, Workspace: c.Workspace, Params: params, Runner: c.Runner, Run: c.RunID,
+	return e.harvest(pipelines.Request{JobFile: c.JobFile, Workspace: c.Workspace, Params: params, Runner: c.Runner, Options: c.options(e), Run: c.RunID,
 		From: c.From, Until: c.Until, Limit: c.Limit}, c.JSON)
 }
 

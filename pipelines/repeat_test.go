@@ -33,7 +33,7 @@ func TestAWholeGraphRunTwiceDoesNothingTheSecondTime(t *testing.T) {
 		}
 		pipeline, root := beam.NewPipelineWithRoot()
 		Harvest(root, p)
-		if err := runners.Execute(t.Context(), runnerName, pipeline); err != nil {
+		if _, err := runners.Execute(t.Context(), runnerName, pipeline, runners.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		untouched(t, before, files(t, b.dir))

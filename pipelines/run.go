@@ -24,11 +24,12 @@ type Request struct {
 	JobFile   string
 	Workspace string
 	Params    map[string]string
-	Runner    string // empty: runners.Default
-	Run       string // "" (go on, or new), new, last or an id
-	From      string // first stage to run again; the others are the given run's
-	Until     string // last stage to run
-	Limit     int64  // requests per politeness key; 0: no limit
+	Runner    string          // empty: runners.Default
+	Options   runners.Options // what the runner is told; its Name is filled in
+	Run       string          // "" (go on, or new), new, last or an id
+	From      string          // first stage to run again; the others are the given run's
+	Until     string          // last stage to run
+	Limit     int64           // requests per politeness key; 0: no limit
 	// Replay makes it a run that replays the rejects of Replay.Run ("", last or
 	// an id) that its filters want; the rest of it is filled in. Run, From, Until
 	// and Limit are not for it. Without a JobFile the rules are those that run
@@ -136,8 +137,8 @@ func checkRequest(req *Request) error {
 	if req.Runner == "" {
 		req.Runner = runners.Default
 	}
-	if !slices.Contains(runners.Names(), req.Runner) {
-		return usagef("--runner %s is not built; want one of %v", req.Runner, runners.Names())
+	if err := runners.Check(req.Runner, req.Options); err != nil {
+		return usage{err}
 	}
 	if req.Until != "" && !slices.Contains(lakeio.Stages, req.Until) {
 		return usagef("--until %s: want one of %v", req.Until, lakeio.Stages)
@@ -312,7 +313,8 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	run, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); watchStop(run, lake, lock, cancel) }()
-	err := runners.Execute(run, req.Runner, pipeline)
+	req.Options.Name = "harrow-" + lake.Job + "-" + lake.Run
+	_, err := runners.Execute(run, req.Runner, pipeline, req.Options)
 	cause := context.Cause(run)
 	cancel(nil)
 	<-watched

@@ -18,18 +18,37 @@ import (
 // two jobs that start at once race for its map of artifacts (v2.77.0).
 var onePrism = make(chan struct{}, 1)
 
-func executePrism(ctx context.Context, p *beam.Pipeline) error {
+// prismRunner runs Beam's reference runner in this process.
+type prismRunner struct{ env environment }
+
+func openPrism(o Options) (machine, error) {
+	if err := notFor(o, "--flink-master", "--endpoint"); err != nil {
+		return nil, err
+	}
+	p := &prismRunner{}
+	if err := beamFlags(o, p.env.define); err != nil {
+		return nil, err
+	}
+	return p, p.env.check(envLoopback, "")
+}
+
+func (p *prismRunner) remote() bool { return p.env.kind != envLoopback }
+
+func (p *prismRunner) parallelism() int { return 1 }
+
+func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (Result, error) {
 	select {
 	case onePrism <- struct{}{}:
 		defer func() { <-onePrism }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return Result{}, ctx.Err()
 	}
-	_, err := prism.Execute(ctx, p)
+	*jobopts.EnvironmentType, *jobopts.EnvironmentConfig = p.env.kind, p.env.config
+	res, err := prism.Execute(ctx, pipeline)
 	if err != nil {
-		err = errors.Join(err, endPrismJobs(context.WithoutCancel(ctx)))
+		return Result{State: "FAILED"}, errors.Join(err, endPrismJobs(context.WithoutCancel(ctx)))
 	}
-	return err
+	return Result{State: "DONE", Counters: countersOf(res.Metrics())}, nil
 }
 
 // endPatience is how long a job that is cancelled may take to end.

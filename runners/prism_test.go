@@ -38,7 +38,7 @@ func TestARunThatIsGivenUpLeavesNoJobInPrism(t *testing.T) {
 	defer giveUp()
 	go func() { <-begun; giveUp() }()
 	defer func() { release <- struct{}{} }()
-	if err := Execute(ctx, "prism", p); err == nil {
+	if _, err := Execute(ctx, "prism", p, Options{}); err == nil {
 		t.Fatal("the run came to an end, though its bundle did not")
 	}
 	executes := []byte("prism/internal.(*stage).Execute")

@@ -4,34 +4,112 @@ package runners
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
 )
 
 // Default is the runner that a run uses unless told otherwise.
 const Default = "direct"
 
-// Names lists the runners that are built.
-func Names() []string { return []string{"direct", "prism"} }
+// table lists the runners that are built, each in its own file.
+var table = []struct {
+	name string
+	open func(Options) (machine, error)
+}{
+	{"direct", openDirect},
+	{"prism", openPrism},
+	{"flink", openFlink},
+}
 
-// Execute runs the pipeline to its end. An error says which bundle failed;
-// what the run has committed stays.
-func Execute(ctx context.Context, name string, p *beam.Pipeline) error {
-	var err error
-	switch name {
-	case "direct":
-		_, err = direct.Execute(ctx, p)
-	case "prism":
-		err = executePrism(ctx, p)
-	default:
-		return fmt.Errorf("runner %q is not built; want one of %v", name, Names())
+// Options say where a runner finds its machine. A flag that a runner has no
+// use for is an error of [Check].
+type Options struct {
+	Name        string    // of the job on the runner
+	FlinkMaster string    // host:port of the JobManager's REST API, or local: a Flink within the job server
+	Endpoint    string    // host:port of a Beam job server that runs already; empty: one is started
+	Beam        []string  // Beam's own flags, as a command line has them
+	Log         io.Writer // takes a line about what the runner does, now and then; nil: nobody listens
+}
+
+// Result is what a runner knows of a job that is over.
+type Result struct {
+	State    string           // its last one, in the runner's words: DONE, FAILED, CANCELLED; empty if it was never submitted
+	Counters map[string]int64 // by namespace.name, summed over steps; nil if the runner could not be asked any more
+	Link     string           // where the runner shows the job; empty if nowhere
+}
+
+// machine is a runner whose options were read and found right. Nothing is
+// started or asked before execute.
+type machine interface {
+	remote() bool
+	parallelism() int
+	execute(context.Context, *beam.Pipeline) (Result, error)
+}
+
+// Names lists the runners that are built.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, r := range table {
+		names[i] = r.name
 	}
+	return names
+}
+
+func open(name string, o Options) (machine, error) {
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	for _, r := range table {
+		if r.name != name {
+			continue
+		}
+		m, err := r.open(o)
+		if err != nil {
+			return nil, fmt.Errorf("--runner %s: %w", name, err)
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("--runner %s is not built; want one of %v", name, Names())
+}
+
+// Check says which flag is missing or wrong, without asking anybody.
+func Check(name string, o Options) error {
+	_, err := open(name, o)
+	return err
+}
+
+// Remote reports whether bundles are processed by other processes than this
+// one. Of options that Check refuses it is false.
+func Remote(name string, o Options) bool {
+	m, err := open(name, o)
+	return err == nil && m.remote()
+}
+
+// Parallelism is how many bundles of a step the runner has processed at once,
+// at most: 1 in one process. Of options that Check refuses it is 1.
+func Parallelism(name string, o Options) int {
+	m, err := open(name, o)
+	if err != nil || !m.remote() {
+		return 1
+	}
+	return max(1, m.parallelism())
+}
+
+// Execute runs the pipeline to its end. When ctx ends the job is cancelled on
+// the runner and its end waited for, not for ever. An error says which bundle
+// failed, or what became of the runner; what the run has committed stays.
+func Execute(ctx context.Context, name string, p *beam.Pipeline, o Options) (Result, error) {
+	m, err := open(name, o)
 	if err != nil {
-		return failure{err}
+		return Result{}, err
 	}
-	return nil
+	res, err := m.execute(ctx, p)
+	if err != nil {
+		return res, failure{err}
+	}
+	return res, nil
 }
 
 // failure is a runner's error that says only what went wrong: Beam wraps it

@@ -160,7 +160,8 @@ func refineAll(ctx context.Context, c refineCase) error {
 	p, s := beam.NewPipelineWithRoot()
 	rows := parts.Commit(s.Scope("parse"), parsed, parts.None(s)).Of(lakeio.RecordsPrefix + rowType.Name)
 	parts.Commit(s, env, parts.Shuffle(s, "rows", env, dedup.Key(cfg, c.Shards), chain, rows))
-	return runners.Execute(ctx, "direct", p)
+	_, err = runners.Execute(ctx, "direct", p, runners.Options{})
+	return err
 }
 
 func (c refineCase) chain(ctx context.Context, uri string) (engine.Step, dedup.Config, error) {

@@ -95,7 +95,8 @@ func refine(ctx context.Context, c refineCase) error {
 	rows := parts.Commit(s.Scope("parse"), parsed, parts.None(s))
 	kept := dedup.ByKey(s, env, dedup.Config{Record: rowType.Name, Key: []string{"key"}}, rows)
 	parts.Commit(s, env, kept)
-	return runners.Execute(ctx, "direct", p)
+	_, err := runners.Execute(ctx, "direct", p, runners.Options{})
+	return err
 }
 
 // run runs one case and checks what it kept.

@@ -102,7 +102,8 @@ func refine(ctx context.Context, c input) error {
 	parsed := parts.Commit(s.Scope("parse"), c.env("parse"), parts.None(s))
 	env := c.env("refine")
 	parts.Commit(s, env, dedup.ByKey(s, env, dedup.Config{Record: rowType.Name, Key: []string{"key"}}, parsed))
-	return runners.Execute(ctx, "direct", p)
+	_, err := runners.Execute(ctx, "direct", p, runners.Options{})
+	return err
 }
 
 // load is stage load as a run has it.
@@ -116,7 +117,8 @@ func load(ctx context.Context, c input) error {
 	}
 	env := c.env("load")
 	parts.Commit(s, env, upsert.Rows(s, env, cfg, refined))
-	return runners.Execute(ctx, "direct", p)
+	_, err = runners.Execute(ctx, "direct", p, runners.Options{})
+	return err
 }
 
 func (c input) config() (upsert.Config, error) {
