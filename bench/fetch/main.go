@@ -39,7 +39,6 @@ import (
 	"io"
 	"os"
 	"slices"
-
 )
 
 // least is the least efficiency of fetch, by runner; leastWhole that of a
