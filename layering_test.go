@@ -198,6 +198,7 @@ github.com/alecthomas/kong
 	command                  the grammar
 flag
 	command                  Beam's workers take their flags from the global set
+	runners                  reads Beam's own flags from a set of its own
 	bench/...                programs of their own
 	soak/...                 programs of their own
 
