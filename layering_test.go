@@ -27,7 +27,7 @@ root < NOTHING
 
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
-	internal/audit internal/canon internal/carry internal/cookies internal/demosite internal/dnscache internal/frontier internal/gunzip internal/httpfetch internal/httpheader
+	internal/audit internal/build internal/canon internal/carry internal/cookies internal/demosite internal/dnscache internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine
@@ -52,9 +52,13 @@ stores < root lake
 sinks < root logic lake
 	io/parquetio io/pgio io/sqlio
 
+# Worker processes, and what starts them.
+workers < root logic
+	runners/worker runners/workerpool
+
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root logic
+runners < root logic workers
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.
@@ -99,7 +103,7 @@ compare < root logic lake engine view
 	command/compare
 trial < root logic lake lookup view
 	command/trial
-command < root logic lake collect stores sinks runners engine round parts verbs pipelines demo docs view compare trial
+command < root logic lake collect stores sinks workers runners engine round parts verbs pipelines demo docs view compare trial
 	command
 
 cmd < command
@@ -112,7 +116,7 @@ conformance < root lake verbs conformance
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake collect stores sinks runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
+workshop < root logic lake collect stores sinks workers runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
 	bench/... soak/...
 `
 
@@ -133,6 +137,8 @@ github.com/apache/beam/sdks
 	transforms/upsert        composes parts; two DoFns
 	pipelines                composes the verbs
 	runners                  runs pipelines
+	runners/worker           works for a runner
+	runners/workerpool       starts workers for a runner
 	command                  beam.Init, and a worker's start
 	bench/...                measures
 	soak/...                 measures

@@ -23,6 +23,7 @@ import (
 	_ "github.com/harrowdata/harrow/io/pgio"      // sink postgres
 	_ "github.com/harrowdata/harrow/io/sqlio"     // sink sqlite
 	"github.com/harrowdata/harrow/runners"
+	"github.com/harrowdata/harrow/runners/workerpool"
 )
 
 // Main is main: it runs the command line of this process and exits with its
@@ -33,9 +34,7 @@ func Main() {
 	args := os.Args[1:]
 	memory.TuneGC()
 	if isWorker(args) {
-		flag.Parse()
-		beam.Init() // a worker ends in here
-		os.Exit(exitFailed)
+		os.Exit(serveAsWorker())
 	}
 	if err := flag.CommandLine.Parse(nil); err != nil {
 		fmt.Fprintln(os.Stderr, "harrow:", err)
@@ -74,6 +73,7 @@ type grammar struct {
 	Diff    diffCmd    `cmd:"" help:"Say which records and fields differ between two runs."`
 	Pause   pauseCmd   `cmd:"" help:"Let a run drain and leave it resumable."`
 	Gc      gcCmd      `cmd:"" help:"Remove what nothing refers to any more, and old runs."`
+	Worker  workerCmd  `cmd:"" help:"Start workers for a cluster's machine (--pool)."`
 	Demo    demoCmd    `cmd:"" help:"Serve the demo site and harvest it."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
@@ -98,7 +98,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	exited := false
 	parser, err := kong.New(&grammar{}, kong.Name("harrow"), kong.Description(description), kong.Writers(stdout, stderr),
 		kong.Vars{"version": "harrow " + harrow.Version, "workspace": view.DefaultWorkspace,
-			"runners": strings.Join(runners.Names(), ", "), "runner": runners.Default},
+			"runners": strings.Join(runners.Names(), ", "), "runner": runners.Default, "listen": workerpool.DefaultListen},
 		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return e.fail(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -292,5 +293,7 @@ func plan(workspace string, d decision, job *Job, until string) (Plan, error) {
 	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
 		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
 	}
-	return p, nil
+	var err error
+	p.Build, err = build.Self()
+	return p, err
 }

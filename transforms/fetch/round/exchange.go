@@ -29,7 +29,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	} else if it.Req.Kind == harrow.KindSitemap {
 		req.MaxBody = sitemap.MaxBytes
 	}
-	resp, err := p.client.Do(p.ctx, req, reservation)
+	resp, err := p.client.Do(p.flights, req, reservation)
 	if errors.Is(err, httpfetch.ErrHeld) {
 		return p.kept(it)
 	}
@@ -48,7 +48,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if failure != nil && failure.Class == harrow.System {
 		return failure
 	}
-	if p.ctx.Err() != nil {
+	if p.flights.Err() != nil {
 		return nil // cut off: nothing is known of it, so it is asked again
 	}
 	p.results <- &result{shard: it.shard, exchange: p.hide(it, it.row(begun, now, resp, failure))}

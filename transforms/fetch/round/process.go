@@ -41,6 +41,8 @@ type Process struct {
 
 	ctx       context.Context // ends everything
 	cancel    context.CancelFunc
+	flights   context.Context // ends the exchanges in flight
+	cut       context.CancelFunc
 	starts    context.Context // ends the starts of exchanges
 	endStarts context.CancelFunc
 	refs      int // under processesMu
@@ -133,6 +135,9 @@ func (c Config) identity() string {
 func Join(ctx context.Context, cfg Config) (*Process, error) {
 	processesMu.Lock()
 	defer processesMu.Unlock()
+	if closed {
+		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, errClosed)
+	}
 	if p, ok := processes[cfg.identity()]; ok {
 		p.refs++
 		return p, nil
@@ -191,6 +196,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	// The process outlives the bundle that joined first, so its context is its
 	// own; Close ends it.
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	p.flights, p.cut = context.WithCancel(p.ctx)
 	p.starts, p.endStarts = context.WithCancel(p.ctx)
 	go p.run()
 	return p, nil

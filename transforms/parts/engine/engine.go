@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -25,10 +26,17 @@ type Env struct {
 	// Held is what the stage's operators keep in memory as long as it runs, in
 	// bytes: shuffles of the stage leave as much of their share alone.
 	Held int64 `json:"held,omitempty"`
+	// Build is the build of Harrow whose workers may do the step, as
+	// [build.Self] names it; empty: any.
+	Build string `json:"build,omitempty"`
 }
 
-// Open opens the lake.
+// Open opens the lake. A process of another build than the one that composed
+// the step is refused, with [build.ErrOther]: it may read the step differently.
 func (e Env) Open() (lakeio.Lake, error) {
+	if err := build.Check(e.Build); err != nil {
+		return lakeio.Lake{}, err
+	}
 	s, err := lakeio.Open(e.Workspace)
 	return lakeio.Lake{Store: s, Job: e.Job, Run: e.Run}, err
 }

@@ -1,0 +1,246 @@
+package workerpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/harrowdata/harrow/internal/build"
+)
+
+// BuildOption is the pipeline option by which a job names the build that its
+// workers have to be, as [build.Of] writes it.
+const BuildOption = "harrow_build"
+
+// buildHeader is of every answer of a pool: the build of its workers.
+const buildHeader = "harrow-build"
+
+// reach bounds how long a pool tries to reach what a worker will have to.
+const reach = 20 * time.Second
+
+// key tells workers apart.
+type key struct{ control, id string }
+
+func (k key) String() string { return fmt.Sprintf("%s of %s", printable(k.id), printable(k.control)) }
+
+// maxName bounds ids and endpoints.
+const maxName = 1024
+
+// StartWorker starts a worker. What is wrong is said in the answer: runners
+// show that.
+func (p *Pool) StartWorker(ctx context.Context, req *fnpb.StartWorkerRequest) (*fnpb.StartWorkerResponse, error) {
+	k := key{req.GetControlEndpoint().GetUrl(), req.GetWorkerId()}
+	err := checkStart(req)
+	if err == nil {
+		err = p.startAs(ctx, k, req)
+	}
+	if err != nil {
+		p.log.line("worker %s can't be started: %v", k, err)
+		return &fnpb.StartWorkerResponse{Error: "harrow worker pool " + p.Addr().String() + ": " + err.Error()}, nil
+	}
+	return &fnpb.StartWorkerResponse{}, nil
+}
+
+func checkStart(req *fnpb.StartWorkerRequest) error {
+	control, logging := req.GetControlEndpoint(), req.GetLoggingEndpoint()
+	switch {
+	case req.GetWorkerId() == "" || len(req.GetWorkerId()) > maxName:
+		return fmt.Errorf("want a worker id of at most %d bytes", maxName)
+	case control.GetUrl() == "" || logging.GetUrl() == "":
+		return errors.New("want a control and a logging endpoint")
+	case max(len(control.GetUrl()), len(logging.GetUrl()), len(req.GetProvisionEndpoint().GetUrl())) > maxName:
+		return fmt.Errorf("want endpoints of at most %d bytes", maxName)
+	case control.GetAuthentication() != nil || logging.GetAuthentication() != nil:
+		return errors.New("endpoints that ask for authentication are not supported")
+	}
+	return nil
+}
+
+// startAs starts a worker unless there is one of that key.
+func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest) error {
+	w := &worker{key: k, pool: p, done: make(chan struct{})}
+	if caller, ok := peer.FromContext(ctx); ok {
+		w.caller = caller.Addr
+	}
+	p.mu.Lock()
+	_, alive := p.workers[k]
+	switch {
+	case p.ending:
+		p.mu.Unlock()
+		return errors.New("it is ending")
+	case alive:
+		p.mu.Unlock()
+		return fmt.Errorf("worker %s runs already", k)
+	}
+	p.workers[k] = w
+	p.over.Add(1)
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, reach)
+	defer cancel()
+	defer context.AfterFunc(p.starts, cancel)()
+	err := reachable(ctx, k.control)
+	var info *fnpb.ProvisionInfo
+	if err == nil {
+		info, err = provision(ctx, k.id, req.GetProvisionEndpoint().GetUrl())
+	}
+	if err == nil && optionOf(info, BuildOption) != "" && optionOf(info, BuildOption) != p.build {
+		err = fmt.Errorf("%w: its workers are %s, the job was made by %s; let both be the same executable", build.ErrOther, p.build, optionOf(info, BuildOption))
+	}
+	if err == nil {
+		err = w.start(req.GetLoggingEndpoint().GetUrl(), info)
+	}
+	if err != nil {
+		w.gone()
+	}
+	return err
+}
+
+// reachable tries the endpoint that a worker will have to reach. A runner that
+// waits for a worker which can't may wait for ever.
+func reachable(ctx context.Context, endpoint string) error {
+	if _, _, err := net.SplitHostPort(endpoint); err != nil || strings.Contains(endpoint, "/") {
+		return nil // another scheme, gRPC's business
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", endpoint)
+	if err != nil {
+		return fmt.Errorf("the runner's control endpoint is not to be reached from here: %w", err)
+	}
+	return conn.Close()
+}
+
+// provision asks the runner what else a worker should know; an empty endpoint
+// tells nothing.
+func provision(ctx context.Context, id, endpoint string) (_ *fnpb.ProvisionInfo, err error) {
+	if endpoint == "" {
+		return nil, nil
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("the runner's provision endpoint %s: %w", endpoint, err)
+		}
+	}()
+	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	resp, err := fnpb.NewProvisionServiceClient(conn).GetProvisionInfo(grpcx.WriteWorkerID(ctx, id), &fnpb.GetProvisionInfoRequest{}, grpc.WaitForReady(true))
+	return resp.GetInfo(), err
+}
+
+// options are the pipeline's, as JSON; empty if there are none.
+func options(info *fnpb.ProvisionInfo) ([]byte, error) {
+	if info.GetPipelineOptions() == nil {
+		return nil, nil
+	}
+	return protojson.Marshal(info.GetPipelineOptions())
+}
+
+// optionOf is one of the options that a Go client has set itself.
+func optionOf(info *fnpb.ProvisionInfo, name string) string {
+	field := info.GetPipelineOptions()
+	for _, inner := range []string{"beam:option:go_options:v1", "options"} {
+		field = field.GetFields()[inner].GetStructValue()
+	}
+	return field.GetFields()[name].GetStringValue()
+}
+
+// StopWorker tells a worker to end and doesn't wait for it: a runner that
+// cancels a job must not be held up, and the worker knows what to do. To stop
+// one that is not there is no error. The request names no control endpoint: of
+// several workers with that id it means the one that its caller has started; if
+// that can't be told, none is stopped, since a worker whose runner has closed
+// its control connection ends by itself.
+func (p *Pool) StopWorker(ctx context.Context, req *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []*worker
+	for k, w := range p.workers {
+		if k.id == req.GetWorkerId() {
+			all = append(all, w)
+		}
+	}
+	if caller, ok := peer.FromContext(ctx); ok {
+		all = startedBy(all, caller.Addr)
+	}
+	if len(all) == 1 {
+		all[0].end("its runner stops it")
+	} else if len(all) > 1 {
+		p.log.line("%d workers are called %s, and which one is to end can't be told: it will, when its control connection does", len(all), printable(req.GetWorkerId()))
+	}
+	return &fnpb.StopWorkerResponse{}, nil
+}
+
+// startedBy narrows several workers down to those that a caller has started: by
+// its connection, else by its host.
+func startedBy(all []*worker, caller net.Addr) []*worker {
+	host := func(a net.Addr) string {
+		if tcp, ok := a.(*net.TCPAddr); ok {
+			return tcp.IP.String()
+		}
+		return ""
+	}
+	for _, same := range []func(net.Addr) bool{
+		func(a net.Addr) bool { return a.String() == caller.String() },
+		func(a net.Addr) bool { return host(a) != "" && host(a) == host(caller) },
+	} {
+		var its []*worker
+		for _, w := range all {
+			if len(all) > 1 && w.caller != nil && same(w.caller) {
+				its = append(its, w)
+			}
+		}
+		if len(its) > 0 {
+			return its
+		}
+	}
+	return all
+}
+
+// introduce names the pool's build in every answer.
+func (p *Pool) introduce(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if err := grpc.SetHeader(ctx, metadata.Pairs(buildHeader, p.build)); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+// Ping asks the pool at host:port for the build of its workers, empty if it is
+// no pool of ours. An error: there is no pool, or it is ending.
+func Ping(ctx context.Context, endpoint string) (buildName string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("worker pool %s: %w", endpoint, err)
+		}
+	}()
+	if err := reachable(ctx, endpoint); err != nil {
+		return "", errors.Unwrap(err)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	var header metadata.MD
+	resp, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header))
+	if err != nil {
+		return "", err
+	}
+	if s := resp.GetStatus(); s != grpc_health_v1.HealthCheckResponse_SERVING {
+		return "", fmt.Errorf("it answers %v; want SERVING", s)
+	}
+	return strings.Join(header.Get(buildHeader), ""), nil
+}
