@@ -53,7 +53,7 @@ sinks < root logic lake
 	io/parquetio io/pgio io/sqlio
 
 # Worker processes, and what starts them.
-workers < root logic
+workers < root logic workers
 	runners/worker runners/workerpool
 
 # How a pipeline reaches a machine. It knows what runs no better than a

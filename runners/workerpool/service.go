@@ -102,7 +102,8 @@ func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest)
 		err = w.start(req.GetLoggingEndpoint().GetUrl(), info)
 	}
 	if err != nil {
-		w.gone()
+		w.free()
+		p.over.Done()
 	}
 	return err
 }

@@ -106,8 +106,9 @@ func (w *worker) wait(out *lines) {
 	if rerr := os.RemoveAll(w.dir); rerr != nil {
 		w.pool.log.line("worker %s: its temporary folder: %v", w.key, rerr)
 	}
+	w.free()
 	w.pool.log.line("worker %s ended, pid %d: %s%s", w.key, w.cmd.Process.Pid, outcome(w.cmd, err), why)
-	w.gone()
+	w.pool.over.Done()
 }
 
 // outcome says how a process ended.
@@ -118,13 +119,11 @@ func outcome(cmd *exec.Cmd, err error) string {
 	return err.Error()
 }
 
-// gone makes room for another worker of that key.
-func (w *worker) gone() {
-	p := w.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.workers, w.key)
-	p.over.Done()
+// free makes room for another worker of that key.
+func (w *worker) free() {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	delete(w.pool.workers, w.key)
 }
 
 // end tells the worker to end, once, and sees to it that it does.
