@@ -78,7 +78,7 @@ type Fetch struct {
 	MaxBody              ByteSize          `json:"max_body,omitzero"`               // decompressed too; over 0; default 10MiB
 	MaxRedirects         *int              `json:"max_redirects,omitzero"`          // 0 to 100; default 10
 	MaxTime              Duration          `json:"max_time,omitzero"`               // of the stage, what is left is deferred; default 0s: no limit
-	MaxBundleTime        Duration          `json:"max_bundle_time,omitzero"`        // Dataflow only; default 0s: no limit
+	MaxBundleTime        Duration          `json:"max_bundle_time,omitzero"`        // of a bundle of fetch on a process, what is left is asked in the next round: for runners that bear no long bundles, as Dataflow; default 0s: no limit
 	InFlight             int               `json:"in_flight,omitzero"`              // exchanges at once in a worker process, 1 to 65536; default 256
 	Retry                Retry             `json:"retry,omitzero"`                  //
 	Breaker              Breaker           `json:"breaker,omitzero"`                //

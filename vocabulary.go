@@ -76,6 +76,10 @@ const (
 	Failed      Outcome = "failed"       // anything else
 )
 
+// CodeBundleTime is the code of a capture of outcome deferred whose bundle of
+// fetch came to its end (fetch.max_bundle_time).
+const CodeBundleTime = "bundle_time"
+
 // Kinds of requests and exchanges.
 const (
 	KindPage    = "page"
@@ -140,6 +144,11 @@ type Capture struct {
 	BodyRow     int64  // first row in that part
 	BodyRows    int64  // rows of ≤ 4 MiB each
 }
+
+// Readmitted reports whether the capture is not its run's last word on the
+// request: the bundle came to its end, and the next round admits the request
+// again. What is asked about a run passes over such captures.
+func (c Capture) Readmitted() bool { return c.Outcome == Deferred && c.Code == CodeBundleTime }
 
 // PageState is one row of the table pages, the job's memory across runs: what
 // is known of a request. What an answer said stays until a newer one (outcome

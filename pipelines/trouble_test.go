@@ -147,7 +147,6 @@ func TestAWrongJobFileStartsNothing(t *testing.T) {
 		{"a dangling key column", "key: [title]", "key: [titel]", "job.yaml:18:16: "},
 		{"an unknown extractor", "  - record: page", "  - use: nobody\n  - record: page", "job.yaml:12:10: "},
 		{"an unknown sink", "refine:", "load: {oracle: {}}\nrefine:", "job.yaml:17:8: "},
-		{"not built yet", "timeout: 5s", "max_bundle_time: 10m", "not supported yet"},
 		{"a missing secret", "timeout: 5s", "headers: {X: \"${HARROW_NO_SUCH_NAME}\"}", "HARROW_NO_SUCH_NAME"},
 		{"no seed file", "{urls: ['http://one.example/a']}", "{files: [none-*.txt]}", "job.yaml:4:"},
 		{"a sink's unknown column", "refine:", "load:\n  parquet:\n    path: out\n    partition_by: [_run, colour]\nrefine:", "job.yaml:20:26: load.parquet"},

@@ -211,6 +211,9 @@ func (p *planner) captures(ctx context.Context, r Run, types []harrow.RecordType
 	}
 	matched, pages := make([]int64, len(p.job.Parse)), int64(0)
 	err = eachOf(ctx, r, lakeio.Captures, func(c harrow.Capture) {
+		if c.Readmitted() {
+			return
+		}
 		if c.Outcome == harrow.Deferred {
 			if c.Code != "rounds" { // else a later round, or the next run, has it too
 				p.f.Deferred++

@@ -123,6 +123,10 @@ func (p *Progress) tell(st lakeio.Status, now time.Time) string {
 			outcomes = append(outcomes, Count(n)+" "+string(o))
 		}
 	}
+	if n := st.Counters["left"]; n > 0 {
+		captures += n
+		outcomes = append(outcomes, Count(n)+" left to the next round")
+	}
 	p.sample(st, captures)
 	words := []string{st.Stage + ": " + Count(st.Counters["requests"]) + " requests"}
 	if len(outcomes) > 0 {

@@ -31,7 +31,7 @@ type Summary struct {
 	Resumed      bool                                 `json:"resumed"`
 	Taken        map[string]string                    `json:"taken_over,omitempty"` // stages of other runs
 	Replay       *ReplayCount                         `json:"replay,omitempty"`     // of a run that replays rejects
-	Requests     int64                                `json:"requests"`             // captures of all rounds
+	Requests     int64                                `json:"requests"`             // that were admitted: a request counts once, whatever rounds had it
 	Kept         int64                                `json:"kept"`                 // captures of a round that has not committed: they count when the run goes on
 	Outcomes     map[string]int64                     `json:"outcomes"`
 	Records      map[string]Rows                      `json:"records"`
@@ -234,12 +234,16 @@ func (r Run) eachShard(ctx context.Context, round int, do func(lakeio.ShardRecor
 	return nil
 }
 
-// captured counts the captures in a shard's rolls.
+// captured counts the captures in a shard's rolls, without those of requests
+// that are left to the next round.
 func captured(rec lakeio.ShardRecord) (n int64) {
 	for _, roll := range rec.Rolls {
 		for _, p := range roll.Parts {
-			if p.Table == lakeio.Captures.Name() {
+			switch p.Table {
+			case lakeio.Captures.Name():
 				n += p.Rows
+			case lakeio.Requests.Name():
+				n -= p.Rows
 			}
 		}
 	}

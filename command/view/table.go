@@ -24,11 +24,14 @@ type table struct {
 	name    string
 	columns []string
 	parts   []harrow.Part
+	final   bool // of captures: of a request the run's last word only
 }
 
 // find gathers the committed parts of a table; stage narrows where to look.
+// Captures of requests that a later round admitted again are seen only where
+// their round is named.
 func (r Run) find(ctx context.Context, name, stage string) (table, error) {
-	t := table{name: name}
+	t := table{name: name, final: name == lakeio.Captures.Name() && (stage == "" || stage == "fetch")}
 	stages, err := r.stagesOf(name, stage)
 	if err != nil {
 		return t, err
@@ -78,13 +81,13 @@ func (r Run) stagesOf(name, only string) ([]string, error) {
 			return nil, r.unknown(name, known)
 		}
 		stages = []string{"parse", "refine"}
-	case name == "requests":
+	case name == "requests" && !strings.HasPrefix(only, "fetch"):
 		stages = []string{"discover"}
 	case name == lakeio.Pages.Name():
 		stages = []string{lakeio.PagesStage}
 	case name == "rejects":
 		stages = all
-	case slices.Contains(fetchTables, name):
+	case slices.Contains(fetchTables, name), name == "requests": // what a round left to the next one
 		stages = slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !strings.HasPrefix(s, "fetch-") })
 	default:
 		known, _ := r.recordTables() // a hint; the name is wrong anyway
@@ -194,6 +197,9 @@ func (r Run) each(ctx context.Context, t table, do func(b harrow.Batch, row int)
 				return err
 			}
 			for row := range b.Rows() {
+				if t.final && readmitted(b, row) {
+					continue
+				}
 				if err := do(b, row); errors.Is(err, errEnough) {
 					return nil
 				} else if err != nil {
@@ -203,6 +209,11 @@ func (r Run) each(ctx context.Context, t table, do func(b harrow.Batch, row int)
 		}
 	}
 	return nil
+}
+
+// readmitted is harrow.Capture.Readmitted of a row.
+func readmitted(b harrow.Batch, row int) bool {
+	return harrow.Capture{Outcome: harrow.Outcome(ValueText(b.Column("outcome"), row)), Code: ValueText(b.Column("code"), row)}.Readmitted()
 }
 
 // errEnough ends a walk through a table early.

@@ -70,7 +70,7 @@ func (d *decoder) decode(n *node, v reflect.Value, p place) {
 	} else {
 		d.decodeKind(n, v, p)
 	}
-	if check := ranges[p.rule]; check != nil && len(d.errs) == before && !unbuilt(v, p) {
+	if check := ranges[p.rule]; check != nil && len(d.errs) == before {
 		if msg := check(d, v); msg != "" {
 			d.fail(n.pos, p.path, "%s: got %s; expected %s", p.path, n, msg)
 		}
@@ -212,7 +212,6 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, p place) {
 			continue
 		}
 		d.decode(e.value, v.Field(i), at)
-		d.checkGap(e.pos, v.Field(i), at)
 	}
 }
 
@@ -240,7 +239,6 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, p place) {
 		}
 		d.decode(e.value, value, at)
 		v.SetMapIndex(reflect.ValueOf(e.key), value)
-		d.checkGap(e.pos, value, at)
 	}
 }
 

@@ -18,8 +18,6 @@ type Error struct {
 	Col  int    // in characters
 	Path string // "fetch.retry.base", "parse[0].fields.price"; empty where there is none
 	Msg  string // what is wrong; what was expected
-
-	gap bool // nothing is wrong, it isn't built yet
 }
 
 // Error returns FILE:LINE:COL: what; expected …
@@ -62,22 +60,16 @@ func (e Errors) sorted() error {
 	return e
 }
 
-// under reports whether something at the path or below it is wrong; what
-// isn't built yet is not.
+// under reports whether something at the path or below it is wrong.
 func (e Errors) under(path string) bool {
-	return slices.ContainsFunc(e, func(one *Error) bool { return !one.gap && one.below(path) })
+	return slices.ContainsFunc(e, func(one *Error) bool { return one.below(path) })
 }
 
 // above reports whether what the path leads through is wrong.
 func (e Errors) above(path string) bool {
 	return slices.ContainsFunc(e, func(one *Error) bool {
-		return !one.gap && one.Path != "" && strings.HasPrefix(path, one.Path+".")
+		return one.Path != "" && strings.HasPrefix(path, one.Path+".")
 	})
-}
-
-// unbuilt reports whether something at the path or below it isn't built yet.
-func (e Errors) unbuilt(path string) bool {
-	return slices.ContainsFunc(e, func(one *Error) bool { return one.gap && one.below(path) })
 }
 
 func (e *Error) below(path string) bool {

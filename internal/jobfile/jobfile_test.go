@@ -287,13 +287,3 @@ func follow(text string) string {
 
 // field is the valid job with one more field, in line 11.
 func field(text string) string { return valid + "      " + text + "\n" }
-
-func TestWhatIsNotBuiltIsRefusedUnlessItIsTheDefault(t *testing.T) {
-	for _, test := range []struct{ text, want string }{
-		{"fetch: {max_bundle_time: 10m}", `11:9: fetch.max_bundle_time is not supported yet`},
-	} {
-		if got := problems(t, valid+test.text+"\n", nil); got != test.want {
-			t.Errorf("%s\n got %s\nwant %s", test.text, got, test.want)
-		}
-	}
-}

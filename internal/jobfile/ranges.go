@@ -128,6 +128,14 @@ var keyRanges = map[string]func(d *decoder, name string) string{
 	"Politeness.overrides": hostKey,
 }
 
+// settled follows a pointer.
+func settled(v reflect.Value) reflect.Value {
+	if v.Kind() == reflect.Pointer {
+		return v.Elem()
+	}
+	return v
+}
+
 func between(lo, hi int64) check {
 	return func(d *decoder, v reflect.Value) string {
 		if d.say("minimum", lo) {

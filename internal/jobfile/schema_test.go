@@ -161,10 +161,8 @@ func TestSchemaRefusesNothingThatReads(t *testing.T) {
 			return
 		}
 		job, _, errs := parse("job.yaml", data, nil, anyHooks)
-		for _, e := range errs {
-			if !e.gap || strings.HasPrefix(where, e.Path) || strings.HasPrefix(e.Path, where) {
-				return // refused, or in a part that isn't built
-			}
+		if len(errs) > 0 {
+			return
 		}
 		t.Fatalf("at %s: the schema says %v, but it reads: %+v", where, refused, job)
 	})

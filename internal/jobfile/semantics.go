@@ -67,9 +67,6 @@ func (c *checker) check() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(job.Load)) {
 		path := join("load", name)
-		if c.errs.unbuilt(path) {
-			continue
-		}
 		if err := c.opts.KnownSink(name); err != nil {
 			c.reportKey(path, "%s: %v", path, err)
 		}
@@ -176,7 +173,7 @@ func (c *checker) checkRule(path string, r harrow.Rule) {
 	if r.Rows.Format != "" {
 		c.exclude(path, "rows", "each")
 	}
-	if r.Rows.Format == harrow.RowsJSON && c.opts.CheckSelector != nil && !c.errs.unbuilt(path+".rows") {
+	if r.Rows.Format == harrow.RowsJSON && c.opts.CheckSelector != nil {
 		if err := c.opts.CheckSelector("rows", r.Rows.Path); err != nil {
 			c.report(path+".rows", "%s.rows: got %q; expected a selector (jsonpath): %v", path, r.Rows.Path, err)
 		}

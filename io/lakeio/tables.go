@@ -34,7 +34,9 @@ func requestColumns() []column[req] {
 	}
 }
 
-// Requests holds what a round is to ask for. Version 2 added not_before.
+// Requests holds what a round is to ask for: of stage discover what the first
+// one begins with, of a round what its bundles left to the next one
+// (fetch.max_bundle_time). Version 2 added not_before.
 var Requests = newTable("requests", 2, requestColumns()...)
 
 // DeferredRequests (table deferred) holds what was not asked for now; it is
@@ -42,8 +44,10 @@ var Requests = newTable("requests", 2, requestColumns()...)
 var DeferredRequests = newTable("deferred", 2, append(requestColumns(),
 	text("reason", "why: the capture's code", func(r *req) *string { return &r.Reason }))...)
 
-// Captures holds one row per request: its final outcome and metadata, and
-// where its body lies.
+// Captures holds one row per request and round that admitted it: its outcome
+// and metadata, and where its body lies. A row of outcome deferred and code
+// bundle_time is not the run's last word on the request: the next round has
+// another.
 var Captures = newTable("captures", 1,
 	id("id", "of the request", func(c *capt) *harrow.ID { return &c.ID }),
 	text("url", "canonical URL asked for", func(c *capt) *string { return &c.URL }),
@@ -57,7 +61,7 @@ var Captures = newTable("captures", 1,
 	int32s("status", "HTTP status of the last answer; 0 when there was none", func(c *capt) *int32 { return &c.Status }),
 	text("outcome", "fetched, not_modified, redirected, gone, denied, deferred or failed", func(c *capt) *harrow.Outcome { return &c.Outcome }),
 	text("class", "transient, permanent, data or system; null when nothing went wrong", func(c *capt) *harrow.Class { return &c.Class }),
-	text("code", "the reason in one word", func(c *capt) *string { return &c.Code }),
+	text("code", "the reason in one word; bundle_time: the next round admits the request again and has the outcome", func(c *capt) *string { return &c.Code }),
 	text("content_type", "header Content-Type", func(c *capt) *string { return &c.ContentType }),
 	headers("headers", "headers of the last answer; of a job with secrets without cookies' values and what secrets a header tells", func(c *capt) *[]harrow.Header { return &c.Headers }),
 	text("digest", "SHA-256 of the body, hexadecimal; null without a body", func(c *capt) *string { return &c.Digest }),

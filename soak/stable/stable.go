@@ -27,7 +27,8 @@ var droppedHeaders = map[string]bool{"date": true, "age": true, "set-cookie": tr
 // Tables returns the rows of a run's committed tables in the stable
 // projection, sorted, one text a row, by "<stage> <table>"; the rounds of
 // fetch are one stage. Captures, rejects and records are multisets of rows;
-// links the set of (from_id, id, rel); bodies the set of digests. A stage that
+// links the set of (from_id, id, rel); bodies the set of digests. A capture
+// whose request a later round admitted again doesn't count. A stage that
 // has not committed is an error; stages that the run took over are read from
 // the run that made them.
 func Tables(ctx context.Context, lake lakeio.Lake, run lakeio.Run) (map[string][]string, error) {
@@ -51,6 +52,12 @@ func Tables(ctx context.Context, lake lakeio.Lake, run lakeio.Run) (map[string][
 	return tables, nil
 }
 
+// readmitted is harrow.Capture.Readmitted of a row: a later round has the
+// request's outcome.
+func readmitted(b harrow.Batch, row int) bool {
+	return string(lakeio.AppendJSONValue(nil, b.Column("code"), row)) == `"`+harrow.CodeBundleTime+`"`
+}
+
 func set(name string) bool {
 	return strings.HasSuffix(name, " "+lakeio.Links.Name()) || strings.HasSuffix(name, " "+lakeio.Bodies.Name())
 }
@@ -71,6 +78,9 @@ func addStage(ctx context.Context, tables map[string][]string, lake lakeio.Lake,
 				return err
 			}
 			for i := range b.Rows() {
+				if part.Table == lakeio.Captures.Name() && readmitted(b, i) {
+					continue
+				}
 				row, err := project(b, i)
 				if err != nil {
 					return fmt.Errorf("%s row %d: %w", part.URI, i, err)

@@ -58,8 +58,10 @@ type Output struct {
 
 // Captures fetches the requests (parts of table requests) in Rounds + 1
 // rounds, one commit each: a round asks for what earlier ones found out of
-// the registered domain; the last defers what is left. Every request a round
-// admits ends as exactly one captures row. A repeated bundle of a shard that
+// the registered domain and for what the bundles of the round before left
+// (fetch.max_bundle_time; table requests of that round); the last defers what
+// is left. Every request a round admits ends as exactly one captures row; the
+// run's view of a request is that of its last round (harrow.Capture.Readmitted). A repeated bundle of a shard that
 // is done emits what its shard record says; one of a shard that this process
 // runs joins it; any other takes the shard over and goes on.
 //
@@ -77,7 +79,7 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 		}
 		out := oneRound(s, rc, cfg.Shards, in)
 		committed = append(committed, out)
-		in = out.Of(lakeio.Links.Name())
+		in = out.Of(lakeio.Links.Name(), lakeio.Requests.Name())
 	}
 	// Nothing that comes after fetch may hold up a round of it.
 	all := parts.Together(s, parts.Flatten(s, committed...))
@@ -93,7 +95,7 @@ func Captures(s beam.Scope, env engine.Env, cfg Config, requests parts.Collectio
 
 func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	env.Stage = lakeio.FetchStage(r)
-	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: r == 0 && cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
+	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
 		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
 		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Died: cfg.Died, Remote: cfg.Remote, Process: cfg.Process, Status: cfg.Status,
 		Pages: cfg.Pages, Asked: cfg.Asked, Deferred: cfg.Deferred, Variant: round.Variant(cfg.Fetch), Plain: session.Plain(cfg.Discover, cfg.Fetch)}
@@ -124,6 +126,7 @@ type roundFn struct {
 	lake     lakeio.Lake
 	process  *round.Process
 	admitted []*round.Admission
+	began    time.Time // of the bundle
 }
 
 // ProcessElement admits one shard.
@@ -140,6 +143,7 @@ func (f *roundFn) ProcessElement(ctx context.Context, shard int, next func(*engi
 		return err
 	}
 	if f.process == nil {
+		f.began = time.Now()
 		if f.process, err = round.Join(ctx, cfg); err != nil {
 			return err
 		}
@@ -148,6 +152,7 @@ func (f *roundFn) ProcessElement(ctx context.Context, shard int, next func(*engi
 	if err != nil {
 		return err
 	}
+	a.Began(f.began)
 	f.admitted = append(f.admitted, a)
 	return nil
 }

@@ -31,11 +31,14 @@ func nextStep(c round.Config) engine.Step {
 }
 
 // next turns the links that leave their page's registered domain into the
-// next round's requests.
+// next round's requests. Of what a fetch shard's bundle left it hands on one row
+// a part: the shard reads all of it from its record, the row starts it.
 type next struct {
 	cfg   nextConfig
 	canon *canon.Canonicalizer
 	b     *lakeio.Builder[harrow.Request]
+
+	started bool // of what was left
 }
 
 func newNext(config json.RawMessage) (harrow.Operator, error) {
@@ -51,6 +54,9 @@ func newNext(config json.RawMessage) (harrow.Operator, error) {
 
 // Process implements harrow.Operator.
 func (n *next) Process(_ context.Context, in harrow.Batch, out harrow.Output) error {
+	if in.Table() == lakeio.Requests.Name() {
+		return n.left(in)
+	}
 	for _, l := range lakeio.Links.Rows(in) {
 		if l.SameDomain {
 			continue
@@ -65,6 +71,19 @@ func (n *next) Process(_ context.Context, in harrow.Batch, out harrow.Output) er
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// left takes one row of the part.
+func (n *next) left(in harrow.Batch) error {
+	if n.started {
+		return nil
+	}
+	for _, r := range lakeio.Requests.Rows(in) {
+		n.b.Append(r)
+		n.started = true
+		break
 	}
 	return nil
 }

@@ -82,6 +82,9 @@ func (v *visits) Process(_ context.Context, in harrow.Batch, out harrow.Output) 
 		v.b = lakeio.Pages.NewBuilder()
 	}
 	for _, c := range lakeio.Captures.Rows(in) {
+		if c.Readmitted() {
+			continue
+		}
 		v.b.Append(round.StateOf(c, v.cfg.Env.Run, v.cfg.Variant))
 		if v.b.Full() {
 			if err := emitPages(v.b, out); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/frontier"
@@ -74,6 +75,9 @@ func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
 	if err := p.loadSeeds(ctx, s, read); err != nil {
 		return err
 	}
+	if err := p.loadLeft(ctx, s); err != nil {
+		return err
+	}
 	if err := p.loadRequests(ctx, s, read, skip); err != nil {
 		return err
 	}
@@ -115,20 +119,23 @@ func (p *Process) loadRequests(ctx context.Context, s *shard, read Requests, ski
 // loadSeen marks what earlier rounds and earlier owners have captured; it
 // counts against the caps too.
 func (p *Process) loadSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord) error {
+	var took time.Duration
 	for r := range p.cfg.Round {
 		earlier := s.at
 		earlier.Round = r
 		er, err := earlier.Read(ctx)
 		if err == nil {
 			p.heed(er)
-			err = p.markSeen(ctx, s, er)
+			took += er.Wall
+			err = p.markSeen(ctx, s, er, true)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	p.recall.fetchedFor(p.begun, took)
 	p.heed(rec)
-	if err := p.markSeen(ctx, s, rec); err != nil {
+	if err := p.markSeen(ctx, s, rec, false); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -143,9 +150,14 @@ func (p *Process) loadSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord
 	return nil
 }
 
-func (p *Process) markSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord) error {
+// markSeen marks what a record's captures say; of an earlier round not what was
+// left to the next one.
+func (p *Process) markSeen(ctx context.Context, s *shard, rec lakeio.ShardRecord, earlier bool) error {
 	limit, _ := p.site.maxPages()
 	return eachRow(ctx, p.lake, rec, lakeio.Captures, func(c harrow.Capture) error {
+		if earlier && c.Readmitted() {
+			return nil
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		added, err := p.seen.Add(c.ID)
@@ -204,6 +216,12 @@ const maxRequest = frontier.MaxItem - 64<<10
 // admit puts a request that was not seen yet into the frontier. skipped is
 // told which cap kept it out.
 func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string)) error {
+	return p.admitAs(s, r, false, skipped)
+}
+
+// admitAs is admit for what an earlier round has admitted as well (again), or
+// not.
+func (p *Process) admitAs(s *shard, r harrow.Request, again bool, skipped func(reason string)) error {
 	u, err := p.site.canon.Parse(r.URL)
 	if err != nil {
 		return fmt.Errorf("request %s: %w", r.ID, err)
@@ -212,7 +230,7 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 	if err != nil {
 		return err
 	}
-	if len(data) > maxRequest {
+	if len(data) > maxRequest && !again {
 		if skipped != nil {
 			skipped("too_large")
 		}
@@ -229,7 +247,7 @@ func (p *Process) admit(s *shard, r harrow.Request, skipped func(reason string))
 		return err
 	}
 	admitted := p.admitted(u, k)
-	if limit, reason := p.site.maxPages(); limit > 0 && !before && *admitted+p.metCount(u) >= limit {
+	if limit, reason := p.site.maxPages(); limit > 0 && !before && !again && *admitted+p.metCount(u) >= limit {
 		if skipped != nil {
 			skipped(reason)
 		}

@@ -34,7 +34,7 @@ type Config struct {
 	Round     int                 `json:"round"`              // from 0
 	Rounds    int                 `json:"rounds"`             // rounds that ask; in round Rounds everything is deferred
 	Scope     harrow.Scope        `json:"scope"`              // hosts filled in
-	Sitemaps  bool                `json:"sitemaps"`           // those that the robots.txt of a seed's origin names are asked for, in round 0
+	Sitemaps  bool                `json:"sitemaps"`           // those that the robots.txt of a seed's origin names are asked for
 	Follow    []harrow.Follow     `json:"follow"`             // which links are gone after
 	Canonical harrow.Canonical    `json:"canonical"`          // how URLs are written
 	Fetch     harrow.Fetch        `json:"fetch"`              // how to ask

@@ -158,6 +158,9 @@ func (p *Process) step(now time.Time) (it *item, ended []*result, wait time.Dura
 	} else if left > 0 {
 		wait = left
 	}
+	if next := p.endBundles(now); next > 0 && (wait == 0 || next < wait) {
+		wait = next
+	}
 	if next := p.lookUp(now); next > 0 && (wait == 0 || next < wait) {
 		wait = next
 	}
@@ -357,6 +360,10 @@ func (it *item) deferred(code string, now time.Time) *result {
 	r.Reason, r.NotBefore = code, time.Time{}
 	if it.key.rest.After(now) {
 		r.NotBefore = it.key.rest
+	}
+	if c.Readmitted() {
+		r.Reason = ""
+		return &result{shard: it.shard, capture: &c, left: &r}
 	}
 	return &result{shard: it.shard, capture: &c, deferred: &r}
 }

@@ -190,7 +190,7 @@ func (p *Process) loginDone(it *item, resp *httpfetch.Response, failure *httpfet
 // fetch.retry.attempts; else what wants the session is deferred.
 func (p *Process) loginFailed(it *item, class harrow.Class, reason string, now time.Time) error {
 	p.mu.Lock()
-	if tries := it.login.tries + 1; class == harrow.Transient && tries < p.cfg.Fetch.Retry.Attempts && it.key.dead == "" && !p.stopping {
+	if tries := it.login.tries + 1; class == harrow.Transient && tries < p.cfg.Fetch.Retry.Attempts && (it.key.dead == "" || it.key.ending()) && !p.stopping {
 		p.pushLogin(it, entering{step: p.sent.Login().Begin(), tries: tries}, nil)
 		p.mu.Unlock()
 		return nil
@@ -220,7 +220,7 @@ func (p *Process) closeGate() error {
 // unasked ends a login that will not be asked for, since its key is given up.
 // Under mu.
 func (p *Process) unasked(it *item, k *key, now time.Time) ([]*result, error) {
-	if p.dead != "" { // all keys are
+	if p.dead != "" || k.ending() { // all keys are, or all of the domain's
 		p.gate.state = gateOut
 		return nil, p.openGate()
 	}

@@ -21,7 +21,8 @@ type recollection struct {
 	robots *policies
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	outage time.Time             // since when no proxy has carried anything; zero: one has
-	began  time.Time             // of the first round that this process knows
+	began  time.Time             // of stage fetch, as far as this process knows
+	alone  time.Time             // when the first round that it runs began
 	jar    *cookies.Jar          // what servers set in this run
 	gate   *gate                 // where the session of the job's login stands
 }
@@ -108,9 +109,19 @@ func (r *recollection) fetchBegan(round time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.began.IsZero() {
-		r.began = round
+		r.began, r.alone = round, round
 	}
 	return r.began
+}
+
+// fetchedFor notes how long the rounds before one took, where this process has
+// no part in them.
+func (r *recollection) fetchedFor(round time.Time, before time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if began := round.Add(-before); r.began.IsZero() || r.alone == round && began.Before(r.began) {
+		r.began, r.alone = began, round
+	}
 }
 
 func (r *recollection) started(key string, at time.Time, delay time.Duration) {

@@ -1,6 +1,7 @@
 package round
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,8 @@ type shard struct {
 	err      error
 	finished chan struct{} // closed when it is done or given up
 	closed   bool
+	ends     time.Time // of its bundle; zero: never
+	dead     string    // code: everything that is left of it, or comes, is deferred
 
 	noting sync.Mutex           // held while the record is swapped
 	notes  *noting              // what the next swap takes along; under Process.mu
@@ -325,7 +328,7 @@ func (p *Process) keyNamed(name string, s *shard) *key {
 		k = &key{name: name, shard: s}
 		k.pol = p.sched.Add(name, p.cfg.fault.limits(limits), k)
 		p.keys[name] = k
-		k.dead = p.dead
+		k.dead = cmp.Or(p.dead, s.dead)
 	}
 	if !ok || s.epoch > 1 && !k.noted {
 		p.firstStart(k, s.epoch)

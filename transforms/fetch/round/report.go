@@ -13,6 +13,7 @@ type counts struct {
 	exchanges int64
 	bytes     int64
 	outcomes  map[harrow.Outcome]int64
+	left      int64 // to the next round
 }
 
 func newCounts() counts { return counts{outcomes: map[harrow.Outcome]int64{}} }

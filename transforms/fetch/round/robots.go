@@ -184,7 +184,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 // has a file of before, which goes on to count (RFC 9309 2.4).
 func (p *Process) robotsUnreachable(it *item, failure *httpfetch.Error) error {
 	p.mu.Lock()
-	if p.mayTryAgain(int(it.Attempt), failure) && it.key.dead == "" && !p.stopping {
+	if p.mayTryAgain(int(it.Attempt), failure) && (it.key.dead == "" || it.key.ending()) && !p.stopping {
 		defer p.mu.Unlock()
 		return p.askRobots(it.key, it)
 	}

@@ -36,6 +36,7 @@ type roll struct {
 	exchange tableWriter[harrow.Exchange]
 	rejects  tableWriter[harrow.Reject]
 	deferred tableWriter[harrow.Request]
+	left     tableWriter[harrow.Request]
 	counters map[string]int64
 }
 
@@ -59,6 +60,7 @@ func newRoll(s *shard, seq int, now time.Time) *roll {
 	r.exchange.init(l, at.RollURI(r.name, "exchanges"), lakeio.Exchanges)
 	r.rejects.init(l, at.RollURI(r.name, "rejects"), lakeio.Rejects)
 	r.deferred.init(l, at.RollURI(r.name, "deferred"), lakeio.DeferredRequests)
+	r.left.init(l, at.RollURI(r.name, "requests"), lakeio.Requests)
 	return r
 }
 
@@ -83,6 +85,9 @@ func (r *roll) add(ctx context.Context, res *result) error {
 	if res.deferred != nil {
 		r.deferred.append(*res.deferred)
 	}
+	if res.left != nil {
+		r.left.append(*res.left)
+	}
 	for reason, n := range res.skipped {
 		r.counters["links_not_taken."+reason] += n
 	}
@@ -93,7 +98,7 @@ func (r *roll) add(ctx context.Context, res *result) error {
 }
 
 func (r *roll) rowBytes() int64 {
-	return r.links.bytes() + r.exchange.bytes() + r.rejects.bytes() + r.deferred.bytes()
+	return r.links.bytes() + r.exchange.bytes() + r.rejects.bytes() + r.deferred.bytes() + r.left.bytes()
 }
 
 // captureBytes is about what a captures row takes.
@@ -159,7 +164,7 @@ type anyTable interface {
 }
 
 func (r *roll) tables() []anyTable {
-	return []anyTable{&r.links, &r.exchange, &r.rejects, &r.deferred}
+	return []anyTable{&r.links, &r.exchange, &r.rejects, &r.deferred, &r.left}
 }
 
 // encodeBodies writes the bodies that wait, sorted by host and path, and

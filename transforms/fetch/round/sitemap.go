@@ -131,22 +131,25 @@ func (s *site) named(at canon.URL, lines []string, skipped map[string]int64) (li
 // robots.txt that this process read for an earlier try at the round is read
 // again.
 func (p *Process) loadSeeds(ctx context.Context, s *shard, read Requests) error {
-	if !p.cfg.Sitemaps {
+	if !p.cfg.Sitemaps || p.cfg.Round > 0 { // a later round has those only that were left: see loadLeft
 		return nil
 	}
-	return read(ctx, p.lake, func(r harrow.Request) error {
-		if r.Kind != harrow.KindPage || !r.Parent.IsZero() {
-			return nil
-		}
-		u, err := p.site.canon.Parse(r.URL)
-		if err != nil {
-			return fmt.Errorf("request %s: %w", r.ID, err)
-		}
-		at := origin(u)
-		s.seeds[at] = true
-		p.recall.robots.forget(at)
+	return read(ctx, p.lake, func(r harrow.Request) error { return p.noteSeed(s, r) })
+}
+
+// noteSeed is loadSeeds for one request.
+func (p *Process) noteSeed(s *shard, r harrow.Request) error {
+	if !p.cfg.Sitemaps || r.Kind != harrow.KindPage || !r.Parent.IsZero() {
 		return nil
-	})
+	}
+	u, err := p.site.canon.Parse(r.URL)
+	if err != nil {
+		return fmt.Errorf("request %s: %w", r.ID, err)
+	}
+	at := origin(u)
+	s.seeds[at] = true
+	p.recall.robots.forget(at)
+	return nil
 }
 
 // announce admits the sitemaps that the robots.txt of a seed's origin names and

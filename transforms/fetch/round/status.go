@@ -29,6 +29,9 @@ func (p *Process) status(now time.Time) lakeio.Status {
 	for o, n := range p.counts.outcomes {
 		st.Counters["captures."+string(o)] = n
 	}
+	if p.counts.left > 0 {
+		st.Counters["left"] = p.counts.left
+	}
 	st.Rates = p.minute.rates(now, st.Counters)
 	st.Blocked = p.blocked(now)
 	p.mu.Unlock()

@@ -19,6 +19,7 @@ type result struct {
 	links    []harrow.Link
 	reject   *harrow.Reject
 	deferred *harrow.Request
+	left     *harrow.Request  // for the next round
 	skipped  map[string]int64 // links not taken, by reason
 }
 
@@ -198,7 +199,11 @@ func (p *Process) through(res *result) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if res.capture != nil {
-		p.counts.outcomes[res.capture.Outcome]++
+		if res.left != nil {
+			p.counts.left++
+		} else {
+			p.counts.outcomes[res.capture.Outcome]++
+		}
 		if res.capture.Outcome != harrow.NotModified { // its body came in another run
 			p.counts.bytes += res.capture.BodyBytes
 		}
