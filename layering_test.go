@@ -56,9 +56,13 @@ sinks < root logic lake
 workers < root logic workers
 	runners/worker runners/workerpool
 
+# What is asked of Google Cloud that needs no Beam.
+dataflow < root
+	runners/dataflow
+
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root logic workers
+runners < root logic workers dataflow
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.
@@ -177,6 +181,7 @@ net/http
 	internal/demosite        the server of the demo and of tests
 	internal/serverlog       what a server was asked, and whether that was polite
 	io/gcsio                 names the statuses that Cloud Storage answers with
+	runners/dataflow         Dataflow's API and Secret Manager are HTTP
 	bench/...                serves what it measures
 	soak/...                 serves what it measures
 github.com/harrowdata/harrow/internal/httpfetch
@@ -188,6 +193,7 @@ github.com/harrowdata/harrow/internal/httpfetch
 # It comes with gRPC: what can live without it builds faster.
 cloud.google.com/go
 	io/gcsio                 workspaces on Cloud Storage
+	runners/dataflow         stages the worker's program and the pipeline
 
 # One store, one package.
 database/sql
@@ -205,6 +211,7 @@ github.com/alecthomas/kong
 flag
 	command                  Beam's workers take their flags from the global set
 	runners                  reads Beam's own flags from a set of its own
+	runners/dataflow         defines its part of them
 	bench/...                programs of their own
 	soak/...                 programs of their own
 

@@ -10,7 +10,7 @@ import (
 // steps: what workers counted, not what Dataflow did.
 func (c *Client) Counters(ctx context.Context, id string) (map[string]int64, error) {
 	var metrics *api.JobMetrics
-	err := c.patiently(ctx, func() (err error) {
+	err := c.patiently(ctx, func(ctx context.Context) (err error) {
 		metrics, err = c.jobs.GetMetrics(c.project, c.region, id).Context(ctx).Do()
 		return err
 	})

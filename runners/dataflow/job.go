@@ -82,7 +82,8 @@ func (c *Client) Link(id string) string {
 // Submit creates a job and returns its id.
 func (c *Client) Submit(ctx context.Context, job *api.Job) (string, error) {
 	var made *api.Job
-	err := c.patiently(ctx, func() (err error) {
+	// An interrupt on the way would leave a job that nobody knows of.
+	err := c.patiently(context.WithoutCancel(ctx), func(ctx context.Context) (err error) {
 		// Repeating it makes no second job: it has an id of ours.
 		made, err = c.jobs.Create(c.project, c.region, job).Context(ctx).Do()
 		return err
@@ -161,7 +162,7 @@ func over(state string) bool {
 func (c *Client) poll(ctx context.Context, id string, w *watch) (state string, err error) {
 	for pause := c.first; ; pause = min(pause*3/2, c.most) {
 		var job *api.Job
-		err := c.patiently(ctx, func() (err error) {
+		err := c.patiently(ctx, func(ctx context.Context) (err error) {
 			job, err = c.jobs.Get(c.project, c.region, id).View("JOB_VIEW_SUMMARY").Context(ctx).Do()
 			return err
 		})
@@ -186,7 +187,7 @@ func (c *Client) poll(ctx context.Context, id string, w *watch) (state string, e
 func (c *Client) cancel(ctx context.Context, id string, w *watch) (state string, err error) {
 	ctx, stop := context.WithTimeout(ctx, c.patience)
 	defer stop()
-	err = c.patiently(ctx, func() error {
+	err = c.patiently(ctx, func(ctx context.Context) error {
 		_, err := c.jobs.Update(c.project, c.region, id, &api.Job{RequestedState: stateCancelled}).Context(ctx).Do()
 		return err
 	})
@@ -201,11 +202,16 @@ func (c *Client) cancel(ctx context.Context, id string, w *watch) (state string,
 	return state, err
 }
 
+// callTimeout bounds one request.
+const callTimeout = time.Minute
+
 // patiently repeats what the network or the API may be the cause of.
-func (c *Client) patiently(ctx context.Context, do func() error) error {
+func (c *Client) patiently(ctx context.Context, do func(context.Context) error) error {
 	deadline := time.Now().Add(c.patience)
 	for pause := c.first; ; pause = min(pause*2, c.most) {
-		err := do()
+		call, end := context.WithTimeout(ctx, callTimeout)
+		err := do(call)
+		end()
 		if err == nil || !transient(err) || ctx.Err() != nil || time.Now().After(deadline) {
 			return err
 		}
@@ -221,7 +227,7 @@ func transient(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.Code >= 500 || answer.Code == http.StatusTooManyRequests || answer.Code == http.StatusRequestTimeout
 	}
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return true // the network, or a request that took too long
 }
 
 // explain says what was done and what to do about an answer.

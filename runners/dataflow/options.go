@@ -176,7 +176,7 @@ func (o *Options) checkWorkers(p *problems) {
 		p.add("--max_num_workers is missing: how many workers there may be at once; shards are numbered by it")
 	case o.MaxWorkers == 0:
 		o.MaxWorkers = o.NumWorkers
-	case o.NumWorkers > o.MaxWorkers:
+	case o.MaxWorkers > 0 && o.NumWorkers > o.MaxWorkers:
 		p.add("--num_workers=%d: want at most --max_num_workers=%d", o.NumWorkers, o.MaxWorkers)
 	}
 	if o.Autoscaling == "NONE" {

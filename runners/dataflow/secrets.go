@@ -176,5 +176,5 @@ func payload(body []byte) (string, error) {
 		return "", errors.New("the value was damaged on its way: its checksum differs")
 	}
 	// As ${file:…} does: editors and echo end a file with a line break.
-	return strings.TrimRight(string(data), "\r\n"), nil
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }

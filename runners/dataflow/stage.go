@@ -60,7 +60,7 @@ func (s *Stage) Worker(ctx context.Context, folder, name string) (staged Staged,
 	}
 	sum := hex.EncodeToString(digest.Sum(nil))
 	// The container's boot program wants the name worker.
-	staged = Staged{join(folder, "harrow", "workers", sum, "worker"), sum}
+	staged = Staged{Join(folder, "harrow", "workers", sum, "worker"), sum}
 	return staged, s.put(ctx, staged.URL, f, size, crc.Sum32())
 }
 
@@ -118,7 +118,7 @@ func staging(url string, err error) error {
 	return fmt.Errorf("staging %s: %w", url, err)
 }
 
-// join appends names to a gs:// folder.
-func join(folder string, names ...string) string {
+// Join appends names to a gs:// folder.
+func Join(folder string, names ...string) string {
 	return strings.TrimRight(folder, "/") + "/" + path.Join(names...)
 }
