@@ -36,6 +36,10 @@ logic < root logic
 suites < NOTHING
 	internal/suites internal/dnscache/dnstest
 
+# Flink as child processes: jars, job server, a small cluster. Knows no Beam.
+flink < NOTHING
+	internal/flink
+
 # Tables, parts, manifests: the files that outlive a process.
 lake < root logic
 	io/lakeio
@@ -62,7 +66,7 @@ dataflow < root
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root logic workers dataflow
+runners < root flink workers dataflow
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.
@@ -107,7 +111,7 @@ compare < root logic lake engine view
 	command/compare
 trial < root logic lake lookup view
 	command/trial
-command < root logic lake collect stores sinks workers runners engine round parts verbs pipelines demo docs view compare trial
+command < root logic flink lake collect stores sinks workers runners engine round parts verbs pipelines demo docs view compare trial
 	command
 
 cmd < command
@@ -120,7 +124,7 @@ conformance < root lake verbs conformance
 
 # Measurements and long tests: nobody imports them, so they import what they
 # measure.
-workshop < root logic lake collect stores sinks workers runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
+workshop < root logic flink lake collect stores sinks workers runners engine round parts lookup verbs pipelines demo docs view compare trial command workshop
 	bench/... soak/...
 `
 
@@ -228,6 +232,7 @@ testing
 // clocks says which packages of logic may ask for the time or wait, and why.
 // The others are handed it: that is what lets their tests run in no time.
 const clocks = `
+internal/flink           waits for the processes that it starts
 internal/httpfetch       the deadline of an exchange; dates come from its Clock
 internal/demosite        is a server: some of its pages are slow
 internal/serverlog       a server's log says when it was asked
