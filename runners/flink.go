@@ -6,28 +6,39 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
-)
 
-// flinkLocal is the master of a Flink that lives in the job server.
-const flinkLocal = "local"
+	"github.com/harrowdata/harrow/internal/flink"
+)
 
 // poolBeside is where each TaskManager has a worker pool unless told otherwise.
 const poolBeside = "localhost:50000"
 
 // flinkRunner submits to Apache Flink through Beam's job server, which
 // translates a bounded pipeline to Flink's DataSet API: a step becomes one
-// MapPartition, so a subtask has its whole share in one bundle, whatever the
-// limits of a bundle's size and time are (these are for streams).
+// MapPartition, so that a subtask has its whole share in one bundle. The limits
+// of a bundle's size and time, and the number of retries, of Beam's Flink
+// options are for streams; the retries are made Flink's own here.
 type flinkRunner struct {
 	Options
 	env     environment
-	subtask int
+	width   int // subtasks of a step
 	mode    string
 	reuse   bool
+	retries int
+	delay   int // before a retry, ms
 }
+
+// Flink's restarts unless told otherwise: a lost TaskManager is no failure.
+const (
+	defaultRetries = 10
+	defaultDelay   = 1000 // ms
+)
 
 func openFlink(o Options) (machine, error) {
 	f := &flinkRunner{Options: o}
@@ -39,56 +50,101 @@ func openFlink(o Options) (machine, error) {
 
 func (f *flinkRunner) define(fs *flag.FlagSet) {
 	f.env.define(fs)
-	fs.IntVar(&f.subtask, "parallelism", 1, "a whole number > 0: subtasks of a step")
-	fs.StringVar(&f.mode, "execution_mode_for_batch", "PIPELINED", "one of PIPELINED, PIPELINED_FORCED, BATCH, BATCH_FORCED")
+	fs.IntVar(&f.width, "parallelism", 1, "a whole number > 0: subtasks of a step")
+	fs.StringVar(&f.mode, "execution_mode_for_batch", modes[0], fmt.Sprintf("one of %v", modes))
 	fs.BoolVar(&f.reuse, "object_reuse", false, "true or false")
+	fs.IntVar(&f.retries, "number_of_execution_retries", -1, "a whole number >= 0: restarts of the job after which it fails")
+	fs.IntVar(&f.delay, "execution_retry_delay", -1, "milliseconds, >= 0")
 }
 
+// modes are Flink's of a batch job (ExecutionMode), the default first.
 var modes = []string{"PIPELINED", "PIPELINED_FORCED", "BATCH", "BATCH_FORCED"}
 
 func (f *flinkRunner) check() error {
 	kind := envExternal
 	switch {
-	case f.FlinkMaster == flinkLocal:
+	case f.FlinkMaster == flink.Local:
 		kind = envLoopback
 	case f.FlinkMaster != "":
 		if err := hostPort(f.FlinkMaster); err != nil {
-			return fmt.Errorf("--flink-master %s: %w of the JobManager's REST API, or %s", f.FlinkMaster, err, flinkLocal)
+			return fmt.Errorf("--flink-master %s: %w of the JobManager's REST API, or %s", f.FlinkMaster, err, flink.Local)
 		}
 	case f.Endpoint == "":
-		return errors.New("want --flink-master HOST:PORT of the JobManager's REST API, or --flink-master " + flinkLocal)
+		return errors.New("want --flink-master HOST:PORT of the JobManager's REST API, or --flink-master " + flink.Local)
 	}
 	if f.Endpoint != "" {
 		if err := hostPort(f.Endpoint); err != nil {
 			return fmt.Errorf("--endpoint %s: %w of a Beam job server", f.Endpoint, err)
 		}
 	}
-	if f.subtask < 1 {
-		return fmt.Errorf("-- --parallelism=%d: want a whole number > 0", f.subtask)
+	if f.width < 1 {
+		return fmt.Errorf("-- --parallelism=%d: want a whole number > 0", f.width)
 	}
 	if !slices.Contains(modes, f.mode) {
 		return fmt.Errorf("-- --execution_mode_for_batch=%s: want one of %v", f.mode, modes)
 	}
+	if err := f.checkRestarts(); err != nil {
+		return err
+	}
 	return f.env.check(kind, poolBeside)
+}
+
+func (f *flinkRunner) checkRestarts() error {
+	for _, o := range []struct {
+		name     string
+		value    *int
+		fallback int
+	}{{"number_of_execution_retries", &f.retries, defaultRetries}, {"execution_retry_delay", &f.delay, defaultDelay}} {
+		switch {
+		case *o.value == -1:
+			*o.value = o.fallback
+		case *o.value < 0:
+			return fmt.Errorf("-- --%s=%d: want 0 or more", o.name, *o.value)
+		case f.Endpoint != "":
+			return fmt.Errorf("-- --%s goes by the configuration of the job server; leave it out with --endpoint", o.name)
+		}
+	}
+	return nil
 }
 
 func (f *flinkRunner) remote() bool { return f.env.kind != envLoopback }
 
-func (f *flinkRunner) parallelism() int { return f.subtask }
+func (f *flinkRunner) parallelism() int { return f.width }
+
+// jobManager is where the cluster can be asked; !ok: nowhere, it lives in a job
+// server or only that knows it.
+func (f *flinkRunner) jobManager() (m jobManager, ok bool) {
+	return jobManager{f.FlinkMaster}, f.FlinkMaster != "" && f.FlinkMaster != flink.Local
+}
 
 // options are the job's, by Beam's names. They do not travel by themselves: the
-// Go SDK sends none but the parallelism.
+// Go SDK sends only the parallelism.
 func (f *flinkRunner) options() map[string]any {
-	o := map[string]any{
+	return map[string]any{
 		"job_name":                 f.Name,
-		"parallelism":              f.subtask,
+		"parallelism":              f.width,
 		"execution_mode_for_batch": f.mode,
 		"object_reuse":             f.reuse,
 	}
-	return o
+}
+
+// conf is Flink's own configuration of the job, which the job server sends with
+// it.
+func (f *flinkRunner) conf() map[string]string {
+	if f.retries == 0 {
+		return map[string]string{"restart-strategy.type": "none"}
+	}
+	return map[string]string{
+		"restart-strategy.type":                 "fixed-delay",
+		"restart-strategy.fixed-delay.attempts": strconv.Itoa(f.retries),
+		"restart-strategy.fixed-delay.delay":    strconv.Itoa(f.delay) + " ms",
+	}
 }
 
 func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (res Result, err error) {
+	if err := f.makeWay(ctx); err != nil {
+		return res, err
+	}
 	pool, stop, err := f.env.workers(ctx)
 	if err != nil {
 		return res, err
@@ -99,11 +155,102 @@ func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (res Result
 		return res, err
 	}
 	apart(j.pipeline)
-	conn, err := dial(f.Endpoint)
+	ctx, endpoint, closeServer, err := f.server(ctx)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, closeServer()) }()
+	conn, err := dial(endpoint)
 	if err != nil {
 		return res, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	j.client = jobpb.NewJobServiceClient(conn)
-	return j.run(ctx, f.Name, f.options())
+	return f.follow(ctx, j)
+}
+
+// makeWay ends what an earlier process left of the same harvest on the cluster:
+// whoever runs it now has the job's lock.
+func (f *flinkRunner) makeWay(ctx context.Context) error {
+	m, ok := f.jobManager()
+	if !ok {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	n, err := m.end(bounded, sibling(f.Name))
+	if n > 0 {
+		fmt.Fprintf(f.Log, "flink: cancelled %d jobs that an earlier process had left\n", n)
+	}
+	if err != nil {
+		return err
+	}
+	if slots, err := m.slots(ctx); err == nil && slots > 0 && f.width == 1 {
+		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", slots, slots)
+	}
+	return nil
+}
+
+// server is the job server to use: the one that was named, or one of this run,
+// whose end ends the context.
+func (f *flinkRunner) server(ctx context.Context) (_ context.Context, endpoint string, end func() error, err error) {
+	if f.Endpoint != "" {
+		return ctx, f.Endpoint, func() error { return nil }, nil
+	}
+	s, err := flink.StartJobServer(ctx, flink.JobServer{Master: f.FlinkMaster, Options: f.conf()})
+	if err != nil {
+		return ctx, "", nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() {
+		select {
+		case <-s.Done():
+			cancel(fmt.Errorf("%w: %w", errLost, s.Err()))
+		case <-ctx.Done():
+		}
+	})
+	return ctx, s.Endpoint(), func() error {
+		cancel(nil)
+		watched.Wait()
+		return s.Close()
+	}, nil
+}
+
+// follow runs the job to its end, and makes sure that nothing of it goes on
+// where it has failed.
+func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
+	m, asked := f.jobManager()
+	var shown sync.WaitGroup
+	link := ""
+	look, enough := context.WithCancel(ctx)
+	if asked {
+		j.running = func() { shown.Go(func() { link = f.show(look, m) }) }
+	}
+	res, err := j.run(ctx, f.Name, f.options())
+	enough()
+	shown.Wait()
+	res.Link = link
+	if err == nil || !asked {
+		return res, err
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	defer cancel()
+	_, eerr := m.end(after, func(j flinkJob) bool { return j.Name == f.Name })
+	return res, errors.Join(err, eerr)
+}
+
+// show says where Flink shows the job, once it does.
+func (f *flinkRunner) show(ctx context.Context, m jobManager) string {
+	for {
+		if job, ok, err := m.find(ctx, f.Name); ok && err == nil {
+			fmt.Fprintf(f.Log, "flink: the job is at %s\n", m.link(job.ID))
+			return m.link(job.ID)
+		}
+		select {
+		case <-time.After(restEvery):
+		case <-ctx.Done():
+			return ""
+		}
+	}
 }

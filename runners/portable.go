@@ -251,18 +251,21 @@ func over(s jobpb.JobState_Enum) bool {
 }
 
 // run has a job service run the pipeline to its end, or cancels it when ctx
-// ends. Where the service is lost, or does not let go of the job, the error is
-// errLost or says so: the job may go on.
+// ends, unless that is because the service is lost (errLost): then the job may
+// go on.
 func (j *job) run(ctx context.Context, name string, options map[string]any) (Result, error) {
 	if err := j.submit(ctx, name, options); err != nil {
-		return Result{}, err
+		return Result{}, errors.Join(context.Cause(ctx), err)
 	}
 	err := j.wait(ctx)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 	defer cancel()
 	if err != nil {
 		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), j.cancel(after))
+			err = context.Cause(ctx)
+		}
+		if !errors.Is(err, errLost) {
+			err = errors.Join(err, j.cancel(after))
 		}
 		return Result{State: j.state.String()}, err
 	}
