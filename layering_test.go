@@ -61,12 +61,14 @@ workers < root logic workers
 	runners/worker runners/workerpool
 
 # What is asked of Google Cloud that needs no Beam.
+jobmanager < root
+	runners/jobmanager
 dataflow < root
 	runners/dataflow
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root flink workers dataflow
+runners < root flink workers dataflow jobmanager
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.
@@ -185,6 +187,7 @@ net/http
 	internal/demosite        the server of the demo and of tests
 	internal/serverlog       what a server was asked, and whether that was polite
 	io/gcsio                 names the statuses that Cloud Storage answers with
+	runners/jobmanager       Flink's REST API
 	runners/dataflow         Dataflow's API and Secret Manager are HTTP
 	bench/...                serves what it measures
 	soak/...                 serves what it measures

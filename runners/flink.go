@@ -14,6 +14,7 @@ import (
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 
 	"github.com/harrowdata/harrow/internal/flink"
+	"github.com/harrowdata/harrow/runners/jobmanager"
 )
 
 // poolBeside is where each TaskManager has a worker pool unless told otherwise.
@@ -113,8 +114,8 @@ func (f *flinkRunner) parallelism() int { return f.width }
 
 // jobManager is where the cluster can be asked; !ok: nowhere, it lives in a job
 // server or only that knows it.
-func (f *flinkRunner) jobManager() (m jobManager, ok bool) {
-	return jobManager{f.FlinkMaster}, f.FlinkMaster != "" && f.FlinkMaster != flink.Local
+func (f *flinkRunner) jobManager() (m jobmanager.Client, ok bool) {
+	return jobmanager.Client{Address: f.FlinkMaster}, f.FlinkMaster != "" && f.FlinkMaster != flink.Local
 }
 
 // options are the job's, by Beam's names. They do not travel by themselves: the
@@ -178,14 +179,14 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
-	n, err := m.end(bounded, sibling(f.Name))
+	n, err := m.End(bounded, jobmanager.Sibling(f.Name))
 	if n > 0 {
 		fmt.Fprintf(f.Log, "flink: cancelled %d jobs that an earlier process had left\n", n)
 	}
 	if err != nil {
 		return err
 	}
-	if slots, err := m.slots(ctx); err == nil && slots > 0 && f.width == 1 {
+	if slots, err := m.Slots(ctx); err == nil && slots > 0 && f.width == 1 {
 		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", slots, slots)
 	}
 	return nil
@@ -236,19 +237,22 @@ func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
 	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 	defer cancel()
-	_, eerr := m.end(after, func(j flinkJob) bool { return j.Name == f.Name })
+	_, eerr := m.End(after, func(j jobmanager.Job) bool { return j.Name == f.Name })
 	return res, errors.Join(err, eerr)
 }
 
+// showEvery is how often Flink is asked whether it has the job.
+const showEvery = 500 * time.Millisecond
+
 // show says where Flink shows the job, once it does.
-func (f *flinkRunner) show(ctx context.Context, m jobManager) string {
+func (f *flinkRunner) show(ctx context.Context, m jobmanager.Client) string {
 	for {
-		if job, ok, err := m.find(ctx, f.Name); ok && err == nil {
-			fmt.Fprintf(f.Log, "flink: the job is at %s\n", m.link(job.ID))
-			return m.link(job.ID)
+		if job, ok, err := m.Find(ctx, f.Name); ok && err == nil {
+			fmt.Fprintf(f.Log, "flink: the job is at %s\n", m.Link(job.ID))
+			return m.Link(job.ID)
 		}
 		select {
-		case <-time.After(restEvery):
+		case <-time.After(showEvery):
 		case <-ctx.Done():
 			return ""
 		}

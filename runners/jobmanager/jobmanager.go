@@ -1,0 +1,163 @@
+// Package jobmanager asks a Flink cluster over the REST API of its JobManager
+// (Flink 1.19, docs/ops/rest_api), beside Beam's job server: that knows only
+// the jobs of its own life.
+package jobmanager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// ErrUnavailable: nothing at the address answers as Flink's REST API does. Try
+// again when the cluster is up, or name another address.
+var ErrUnavailable = errors.New("the JobManager's REST API can't be asked")
+
+const (
+	timeout = 10 * time.Second       // of one request
+	every   = 500 * time.Millisecond // a job that ends is looked at
+	maxBody = 16 << 20               // of an answer
+)
+
+// Client asks the JobManager at an address, HOST:PORT.
+type Client struct{ Address string }
+
+// Job is a job of the cluster, maybe one that is over.
+type Job struct {
+	ID    string `json:"jid"`
+	Name  string `json:"name"`
+	State string `json:"state"`      // CREATED, RUNNING, RESTARTING, CANCELLING, FINISHED, CANCELED, FAILED, …
+	Start int64  `json:"start-time"` // Unix time, ms
+}
+
+// Ended reports whether nothing follows the job's state.
+func (j Job) Ended() bool {
+	return slices.Contains([]string{"FINISHED", "CANCELED", "FAILED"}, j.State)
+}
+
+// Link is where Flink's own pages show a job.
+func (c Client) Link(id string) string {
+	return "http://" + c.Address + "/#/job/running/" + url.PathEscape(id) + "/overview"
+}
+
+// client keeps no connection: it asks now and then.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
+
+// ask makes one request; out may be nil.
+func (c Client) ask(ctx context.Context, method, path string, out any) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w: %s http://%s%s: %w", ErrUnavailable, method, c.Address, path, err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.Address+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		var named *url.Error
+		if errors.As(err, &named) {
+			err = named.Err // the URL is said already
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	switch {
+	case err != nil:
+		return err
+	case res.StatusCode/100 != 2:
+		return fmt.Errorf("%s: %.200q", res.Status, body)
+	case out == nil:
+		return nil
+	}
+	return json.Unmarshal(body, out)
+}
+
+// Jobs lists the cluster's jobs, those that are over too as long as it keeps
+// them.
+func (c Client) Jobs(ctx context.Context) ([]Job, error) {
+	var all struct {
+		Jobs []Job `json:"jobs"`
+	}
+	err := c.ask(ctx, http.MethodGet, "/jobs/overview", &all)
+	return all.Jobs, err
+}
+
+// Find is the newest job of that name; !ok: there is none.
+func (c Client) Find(ctx context.Context, name string) (found Job, ok bool, err error) {
+	jobs, err := c.Jobs(ctx)
+	for _, j := range jobs {
+		if j.Name == name && (!ok || j.Start >= found.Start) {
+			found, ok = j, true
+		}
+	}
+	return found, ok, err
+}
+
+// Slots is how many task slots the cluster has at the moment.
+func (c Client) Slots(ctx context.Context) (int, error) {
+	var overview struct {
+		Slots int `json:"slots-total"`
+	}
+	err := c.ask(ctx, http.MethodGet, "/overview", &overview)
+	return overview.Slots, err
+}
+
+// Version is which Flink it is.
+func (c Client) Version(ctx context.Context) (string, error) {
+	var config struct {
+		Version string `json:"flink-version"`
+	}
+	err := c.ask(ctx, http.MethodGet, "/config", &config)
+	return config.Version, err
+}
+
+// End cancels all jobs that mine wants and waits, as long as ctx lasts, until
+// none of them goes on; n counts what it cancelled.
+func (c Client) End(ctx context.Context, mine func(Job) bool) (n int, err error) {
+	cancelled := map[string]bool{}
+	for {
+		jobs, err := c.Jobs(ctx)
+		if err != nil {
+			return len(cancelled), err
+		}
+		on := slices.DeleteFunc(jobs, func(j Job) bool { return j.Ended() || !mine(j) })
+		if len(on) == 0 {
+			return len(cancelled), nil
+		}
+		for _, j := range on {
+			// One that can't be cancelled is tried again: it may have ended.
+			if cancelled[j.ID] = cancelled[j.ID] || c.ask(ctx, http.MethodPatch, "/jobs/"+url.PathEscape(j.ID)+"?mode=cancel", nil) == nil; !cancelled[j.ID] {
+				delete(cancelled, j.ID)
+			}
+		}
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return len(cancelled), fmt.Errorf("job %s on Flink at %s is to end, but goes on: %w", on[0].Name, c.Address, ctx.Err())
+		}
+	}
+}
+
+// uuid is how a job's name ends: with its run.
+var uuid = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// Sibling tells the jobs that run the same harvest as the one of that name,
+// harrow-<job>-<run>: whichever run of it.
+func Sibling(name string) func(Job) bool {
+	stem := uuid.ReplaceAllString(name, "")
+	return func(j Job) bool {
+		return j.Name == name || uuid.MatchString(j.Name) && uuid.ReplaceAllString(j.Name, "") == stem
+	}
+}
