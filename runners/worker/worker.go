@@ -77,11 +77,11 @@ func Run(cfg Config, told <-chan os.Signal) int {
 	grpcx.Dial = dial
 	ctx, cancel := context.WithCancel(grpcx.WriteWorkerID(context.Background(), cfg.ID))
 	defer cancel()
-	worked := make(chan error, 1)
-	go func() { worked <- work(ctx, cfg, options) }()
+	worked := make(chan struct{})
+	go func() { defer close(worked); err = work(ctx, cfg, options) }()
 	code := ExitTold
 	select {
-	case err := <-worked:
+	case <-worked:
 		code = ExitOver
 		why := "its runner needs it no more"
 		if err != nil {
@@ -92,8 +92,8 @@ func Run(cfg Config, told <-chan os.Signal) int {
 	case s := <-told:
 		say("ends: %v", s)
 	}
-	if err := cfg.drain(); err != nil {
-		say("ended badly: %v", err)
+	if derr := cfg.drain(); derr != nil {
+		say("ended badly: %v", derr)
 		return ExitLost
 	}
 	if code == ExitTold {
@@ -156,9 +156,12 @@ func (c Config) prepare() (o harness.Options, err error) {
 	if err := json.Unmarshal(text, &opt); err != nil {
 		return o, fmt.Errorf("pipeline options: %w", err)
 	}
+	if err := build.Check(opt.Options.Options[workerpool.BuildOption]); err != nil {
+		return o, err
+	}
 	runtime.GlobalOptions.Import(opt.Options)
 	if slices.Contains(strings.Split(opt.Options.Options["experiments"], ","), "enable_data_sampling") {
 		o.RunnerCapabilities = append(o.RunnerCapabilities, graphx.URNDataSampling)
 	}
-	return o, build.Check(opt.Options.Options[workerpool.BuildOption])
+	return o, nil
 }

@@ -1,0 +1,181 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
+	"google.golang.org/grpc"
+
+	"github.com/harrowdata/harrow/internal/build"
+	"github.com/harrowdata/harrow/runners/workerpool"
+)
+
+// runner is the other side of a worker: it holds the control stream until it
+// is told to close it.
+type runner struct {
+	fnpb.UnimplementedBeamFnControlServer
+	fnpb.UnimplementedBeamFnLoggingServer
+	server *grpc.Server
+	addr   string
+	there  chan struct{} // closed when a worker has come
+	close  chan struct{} // closes the stream
+	once   sync.Once
+}
+
+func (r *runner) Control(fnpb.BeamFnControl_ControlServer) error {
+	r.once.Do(func() { close(r.there) })
+	<-r.close
+	return nil
+}
+
+func (r *runner) Logging(s fnpb.BeamFnLogging_LoggingServer) error {
+	<-s.Context().Done()
+	return nil
+}
+
+func newRunner(t *testing.T) *runner {
+	t.Helper()
+	var cfg net.ListenConfig
+	lis, err := cfg.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{server: grpc.NewServer(), addr: lis.Addr().String(), there: make(chan struct{}), close: make(chan struct{})}
+	fnpb.RegisterBeamFnControlServer(r.server, r)
+	fnpb.RegisterBeamFnLoggingServer(r.server, r)
+	go func() { _ = r.server.Serve(lis) }()
+	t.Cleanup(r.server.Stop)
+	return r
+}
+
+// life is how a worker ended.
+type life struct {
+	code    int
+	log     string
+	drained atomic.Bool
+}
+
+// live runs a worker, does something to it once it is connected, and returns
+// how it ended.
+func live(t *testing.T, r *runner, drain func(ctx context.Context) error, then func(told chan<- os.Signal)) *life {
+	t.Helper()
+	var log strings.Builder
+	l := &life{}
+	told := make(chan os.Signal, 1)
+	go func() { <-r.there; then(told) }()
+	l.code = Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, softly: 20 * time.Millisecond, bound: 100 * time.Millisecond,
+		Drain: func(ctx context.Context) error { l.drained.Store(true); return drain(ctx) }}, told)
+	l.log = log.String()
+	return l
+}
+
+func TestAWorkerEndsWhenItIsNotNeededAnyMore(t *testing.T) {
+	well := func(context.Context) error { return nil }
+	hangs := make(chan struct{})
+	defer close(hangs)
+	for _, c := range []struct {
+		name  string
+		drain func(ctx context.Context) error
+		then  func(r *runner, told chan<- os.Signal)
+		code  int
+		says  string
+	}{
+		{"its runner closes the stream", well, func(r *runner, _ chan<- os.Signal) { close(r.close) }, ExitOver, "its runner needs it no more"},
+		{"its runner is gone", well, func(r *runner, _ chan<- os.Signal) { r.server.Stop() }, ExitLost, "its control connection to 127.0.0.1:"},
+		{"it is told to end", well, func(_ *runner, told chan<- os.Signal) { told <- syscall.SIGTERM }, ExitTold, "ends: terminated"},
+		{"it hurries", func(ctx context.Context) error { <-ctx.Done(); return nil }, func(_ *runner, told chan<- os.Signal) { told <- syscall.SIGTERM }, ExitTold, "ends: terminated"},
+		{"it can't keep what it has", func(context.Context) error { return errors.New("disk full") },
+			func(_ *runner, told chan<- os.Signal) { told <- syscall.SIGTERM }, ExitLost, "ended badly: disk full"},
+		{"it hangs", func(context.Context) error { <-hangs; return nil },
+			func(r *runner, _ chan<- os.Signal) { close(r.close) }, ExitLost, "did not come to an end within 100ms"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRunner(t)
+			l := live(t, r, c.drain, func(told chan<- os.Signal) { c.then(r, told) })
+			if l.code != c.code || !l.drained.Load() || !strings.Contains(l.log, c.says) {
+				t.Errorf("exit %d, drained %v, log %q; want exit %d and %q", l.code, l.drained.Load(), l.log, c.code, c.says)
+			}
+		})
+	}
+}
+
+func TestAWorkerThatIsToldWrongThingsRefuses(t *testing.T) {
+	const another = "harrow v9.9.9 (build 0123456789abcdef)"
+	own, err := build.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "options")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	options, err := json.Marshal(map[string]any{"beam:option:go_options:v1": map[string]any{"options": map[string]string{workerpool.BuildOption: another}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, id, options, says string }{
+		{"no id", "", "", "want --id"},
+		{"no options", "w", file("")[1:] + "-gone", "no such file"},
+		{"no JSON", "w", file("{"), "pipeline options: unexpected end"},
+		{"another build", "w", file(string(options)), "this process runs " + own + ", the job was made by " + another},
+	} {
+		var log strings.Builder
+		t.Setenv("PIPELINE_OPTIONS_FILE", c.options)
+		if code := Run(Config{ID: c.id, Control: "127.0.0.1:1", Logging: "127.0.0.1:1", Log: &log}, nil); code != ExitRefused || !strings.Contains(log.String(), c.says) {
+			t.Errorf("%s: exit %d, %q; want %q", c.name, code, log.String(), c.says)
+		}
+	}
+}
+
+func TestWhatARunnerSaysReachesTheHarness(t *testing.T) {
+	t.Setenv("RUNNER_CAPABILITIES", "beam:a beam:b")
+	t.Setenv("STATUS_ENDPOINT", "status:1")
+	o, err := Config{ID: "w", Control: "c", Logging: "l", Options: `{"beam:option:go_options:v1":{"options":{"experiments":"enable_data_sampling"}}}`}.prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(o.RunnerCapabilities, " "); got != "beam:a beam:b beam:protocol:data_sampling:v1" || o.StatusEndpoint != "status:1" {
+		t.Errorf("capabilities %q, status %q", got, o.StatusEndpoint)
+	}
+}
+
+func TestAnEndpointThatNobodyServesIsGivenUp(t *testing.T) {
+	r := newRunner(t)
+	r.server.Stop()
+	if _, err := dial(t.Context(), r.addr, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), r.addr+" is not to be reached") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnixSocketsAreEndpointsToo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	var cfg net.ListenConfig
+	lis, err := cfg.Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	go func() { _ = s.Serve(lis) }()
+	defer s.Stop()
+	conn, err := dial(t.Context(), "unix://"+path, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
