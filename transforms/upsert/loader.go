@@ -81,7 +81,7 @@ func (l *loader) openSinks() error {
 		}
 		config, err := jobfile.ResolveJSON(l.config.Load[name], os.LookupEnv)
 		if err != nil {
-			return fmt.Errorf("load.%s: %w", name, err)
+			return fmt.Errorf("load.%s: %w", name, engine.OnWorker(err))
 		}
 		sink, err := make(config, env)
 		if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/harrowdata/harrow/internal/seen"
 	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
 // Process is what this process does for one round of one run. Bundles share
@@ -147,6 +148,9 @@ func Join(ctx context.Context, cfg Config) (*Process, error) {
 	}
 	p, err := start(ctx, cfg)
 	if err != nil {
+		if cfg.Remote {
+			err = engine.OnWorker(err)
+		}
 		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, err)
 	}
 	p.refs = 1

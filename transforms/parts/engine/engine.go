@@ -6,7 +6,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
+	"os"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/build"
@@ -96,4 +98,17 @@ func open(ctx context.Context, lake lakeio.Lake, op harrow.Operator) (close func
 		return func() {}, nil
 	}
 	return o.Close, o.Open(ctx, lake)
+}
+
+// OnWorker says of an error in which process it came about; nil stays nil. It is
+// for what another worker may have: a secret, a folder.
+func OnWorker(err error) error {
+	if err == nil {
+		return nil
+	}
+	host, herr := os.Hostname()
+	if herr != nil {
+		host = "of unknown name"
+	}
+	return fmt.Errorf("on worker %s, process %d: %w", host, os.Getpid(), err)
 }
