@@ -40,12 +40,15 @@ func inBucket(t *testing.T) []string {
 func bucketShop(t *testing.T, server *fakegcs.Server, n int, o demosite.Options, replace ...string) *bench {
 	t.Helper()
 	b := newShop(t, o, append(inBucket(t), replace...)...)
-	b.dir, b.ttl = server.Workspace(fmt.Sprintf("lake/%d", n)), leaseTTL
+	b.dir, b.ttl = server.Workspace(fmt.Sprintf("%s/%d", place(t), n)), leaseTTL
 	b.request.Workspace = b.dir
-	old := lockTTL
-	lockTTL = func(time.Duration) time.Duration { return leaseTTL }
-	t.Cleanup(func() { lockTTL = old })
 	return b
+}
+
+// place is where a test's workspaces are in the bucket: all share one.
+func place(t *testing.T) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	return name
 }
 
 // undisturbedShop is what the same job comes to on a disk.
@@ -57,12 +60,12 @@ func undisturbedShop(t *testing.T, o demosite.Options) map[string][]string {
 
 func TestABucketIsAWorkspaceAsADiskIs(t *testing.T) {
 	meaning(t)
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	want := undisturbedShop(t, demosite.Options{Products: 40})
 	for i, runner := range []string{"direct", "prism"} {
 		b := bucketShop(t, server, i, demosite.Options{Products: 40})
 		b.request.Runner = runner
-		server.Proxy.Counts(true)
 		res, err := b.run(until("parse"))
 		if err != nil || res.Run.State != lakeio.Paused {
 			t.Fatalf("--until parse: %s, %v", res.Run.State, err)
@@ -75,7 +78,6 @@ func TestABucketIsAWorkspaceAsADiskIs(t *testing.T) {
 		if waited {
 			t.Error("a lock that was released was waited for")
 		}
-		t.Logf("%s: requests %v", runner, server.Proxy.Counts(false))
 		same(t, runner, want, b.tables(res.Run))
 		if rows := b.published(); len(rows["parquet book"]) == 0 {
 			t.Error("nothing was published")
@@ -129,13 +131,13 @@ func checkAgain(b *bench, run lakeio.Run) {
 // comes to.
 func TestFaultsOfABucketThatPassAreNotSeen(t *testing.T) {
 	meaning(t)
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	want := undisturbedShop(t, demosite.Options{Products: 40})
 	b := bucketShop(t, server, 0, demosite.Options{Products: 40})
-	server.Proxy.Random(random(t).Uint64(), 15, fakegcs.Faults...)
+	server.Proxy.InjectWithin(place(t), fakegcs.Sometimes(random(t).Uint64(), 15, fakegcs.Faults...))
 	run := b.must()
-	server.Proxy.Inject(nil)
-	t.Logf("%v", server.Proxy.Counts(false))
+	server.Proxy.InjectWithin(place(t), nil)
 	same(t, "with faults", want, b.tables(run))
 }
 
@@ -145,13 +147,14 @@ func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: the same code as where faults pass, many times over")
 	}
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	o := demosite.Options{Products: 12}
 	want := undisturbedShop(t, o)
 	first := bucketShop(t, server, 0, o)
 	writes := 0
 	isWrite := func(op string) bool { return op == "write" || op == "chunk" || op == "delete" }
-	server.Proxy.Inject(func(op string, _ *http.Request) fakegcs.Fault {
+	server.Proxy.InjectWithin(place(t)+"/0/", func(op string, _ *http.Request) fakegcs.Fault {
 		if isWrite(op) {
 			writes++
 		}
@@ -173,9 +176,10 @@ func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
 	slices.Sort(cases)
 	for i, n := range slices.Compact(cases) {
 		t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
+			t.Parallel()
 			b := bucketShop(t, server, i+1, o)
-			seen := 0
-			server.Proxy.Inject(func(op string, _ *http.Request) fakegcs.Fault {
+			seen, at := 0, fmt.Sprintf("%s/%d/", place(t), i+1)
+			server.Proxy.InjectWithin(at, func(op string, _ *http.Request) fakegcs.Fault {
 				if isWrite(op) {
 					seen++
 				}
@@ -185,7 +189,7 @@ func TestARunWhoseBucketRefusesGoesOnToTheSameEnd(t *testing.T) {
 				return fakegcs.None
 			})
 			res, err := b.run()
-			server.Proxy.Inject(nil)
+			server.Proxy.InjectWithin(at, nil)
 			if seen < n && err == nil { // their number varies a little
 				same(t, "undisturbed", want, b.tables(res.Run))
 				return
@@ -206,7 +210,8 @@ func TestARunInABucketSurvivesKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: it is about other processes")
 	}
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	o := demosite.Options{Products: 60, Latency: 10 * time.Millisecond}
 	want := undisturbedShop(t, o)
 	kills := 2
@@ -215,12 +220,14 @@ func TestARunInABucketSurvivesKills(t *testing.T) {
 	}
 	r := random(t)
 	for i := range kills {
+		share, later := r.Float64(), time.Duration(r.IntN(500))*time.Millisecond
 		t.Run(fmt.Sprintf("kill %d", i), func(t *testing.T) {
+			t.Parallel()
 			b := bucketShop(t, server, i, o)
 			other, id := b.elsewhere()
 			// Anywhere from the first request to the last stages.
-			b.await(1 + r.IntN(len(b.site.Hits())))
-			time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
+			b.await(1 + int(share*float64(len(b.site.Hits()))))
+			time.Sleep(later)
 			_ = other.Process.Kill()
 			_ = other.Wait() // killed, or done before
 			var waited lakeio.Holder
@@ -239,17 +246,16 @@ func TestARunInABucketSurvivesKills(t *testing.T) {
 // An old process that was only asleep finds that its run is another's: it
 // asks for nothing more, and what it holds does not count.
 func TestAProcessThatLostItsPermitStartsNothing(t *testing.T) {
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	o := demosite.Options{Products: 60, Latency: 20 * time.Millisecond}
 	want := undisturbedShop(t, o)
 	for i, how := range []string{"asleep", "cut off"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			b := bucketShop(t, server, i, o)
-			old := os.Getenv("STORAGE_EMULATOR_HOST")
 			theirs := server.Another(t) // a way of its own to the bucket
-			t.Setenv("STORAGE_EMULATOR_HOST", theirs.URL)
-			other, id := b.elsewhere()
-			t.Setenv("STORAGE_EMULATOR_HOST", old)
+			other, id := b.elsewhere("STORAGE_EMULATOR_HOST=" + theirs.URL)
 			b.await(20)
 			if how == "asleep" {
 				signal(t, other.Process.Pid, unix.SIGSTOP)
@@ -298,7 +304,8 @@ func signal(t *testing.T, pid int, s unix.Signal) {
 
 // A job in a bucket has one run at a time: who holds it is seen to be alive.
 func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	b := bucketShop(t, server, 0, demosite.Options{Products: 150, Latency: 40 * time.Millisecond})
 	other, id := b.elsewhere()
 	b.await(5)
@@ -320,9 +327,10 @@ func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
 }
 
 func TestSQLiteRefusesABucket(t *testing.T) {
-	server := fakegcs.Start(t)
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	b := newShop(t, demosite.Options{Products: 4}, exact...)
-	b.request.Workspace = server.Workspace("x")
+	b.request.Workspace = server.Workspace(place(t))
 	_, err := b.run()
 	wantUsage(t, "sqlite in a bucket", err, "load.sqlite", "postgres", "parquet")
 	for uri, want := range map[string]string{"gs://no-such-bucket/x": "no bucket no-such-bucket", "gs://x": "want gs://BUCKET"} {
@@ -330,8 +338,8 @@ func TestSQLiteRefusesABucket(t *testing.T) {
 		_, err := b.run()
 		wantUsage(t, uri, err, want)
 	}
-	server.Proxy.Inject(func(string, *http.Request) fakegcs.Fault { return "403" })
-	b.request.Workspace = server.Workspace("forbidden")
+	server.Proxy.InjectWithin(place(t)+"/forbidden", func(string, *http.Request) fakegcs.Fault { return "403" })
+	b.request.Workspace = server.Workspace(place(t) + "/forbidden")
 	if _, err := b.run(); errors.Is(err, ErrUsage) || !errors.Is(err, lakeio.ErrUnavailable) {
 		t.Errorf("a bucket that refuses: %v", err)
 	}
@@ -340,10 +348,11 @@ func TestSQLiteRefusesABucket(t *testing.T) {
 // Parquet in the bucket too: published once, the same rows.
 func TestParquetIsPublishedInABucket(t *testing.T) {
 	meaning(t)
-	server := fakegcs.Start(t)
-	b := bucketShop(t, server, 0, demosite.Options{Products: 40}, "parquet: {path: out/}", "parquet: {path: "+server.Workspace("out")+"}")
+	t.Parallel()
+	server := fakegcs.Shared(t)
+	b := bucketShop(t, server, 0, demosite.Options{Products: 40}, "parquet: {path: out/}", "parquet: {path: "+server.Workspace(place(t)+"/out")+"}")
 	run := b.must()
-	store, err := lakeio.Open(server.Workspace("out"))
+	store, err := lakeio.Open(server.Workspace(place(t)+"/out"))
 	if err != nil {
 		t.Fatal(err)
 	}

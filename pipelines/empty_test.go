@@ -50,6 +50,7 @@ func smallSite() http.Handler {
 
 // Stages that have nothing to do commit that, and the run ends.
 func TestEveryStageCommitsWithEmptyInput(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, seeds, match, file string
 		want                     map[string]int64 // rows by stage and table; all others have none

@@ -34,6 +34,7 @@ func (b *bench) onDisk() *fault.Disk {
 // Wherever a run's disk dies, the run fails and says where, and goes on to the
 // same end once there is a disk again.
 func TestARunWhoseDiskDiesGoesOnToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	undisturbed := newShop(t, demosite.Options{Products: 40}, many(t)...)
 	disk := undisturbed.onDisk()
@@ -87,6 +88,7 @@ func dieAndGoOn(t *testing.T, n int, reads bool, want map[string][]string) {
 
 // The same with a file system that is really full.
 func TestAFullDiskIsResumable(t *testing.T) {
+	t.Parallel()
 	b := newShop(t, demosite.Options{Products: 40}, exact...)
 	if err := os.MkdirAll(b.dir, 0o777); err != nil {
 		t.Fatal(err)

@@ -147,7 +147,7 @@ func (b *bench) run(change ...func(*Request)) (Result, error) {
 	for _, c := range change {
 		c(&req)
 	}
-	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer cancel()
 	return Run(ctx, req)
 }

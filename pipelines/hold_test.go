@@ -46,9 +46,9 @@ func hold() int {
 	return 0
 }
 
-// elsewhere runs the bench's job in another process and returns its run once
-// that has begun.
-func (b *bench) elsewhere() (p *exec.Cmd, run string) {
+// elsewhere runs the bench's job in another process, with more in its
+// environment, and returns its run once that has begun.
+func (b *bench) elsewhere(env ...string) (p *exec.Cmd, run string) {
 	b.t.Helper()
 	req, err := json.Marshal(map[string]any{"JobFile": b.request.JobFile, "Workspace": b.dir, "Runner": "direct", "Params": b.request.Params, "TTL": b.ttl})
 	if err != nil {
@@ -59,7 +59,7 @@ func (b *bench) elsewhere() (p *exec.Cmd, run string) {
 		b.t.Fatal(err)
 	}
 	p = exec.Command(self)
-	p.Env = append(os.Environ(), holdEnv+"="+string(req))
+	p.Env = append(append(os.Environ(), env...), holdEnv+"="+string(req))
 	p.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	p.Stderr = os.Stderr
 	out, err := p.StdoutPipe()

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
 	_ "github.com/harrowdata/harrow/io/sqlio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
 )
 
 // Beam logs its whole graph for every run; what goes wrong comes back as an
@@ -35,7 +36,10 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
+	// Of a job's lock in a bucket; a process of its own is told.
+	lockTTL = func(time.Duration) time.Duration { return leaseTTL }
 	code := m.Run()
+	fakegcs.EndShared()
 	if left := ourGoroutines(5 * time.Second); code == 0 && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "%d goroutines of ours are left:\n%s\n", len(left), strings.Join(left, "\n\n"))
 		code = 1

@@ -84,6 +84,7 @@ func (b *bench) unchanged(run lakeio.Run) {
 }
 
 func TestASecondRunOfAnUnchangedSiteIsToldSo(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	eachRunner(t, func(t *testing.T, runnerName string) {
 		b := newShop(t, demosite.Options{}, exact...)
@@ -179,6 +180,7 @@ func TestAMemoryThatIsGoneIsNone(t *testing.T) {
 // A run that is paused in the midst of its conditional requests comes to the
 // same as one in one go.
 func TestASecondRunThatIsPausedGoesOn(t *testing.T) {
+	t.Parallel()
 	var want []string
 	var tables map[string][]string
 	for _, paused := range []bool{false, true} {

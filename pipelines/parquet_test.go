@@ -33,6 +33,7 @@ func (b *bench) published() map[string][]string {
 }
 
 func TestOneJobLoadsIntoSQLiteAndParquet(t *testing.T) {
+	t.Parallel()
 	b := newShop(t, demosite.Options{Products: 40}, intoBoth(t)...)
 	run := b.must()
 	m := b.manifest(run, "load")
@@ -72,6 +73,7 @@ func TestOneJobLoadsIntoSQLiteAndParquet(t *testing.T) {
 // A run that died after load's commit, and before or in the middle of being
 // published, is published when it goes on, wherever the command stands.
 func TestAResumedRunIsPublished(t *testing.T) {
+	t.Parallel()
 	b := newShop(t, demosite.Options{Products: 40}, intoBoth(t)...)
 	want := newShop(t, demosite.Options{Products: 40}, intoBoth(t)...)
 	want.must()

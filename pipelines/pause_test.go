@@ -13,6 +13,7 @@ import (
 // A run that is paused or interrupted in the midst of a round has committed
 // nothing of it, and goes on: every page is asked for as often as in one go.
 func TestAPauseInMidRound(t *testing.T) {
+	t.Parallel()
 	want := map[string][]string(nil)
 	for _, c := range []struct {
 		name string
@@ -77,6 +78,7 @@ func TestAPauseInMidRound(t *testing.T) {
 // An interrupt may come at any time: once Run has returned nothing is asked
 // any more, and the next one comes to the same end.
 func TestAnInterruptAtAnyTime(t *testing.T) {
+	t.Parallel()
 	undisturbed := newShop(t, demosite.Options{Products: 40}, exact...)
 	want := undisturbed.tables(undisturbed.must())
 	eachStopped(t, func(t *testing.T, runnerName string) {

@@ -81,6 +81,7 @@ func refinedShop(t *testing.T, lines int, replace ...string) *bench {
 // TestARecordGoesThroughAllItsSteps compares runs in which the lookup file is
 // in memory with one in which it is too large for it, on both runners.
 func TestARecordGoesThroughAllItsSteps(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b := refinedShop(t, 0)
 	run := b.must()
@@ -156,6 +157,7 @@ func checkBook(t *testing.T, row string) {
 }
 
 func TestWhatIsWrongWithALookupFileIsSaidBeforeTheFirstFetch(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ file, text, want string }{
 		{"rates.csv", "code,rate\nGBP,1\nEUR,2\nGBP,3\n", `rates.csv: line 4 has the same code as line 2: "GBP"; expected each once, since rows are joined by it`},
 		{"rates.csv", "code,rat\n", `there is no column rate`},
@@ -179,6 +181,7 @@ func TestWhatIsWrongWithALookupFileIsSaidBeforeTheFirstFetch(t *testing.T) {
 // TestALookupFileIsPartOfTheRun changes it between two legs of a run: the run
 // can't go on, and one that can reads its copy.
 func TestALookupFileIsPartOfTheRun(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b := refinedShop(t, 0)
 	first := b.must(until("parse"))
@@ -202,6 +205,7 @@ func TestALookupFileIsPartOfTheRun(t *testing.T) {
 }
 
 func TestCrossedThresholdsAreAllNamed(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b := refinedShop(t, 0, "thresholds: {coverage: {label: 1, brand: 0.1}}", "thresholds: {min_rows: 1000, max_reject_rate: 0, coverage: {label: 1, price_eur: 1}}",
 		"  offer:\n    key: [url]\n", "  offer:\n    thresholds: {min_rows: 1, coverage: {url: 1}}\n    key: [url]\n")

@@ -76,6 +76,7 @@ func ofEdition(edition int, shelf bool) (list []string) {
 // one that took its stages over, one of other shards, one that stopped after
 // fetch. Nobody is asked, and seed files need not be there any more.
 func TestAnyEarlierRunIsParsedAgain(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, edition := newShelf(t)
 	first := b.must()
@@ -140,6 +141,7 @@ func TestAnyEarlierRunIsParsedAgain(t *testing.T) {
 
 // What is in the store stays where it is newer than what is parsed again.
 func TestAnOldRunParsedAgainOverwritesNothingNewer(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, edition := newShelf(t)
 	first := b.must()
@@ -178,6 +180,7 @@ func TestAnOldRunParsedAgainOverwritesNothingNewer(t *testing.T) {
 // A run that stopped after fetch, and was parsed by another, still has the next
 // run ask what it deferred.
 func TestParsingAgainForgetsNothingThatWasDeferred(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, _ := newShelf(t)
 	slow := strings.Replace(shelfJob("", ""), "concurrency: 2, delay: 0s", "concurrency: 1, delay: 100ms", 1)
@@ -209,6 +212,7 @@ func TestParsingAgainForgetsNothingThatWasDeferred(t *testing.T) {
 // The requests of an old run are not asked again where the newest deferred
 // others.
 func TestFromFetchForgetsNothingThatWasDeferred(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, _ := newShelf(t)
 	first := b.must()
@@ -232,6 +236,7 @@ func TestFromFetchForgetsNothingThatWasDeferred(t *testing.T) {
 
 // Rows are taken over only where the rules that made them are today's.
 func TestRowsOfOtherRulesAreNotTakenOver(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, _ := newShelf(t)
 	first := b.must()
@@ -256,6 +261,7 @@ func TestRowsOfOtherRulesAreNotTakenOver(t *testing.T) {
 
 // A store that was added to the job file gets what was refined before.
 func TestFromLoadFillsAStoreThatWasAdded(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, _ := newShelf(t)
 	b.write(shelfJob("", "limits: {shards: 7}\nload: {sqlite: {}}"))
@@ -282,6 +288,7 @@ func TestFromLoadFillsAStoreThatWasAdded(t *testing.T) {
 // A run that was left in the middle of fetch goes on after others parsed
 // again, but not after one that fetched.
 func TestAnUnfinishedRunIsNotLostToOneThatParsesAgain(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b, _ := newShelf(t)
 	first := b.must()

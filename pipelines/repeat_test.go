@@ -16,6 +16,7 @@ import (
 // A graph that is run again, as a cluster may do after a lost machine, finds
 // every stage committed.
 func TestAWholeGraphRunTwiceDoesNothingTheSecondTime(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	eachRunner(t, func(t *testing.T, runnerName string) {
 		b := newShop(t, demosite.Options{Products: 40}, exact...)

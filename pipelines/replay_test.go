@@ -479,16 +479,14 @@ func TestARowThatPostgreSQLRefusedIsReplayed(t *testing.T) {
 // A workspace in a bucket is replayed from as one on a disk.
 func TestARunInABucketIsReplayed(t *testing.T) {
 	meaning(t)
-	server := fakegcs.Start(t)
-	old := lockTTL
-	lockTTL = func(time.Duration) time.Duration { return leaseTTL }
-	t.Cleanup(func() { lockTTL = old })
+	t.Parallel()
+	server := fakegcs.Shared(t)
 	into := func(rules string) string {
 		return strings.Replace(rules, "timeout: 5s", "timeout: 1s", 1) + "load: {parquet: {path: out/}}\n"
 	}
 	shop := &brokenShop{}
 	b := newBench(t, shop, into(shopRules))
-	b.dir, b.ttl = server.Workspace("lake/replay"), leaseTTL
+	b.dir, b.ttl = server.Workspace(place(t)), leaseTTL
 	b.request.Workspace = b.dir
 	b.begin(into(shopRules))
 	parent := b.must()

@@ -154,6 +154,7 @@ func TestUntilEveryStage(t *testing.T) {
 // A run from a later stage takes the earlier ones over: the same tables, and
 // nobody is asked anything.
 func TestFromALaterStage(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b := newShop(t, demosite.Options{Products: 40}, exact...)
 	first := b.must()

@@ -14,6 +14,7 @@ var exact = []string{"keep: latest", "keep: first"}
 
 // Runner and numbers of shards say how the work is cut, never what comes of it.
 func TestTheTablesDoNotDependOnRunnerOrShards(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	var first struct {
 		sync.Mutex

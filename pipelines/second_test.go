@@ -59,6 +59,7 @@ func changes(list []demosite.Change) map[string]int64 {
 // A shop's life: harvested, harvested again unchanged, then changed, then an
 // old harvest loaded once more.
 func TestASecondRunChangesWhatTheSiteChanged(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	b := newShop(t, demosite.Options{}, exact...)
 	first := b.must()

@@ -54,6 +54,7 @@ var catalogueSeeds = strings.Join([]string{
 // Seeds of every kind, sitemaps of every kind, and what both carry: harvested,
 // then harvested again, on the other runner, to the same tables.
 func TestSeedsWithBodiesAndSitemapsAreHarvested(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	job := strings.NewReplacer(`{css: "a@href"}`, `{css: "a@href", carry: {heading: {css: h1}}}`,
 		`      n:     {css: "#n", type: int}`, `      shop: {from: "carry:shop"}
@@ -100,6 +101,7 @@ func checkCatalogue(t *testing.T, b *bench, run lakeio.Run) {
 
 // Sitemaps alone are seeds enough, and their hosts the scope.
 func TestSitemapsAloneAreSeedsEnough(t *testing.T) {
+	t.Parallel()
 	job := strings.Replace(fmt.Sprintf(smallJob, `{sitemaps: ["http://one.example/1.xml", "http://two.example/list.txt"]}`, "/**"), `  scope: {hosts: ["*.example"]}`+"\n", "", 1)
 	b := newBench(t, catalogue(), job)
 	run := b.must()

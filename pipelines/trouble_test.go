@@ -28,6 +28,7 @@ func deadAddress(t *testing.T) string {
 }
 
 func TestAnUnreachableHostIsDeferredAndAskedWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	eachRunner(t, func(t *testing.T, runnerName string) {
 		b := newBench(t, smallSite(), "")
 		job := func(down string) string {
@@ -71,6 +72,7 @@ func TestAnUnreachableHostIsDeferredAndAskedWhenItIsBack(t *testing.T) {
 
 // What can't be had or read is a dead letter, and the rest goes on.
 func TestTroublesOfSingleItemsAreRejects(t *testing.T) {
+	t.Parallel()
 	meaning(t)
 	site := http.NewServeMux()
 	site.HandleFunc("/deep", func(w http.ResponseWriter, _ *http.Request) {
@@ -133,6 +135,7 @@ func TestAWorkspaceThatCannotBeMadeIsNamed(t *testing.T) {
 
 // A job file that is wrong starts nothing, and says where.
 func TestAWrongJobFileStartsNothing(t *testing.T) {
+	t.Parallel()
 	good := pagesJob("a")
 	for _, c := range []struct{ name, old, new, want string }{
 		{"no YAML", "version: 1", "version: [1", "job.yaml:"},

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,29 +36,88 @@ type Server struct {
 // with HARROW_TEST_REQUIRE=1 it fails.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	s, end, err := open(find(t), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	t.Setenv("STORAGE_EMULATOR_HOST", s.URL)
+	return s
+}
+
+// one is what Shared starts.
+var one struct {
+	sync.Mutex
+	server *Server
+	end    func()
+}
+
+// Shared is Start of one server for all tests of a binary, which may then run
+// beside each other: each has workspaces of its own and injects faults within
+// them. [EndShared] ends it, from TestMain.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	one.Lock()
+	defer one.Unlock()
+	if one.server != nil {
+		return one.server
+	}
 	program := find(t)
+	dir, err := os.MkdirTemp("", "fakegcs-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, end, err := open(program, dir)
+	if err == nil {
+		err = os.Setenv("STORAGE_EMULATOR_HOST", s.URL)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.server, one.end = s, func() {
+		end()
+		_ = os.RemoveAll(dir) // a temporary folder
+	}
+	return s
+}
+
+// EndShared ends the server of Shared, if there is one.
+func EndShared() {
+	one.Lock()
+	defer one.Unlock()
+	if one.server != nil {
+		one.end()
+		one.server = nil
+	}
+}
+
+// open starts a server that keeps its objects in dir.
+func open(program, dir string) (_ *Server, end func(), err error) {
 	proxy := &Proxy{counts: map[string]int{}}
 	front := httptest.NewServer(proxy)
-	t.Cleanup(front.Close)
-	var err error
+	stop := func() {}
+	end = func() { front.Close(); stop() }
 	for range 5 { // the port that was free may be taken meanwhile
-		if proxy.behind, err = start(t, program, front.URL); err == nil {
+		if proxy.behind, stop, err = start(program, front.URL, dir); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		t.Fatal(err)
+		front.Close()
+		return nil, nil, err
 	}
 	answer, err := http.Post(front.URL+"/storage/v1/b?project=test", "application/json", strings.NewReader(`{"name":"`+Bucket+`"}`))
+	if err == nil {
+		_ = answer.Body.Close() // nothing is read of it
+		if answer.StatusCode != http.StatusOK {
+			err = fmt.Errorf("fake-gcs-server: making a bucket: %s", answer.Status)
+		}
+	}
 	if err != nil {
-		t.Fatal(err)
+		end()
+		return nil, nil, err
 	}
-	_ = answer.Body.Close() // nothing is read of it
-	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("fake-gcs-server: making a bucket: %s", answer.Status)
-	}
-	t.Setenv("STORAGE_EMULATOR_HOST", front.URL)
-	return &Server{Proxy: proxy, URL: front.URL}
+	return &Server{Proxy: proxy, URL: front.URL}, end, nil
 }
 
 // Way is another proxy to the same server: faults of one way are not seen on
@@ -101,40 +161,41 @@ func find(t testing.TB) string {
 	return ""
 }
 
-// start starts the program on a free port and returns its URL once it
-// answers.
-func start(t testing.TB, program, external string) (string, error) {
+// start starts the program on a free port and returns its URL once it answers,
+// and what ends it.
+func start(program, external, dir string) (url string, stop func(), err error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	address := free.Addr().String()
 	if err := free.Close(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	host, port, _ := strings.Cut(address, ":")
 	p := exec.Command(program, "-scheme", "http", "-host", host, "-port", port, "-external-url", external, "-public-host", address,
-		"-backend", "filesystem", "-filesystem-root", t.TempDir(), "-log-level", "error")
+		"-backend", "filesystem", "-filesystem-root", dir, "-log-level", "error")
 	p.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	var out strings.Builder
 	p.Stdout, p.Stderr = &out, &out
 	if err := p.Start(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = p.Wait() }() // it is killed
-	t.Cleanup(func() { _ = p.Process.Kill(); <-ended })
-	url := "http://" + address
+	stop = func() { _ = p.Process.Kill(); <-ended }
+	url = "http://" + address
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-ended:
-			return "", fmt.Errorf("fake-gcs-server: %s", out.String())
+			return "", nil, fmt.Errorf("fake-gcs-server: %s", out.String())
 		default:
 		}
 		if answer, err := http.Get(url + "/_internal/healthcheck"); err == nil {
 			_ = answer.Body.Close() // nothing is read of it
-			return url, nil
+			return url, stop, nil
 		}
 	}
-	return "", errors.New("fake-gcs-server does not answer")
+	stop()
+	return "", nil, errors.New("fake-gcs-server does not answer")
 }

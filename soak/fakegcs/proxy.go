@@ -2,6 +2,7 @@ package fakegcs
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -44,6 +45,7 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	rule   func(op string, r *http.Request) Fault
+	within map[string]func(op string, r *http.Request) Fault // by prefix of an object's name
 	counts map[string]int
 }
 
@@ -55,15 +57,45 @@ func (p *Proxy) Inject(rule func(op string, r *http.Request) Fault) {
 	p.rule = rule
 }
 
+// InjectWithin is Inject for requests that name an object, or a list of them,
+// whose name begins with prefix: tests that share a server don't meet each
+// other's faults. A later request of an upload in chunks names none.
+func (p *Proxy) InjectWithin(prefix string, rule func(op string, r *http.Request) Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.within == nil {
+		p.within = map[string]func(string, *http.Request) Fault{}
+	}
+	p.within[prefix] = rule
+}
+
+// object is the name of the object, or the prefix of names, that a request is
+// about.
+func object(r *http.Request) string {
+	if _, name, ok := strings.Cut(r.URL.Path, "/o/"); ok {
+		return name
+	}
+	if _, name, ok := strings.Cut(r.URL.Path, "/"+Bucket+"/"); ok && r.Method == http.MethodGet {
+		return name
+	}
+	q := r.URL.Query()
+	return cmp.Or(q.Get("name"), q.Get("prefix"))
+}
+
 // Random lets one in so many requests meet a fault, decided by the seed.
 func (p *Proxy) Random(seed uint64, oneIn int, faults ...Fault) {
+	p.Inject(Sometimes(seed, oneIn, faults...))
+}
+
+// Sometimes is the rule of [Proxy.Random].
+func Sometimes(seed uint64, oneIn int, faults ...Fault) func(op string, r *http.Request) Fault {
 	random := rand.New(rand.NewPCG(seed, 0))
-	p.Inject(func(string, *http.Request) Fault {
+	return func(string, *http.Request) Fault {
 		if random.IntN(oneIn) > 0 {
 			return None
 		}
 		return faults[random.IntN(len(faults))]
-	})
+	}
 }
 
 // Counts says how many requests there were by operation (list, stat, read,
@@ -107,6 +139,11 @@ func (p *Proxy) decide(r *http.Request) Fault {
 	f := None
 	if p.rule != nil {
 		f = p.rule(op, r)
+	}
+	for prefix, rule := range p.within {
+		if f == None && rule != nil && strings.HasPrefix(object(r), prefix) {
+			f = rule(op, r)
+		}
 	}
 	if f != None {
 		p.counts["fault "+string(f)]++
