@@ -327,10 +327,9 @@ func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
 }
 
 func TestSQLiteRefusesABucket(t *testing.T) {
-	t.Parallel()
-	server := fakegcs.Shared(t)
+	server := fakegcs.Start(t)
 	b := newShop(t, demosite.Options{Products: 4}, exact...)
-	b.request.Workspace = server.Workspace(place(t))
+	b.request.Workspace = server.Workspace("x")
 	_, err := b.run()
 	wantUsage(t, "sqlite in a bucket", err, "load.sqlite", "postgres", "parquet")
 	for uri, want := range map[string]string{"gs://no-such-bucket/x": "no bucket no-such-bucket", "gs://x": "want gs://BUCKET"} {
@@ -338,8 +337,8 @@ func TestSQLiteRefusesABucket(t *testing.T) {
 		_, err := b.run()
 		wantUsage(t, uri, err, want)
 	}
-	server.Proxy.InjectWithin(place(t)+"/forbidden", func(string, *http.Request) fakegcs.Fault { return "403" })
-	b.request.Workspace = server.Workspace(place(t) + "/forbidden")
+	server.Proxy.Inject(func(string, *http.Request) fakegcs.Fault { return "403" })
+	b.request.Workspace = server.Workspace("forbidden")
 	if _, err := b.run(); errors.Is(err, ErrUsage) || !errors.Is(err, lakeio.ErrUnavailable) {
 		t.Errorf("a bucket that refuses: %v", err)
 	}
@@ -352,7 +351,7 @@ func TestParquetIsPublishedInABucket(t *testing.T) {
 	server := fakegcs.Shared(t)
 	b := bucketShop(t, server, 0, demosite.Options{Products: 40}, "parquet: {path: out/}", "parquet: {path: "+server.Workspace(place(t)+"/out")+"}")
 	run := b.must()
-	store, err := lakeio.Open(server.Workspace(place(t)+"/out"))
+	store, err := lakeio.Open(server.Workspace(place(t) + "/out"))
 	if err != nil {
 		t.Fatal(err)
 	}

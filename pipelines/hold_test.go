@@ -81,7 +81,7 @@ func (b *bench) elsewhere(env ...string) (p *exec.Cmd, run string) {
 // await waits until the site was asked for n things.
 func (b *bench) await(n int) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(b.log.Requests()) < n; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(b.log.Requests()) < n; time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("the site was asked for %d things, want %d", len(b.log.Requests()), n)
 		}
