@@ -23,6 +23,11 @@ var ErrStale = errors.New("the kept connection was closed before the answer")
 // that [Request].Held kept back: the server has not seen it.
 var ErrHeld = errors.New("it was kept back before it was sent")
 
+// ErrNotPermitted is wrapped by the error (class transient, code "held") of a
+// request that met [Config].Permitted saying no. The server may have seen a part
+// of it.
+var ErrNotPermitted = errors.New("the right to send was over")
+
 var errTimeout = errors.New("the exchange took too long")
 
 // resetWait bounds how long the end of an exchange waits for the frame that

@@ -86,6 +86,9 @@ type Config struct {
 	// MemoryBody is how many bytes of a body are kept in memory, and what a
 	// reservation takes; rounded up to a power of two. 0: 256 KiB.
 	MemoryBody int64
+	// Permitted, if not nil, is asked before each write to a connection: false
+	// fails it with [ErrNotPermitted]. It must not block.
+	Permitted func() bool `json:"-"`
 	// Clock dates exchanges. nil: time.Now.
 	Clock harrow.Clock `json:"-"`
 }

@@ -26,6 +26,9 @@ type conn struct {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
+	if may := c.dialer.permitted; may != nil && !may() {
+		return 0, ErrNotPermitted
+	}
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	c.beat(false)

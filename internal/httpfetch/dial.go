@@ -30,6 +30,8 @@ type dialer struct {
 	names   *dnscache.Cache
 	globs   *canon.HostGlobs
 	targets []netip.AddrPort // port 0: the URL's
+	// permitted is Config.Permitted.
+	permitted func() bool
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // that are open
@@ -51,7 +53,7 @@ func newDialer(config Config) (*dialer, error) {
 		return nil, err
 	}
 	plain := net.Dialer{Timeout: config.Timeout, KeepAlive: 30 * time.Second}
-	d := &dialer{open: plain, guarded: plain, forbid: Forbidden, names: names, globs: globs, targets: targets, conns: map[*conn]struct{}{}}
+	d := &dialer{open: plain, guarded: plain, forbid: Forbidden, names: names, globs: globs, targets: targets, permitted: config.Permitted, conns: map[*conn]struct{}{}}
 	if config.AllowPrivate {
 		d.forbid = func(netip.Addr) bool { return false }
 	}

@@ -22,7 +22,7 @@ import (
 //	transient  reset               connection closed or reset before the answer's end
 //	transient  dns                 name resolution failed for now
 //	transient  connect             any other failure to connect
-//	transient  held                see [ErrHeld]
+//	transient  held                see [ErrHeld], [ErrNotPermitted]
 //	transient  proxy               the proxy is at fault; says nothing of the host
 //	permanent  nxdomain            there is no such name
 //	permanent  tls                 the server is not who it should be
@@ -131,7 +131,7 @@ func classifyNetwork(err error) (harrow.Class, string, bool) {
 	switch {
 	case errors.Is(err, ErrStale):
 		return harrow.Transient, "reset", true
-	case errors.Is(err, ErrHeld):
+	case errors.Is(err, ErrHeld), errors.Is(err, ErrNotPermitted):
 		return harrow.Transient, "held", true
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return harrow.Transient, "timeout", true

@@ -197,6 +197,7 @@ func (l *lease) release(ended time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
+	l.until = 0
 	l.holder.Ended = ended.UTC()
 	err := l.write(ctx)
 	if errors.Is(err, ErrConflict) {

@@ -35,8 +35,10 @@ type ShardRecord struct {
 	Delays  map[string]time.Duration `json:"delays,omitempty"` // politeness key: what its host asked for beyond the configuration, ns
 	Holds   map[string]time.Time     `json:"holds,omitempty"`  // politeness key: until when its host asked for rest
 	Done    bool                     `json:"done"`
-	Bound   time.Duration            `json:"bound,omitempty"` // least time its keys' limits allow for what the last owner asked, ns
-	Wall    time.Duration            `json:"wall,omitempty"`  // time the last owner's process took, ns
+	Process string                   `json:"process,omitempty"` // of the submission that the last owner worked for, as run.json has it
+	Ended   time.Time                `json:"ended,omitzero"`    // when it was done, by the last owner's clock
+	Bound   time.Duration            `json:"bound,omitempty"`   // least time its keys' limits allow for what the last owner asked, ns
+	Wall    time.Duration            `json:"wall,omitempty"`    // time the last owner's process took, ns
 }
 
 // FetchShard is the place of one fetch shard in one round.
@@ -85,69 +87,6 @@ func ReadShardRecord(ctx context.Context, s Store, uri string) (r ShardRecord, e
 	return r, err
 }
 
-// Take makes owner the shard's owner: it raises the epoch and, in the same
-// swap, adopts the complete rolls that its last owner left in the folder and
-// drops those whose files a power cut took. Rolls of owners before the last do
-// not count: what they wrote after the shard was taken from them may have been
-// asked again since. A done shard is returned as it is.
-func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error) {
-	for {
-		r, err := f.take(ctx, owner)
-		if errors.Is(err, errTaken) {
-			continue // the rolls of that one were not looked for
-		}
-		if errors.Is(err, errDone) {
-			err = nil
-		}
-		return r, err
-	}
-}
-
-// errTaken ends a swap of a record that somebody took while the folder was
-// listed.
-var errTaken = errors.New("taken meanwhile")
-
-func (f FetchShard) take(ctx context.Context, owner string) (ShardRecord, error) {
-	r, err := f.Read(ctx)
-	if err != nil || r.Done {
-		return r, err
-	}
-	lost, err := f.lostRolls(ctx, r.Rolls)
-	if err != nil {
-		return r, err
-	}
-	for _, name := range lost { // so that no later owner adopts what is left of it
-		if err := f.Lake.Store.Delete(ctx, f.RollURI(name, Captures.Name())); err != nil {
-			return r, err
-		}
-	}
-	found, err := f.findRolls(ctx, r)
-	if err != nil {
-		return r, err
-	}
-	before := r.Epoch
-	return f.swap(ctx, func(r *ShardRecord) error {
-		switch {
-		case r.Done:
-			return errDone
-		case r.Epoch != before:
-			return errTaken
-		}
-		for _, roll := range found { // of a record that was lost: it was taken before
-			r.Epoch = max(r.Epoch, epochOf(roll.Name))
-		}
-		r.Epoch++
-		r.Owner = owner
-		r.Rolls = slices.DeleteFunc(r.Rolls, func(roll Roll) bool { return slices.Contains(lost, roll.Name) })
-		for _, roll := range found {
-			if !named(r.Rolls, roll.Name) {
-				r.Rolls = append(r.Rolls, roll)
-			}
-		}
-		return nil
-	})
-}
-
 // epochOf is the epoch of a roll's owner; 0: the name says none.
 func epochOf(roll string) int64 {
 	epoch, _, _ := strings.Cut(roll, "-")
@@ -190,7 +129,7 @@ func (f FetchShard) Finish(ctx context.Context, owner string, bound, wall time.D
 			}
 		}
 	}
-	err = f.own(ctx, owner, func(r *ShardRecord) { r.Done, r.Bound, r.Wall = true, bound, wall })
+	err = f.own(ctx, owner, func(r *ShardRecord) { r.Done, r.Ended, r.Bound, r.Wall = true, time.Now().UTC(), bound, wall })
 	if errors.Is(err, errDone) {
 		return nil // by this owner, before
 	}

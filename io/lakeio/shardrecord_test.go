@@ -95,7 +95,10 @@ func TestALifeOfAShard(t *testing.T) {
 	check(t, f.Finish(ctx, "one", time.Second, time.Minute))
 	r, err := f.Read(ctx)
 	check(t, err)
-	want := ShardRecord{Version: 1, Epoch: 1, Owner: "one", Rolls: []Roll{roll}, Done: true, Bound: time.Second, Wall: time.Minute,
+	if since := time.Since(r.Ended); since < 0 || since > time.Hour {
+		t.Errorf("ended at %v", r.Ended)
+	}
+	want := ShardRecord{Version: 1, Epoch: 1, Owner: "one", Ended: r.Ended, Rolls: []Roll{roll}, Done: true, Bound: time.Second, Wall: time.Minute,
 		Delays: map[string]time.Duration{"a.example": 7 * time.Second, "b.example": time.Minute},
 		Holds:  map[string]time.Time{"b.example": noon, "c.example": noon}}
 	if !reflect.DeepEqual(r, want) {

@@ -96,6 +96,21 @@ func overWorker(ctx context.Context, s Store, uri string, c LockConfig) (l look,
 	return l, err == nil && l.free, err
 }
 
+// Superseded reports whether the run, or the job, is somebody else's than that
+// of the process that submitted the work (as run.json has it): the job lock
+// names another run, or run.json another process.
+func (l Lake) Superseded(ctx context.Context, process string) (bool, error) {
+	data, _, err := l.Store.Read(ctx, path.Join(l.Job, "lock")) // by whatever it is held
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, fmt.Errorf("job lock: %w", err)
+	}
+	if h := decodeHolder(data); h.Run != "" && h.Run != l.Run {
+		return true, nil
+	}
+	r, err := ReadRun(ctx, l.Store, l.Job, l.Run)
+	return err == nil && r.Process != process, err
+}
+
 // permits lists the URIs of the permits of the run's workers, in all rounds.
 func (l Lake) permits(ctx context.Context) (uris []string, err error) {
 	stages, err := l.Store.List(ctx, l.RunDir()+"/")

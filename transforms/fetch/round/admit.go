@@ -23,7 +23,8 @@ type Admission struct {
 
 // Admit hands a shard to the process: it takes the shard record, reads the
 // shard's requests into the frontier and returns; the scheduler does the rest
-// without the caller. A shard that the process runs already is joined.
+// without the caller. A shard that the process runs already is joined. One that
+// another worker may start exchanges of is waited for without the caller, too.
 //
 // read yields the shard's requests; it may be called several times.
 func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admission, error) {
@@ -32,10 +33,14 @@ func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admiss
 	if !ok {
 		s = &shard{at: lakeio.FetchShard{Lake: p.lake, Round: p.cfg.Round, Shard: number}, owner: newOwner(), seeds: map[string]bool{}, finished: make(chan struct{})}
 		p.shards[number] = s
+		if p.givenUp != nil { // there is nobody left who would
+			p.end(s, p.givenUp)
+		}
 	}
+	ended := s.closed
 	p.mu.Unlock()
 	a := &Admission{p, s}
-	if ok {
+	if ok || ended {
 		return a, nil
 	}
 	if err := p.take(ctx, s, read); err != nil {
@@ -48,12 +53,81 @@ func (p *Process) Admit(ctx context.Context, number int, read Requests) (*Admiss
 	return a, nil
 }
 
-// take makes this process the shard's owner and loads what is left to do.
+// take makes this process the shard's owner and loads what is left to do, at
+// once or when another worker lets it.
 func (p *Process) take(ctx context.Context, s *shard, read Requests) error {
-	rec, err := s.at.Take(ctx, s.owner)
+	rec, held, err := s.at.Claim(ctx, p.claim(s))
 	if err != nil {
 		return err
 	}
+	if held {
+		p.takeLater(s, read)
+		return nil
+	}
+	return p.taken(ctx, s, rec, read)
+}
+
+func (p *Process) claim(s *shard) lakeio.Claim {
+	return lakeio.Claim{Owner: s.owner, Permit: p.permit.URI(), Process: p.cfg.Process}
+}
+
+// takeLater takes the shard when it is no longer another worker's, unless
+// starts end before.
+func (p *Process) takeLater(s *shard, read Requests) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return // it is given up with the others
+	}
+	s.held = true
+	p.taking.Add(1)
+	go func() {
+		defer p.taking.Done()
+		err := p.await(s, read)
+		p.mu.Lock()
+		s.held = false
+		if err != nil && p.starts.Err() == nil {
+			p.end(s, err)
+		}
+		p.mu.Unlock()
+		if err != nil {
+			p.stop(err)
+		}
+	}()
+}
+
+// await claims the shard again and again.
+func (p *Process) await(s *shard, read Requests) error {
+	tick := time.NewTicker(p.lake.LookEvery())
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.starts.Done():
+			return nil
+		case <-tick.C:
+		}
+		rec, held, err := s.at.Claim(p.starts, p.claim(s))
+		if p.starts.Err() != nil {
+			return nil // whatever came of it: who comes next takes it over
+		}
+		if err != nil {
+			return err
+		}
+		if held {
+			continue
+		}
+		p.mu.Lock()
+		s.held = false
+		p.mu.Unlock()
+		if err = p.taken(p.starts, s, rec, read); p.starts.Err() != nil {
+			return nil
+		}
+		return err
+	}
+}
+
+// taken loads what is left to do of a shard that is this process's, or done.
+func (p *Process) taken(ctx context.Context, s *shard, rec lakeio.ShardRecord, read Requests) error {
 	if rec.Done {
 		p.mu.Lock()
 		p.end(s, nil)

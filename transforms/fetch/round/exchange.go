@@ -21,7 +21,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if it.Started.IsZero() {
 		it.Started = begun
 	}
-	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Held: p.resting(it), Headers: p.along(it, begun), Body: it.body()}
+	req := httpfetch.Request{Method: it.method(), URL: it.url(), Addr: it.addr, Written: p.telling(it), Held: p.held(it), Headers: p.along(it, begun), Body: it.body()}
 	if it.Robots != "" {
 		req.MaxBody = robots.MaxBytes
 	} else if it.login != nil {
@@ -48,7 +48,7 @@ func (p *Process) exchange(it *item, reservation *httpfetch.Reservation, begun t
 	if failure != nil && failure.Class == harrow.System {
 		return failure
 	}
-	if p.flights.Err() != nil {
+	if p.flights.Err() != nil || failure != nil && !p.permit.Lasts() {
 		return nil // cut off: nothing is known of it, so it is asked again
 	}
 	p.results <- &result{shard: it.shard, exchange: p.hide(it, it.row(begun, now, resp, failure))}

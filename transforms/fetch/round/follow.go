@@ -137,12 +137,12 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 // newClient makes the client that all exchanges of the process go through.
 // The headers go along with every request; secrets are filled in here, on the
 // worker.
-func newClient(cfg Config, headers []harrow.Header, budget *memory.Budget) (*httpfetch.Client, error) {
+func newClient(cfg Config, headers []harrow.Header, budget *memory.Budget, permitted func() bool) (*httpfetch.Client, error) {
 	proxies, err := jobfile.Proxies(cfg.Fetch.Proxies, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
 	return httpfetch.New(httpfetch.Config{UserAgent: cfg.Fetch.UserAgent, Timeout: time.Duration(cfg.Fetch.Timeout),
 		MaxBody: int64(cfg.Fetch.MaxBody), Headers: headers, Resolve: cfg.Fetch.Resolve, AllowPrivate: cfg.Fetch.AllowPrivateNetworks,
-		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill, Proxies: proxies, DNS: cfg.DNS, Roots: cfg.Roots}, budget.Bodies)
+		InFlight: cfg.Fetch.InFlight, SpillDir: cfg.Env.Spill, Proxies: proxies, DNS: cfg.DNS, Roots: cfg.Roots, Permitted: permitted}, budget.Bodies)
 }

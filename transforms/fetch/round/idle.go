@@ -13,7 +13,8 @@ import (
 // outside is a guess.
 const (
 	forMemory = "memory for bodies: limits.memory is spent"
-	forPermit = "the job lock: it has to be renewed before an exchange may start"
+	forPermit = "the right to start exchanges: it has to be renewed first"
+	forShards = "another worker holds the shard"
 	forWriter = "the workspace: what was fetched is being written"
 )
 
@@ -80,12 +81,27 @@ func (p *Process) blocked(now time.Time) string {
 		return text
 	}
 	switch {
+	case p.waitsForShards():
+		return forShards
 	case p.sched.InFlight() > 0 || p.ending == 0:
 		return ""
 	case len(p.results) == cap(p.results):
 		return forWriter
 	}
 	return fmt.Sprintf("processors: %d answers are being looked into for links", p.ending)
+}
+
+// waitsForShards reports whether there is nothing to do until other workers
+// let shards go; under mu.
+func (p *Process) waitsForShards() bool {
+	held := false
+	for _, s := range p.shards {
+		if !s.closed && !s.held {
+			return false
+		}
+		held = held || s.held
+	}
+	return held
 }
 
 // dealtWith counts an answer that was dealt with.

@@ -16,6 +16,12 @@ type Permit interface {
 	Until() time.Time
 	// Renew is called every second.
 	Renew(ctx context.Context) error
+	// Lasts reports whether the right, which may have been given to somebody
+	// else when it ended, has not ended by time: else nothing may be sent any
+	// more, not even what was to be sent before.
+	Lasts() bool
+	// URI is what shard records name it by; empty: it is the job lock.
+	URI() string
 	// Err is why the right ended without anybody asking for it; nil: it has
 	// not, or the run was asked to stop.
 	Err() error
@@ -36,6 +42,14 @@ type lockPermit struct {
 
 // lockTTL is lakeio.TTL, but in tests.
 var lockTTL = lakeio.TTL
+
+// newPermit takes what gives a process of a round the right to start exchanges.
+func newPermit(ctx context.Context, l lakeio.Lake, c Config) (Permit, error) {
+	if c.Remote {
+		return newWorkerPermit(ctx, l, c)
+	}
+	return newLockPermit(ctx, l, time.Duration(c.Fetch.Timeout))
+}
 
 // newLockPermit takes the job lock, or a share of it. With an error there is no
 // permit, and nothing is held.
@@ -59,7 +73,7 @@ func (p *lockPermit) Until() time.Time {
 }
 
 // errLapsed ends starts for good: what is left to do is for a resume.
-var errLapsed = errors.New("the job lock could not be renewed in time: the right to start exchanges is over")
+var errLapsed = errors.New("the right to start exchanges could not be renewed in time and is over")
 
 func (p *lockPermit) Err() error {
 	if err := p.lock.Err(); err != nil {
@@ -88,5 +102,9 @@ func (p *lockPermit) Renew(ctx context.Context) error {
 	}
 	return err
 }
+
+func (p *lockPermit) Lasts() bool { return p.lock.Left() > 0 }
+
+func (p *lockPermit) URI() string { return "" }
 
 func (p *lockPermit) Release() error { return p.lock.Release(time.Now()) }

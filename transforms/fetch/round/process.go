@@ -67,6 +67,7 @@ type Process struct {
 	stopping bool   // starts ended: nothing new
 	dead     string // code: everything that is left, or comes, is deferred
 	fault    error  // system failure that stopped the process
+	givenUp  error  // what ended the shards that were given up, and ends those that come
 	counts   counts
 	ending   int // exchanges that are over and not dealt with yet
 	minute   minute
@@ -78,6 +79,7 @@ type Process struct {
 	cpu     chan struct{} // one per page being looked into for links
 	results chan *result
 	flying  sync.WaitGroup // exchanges in flight
+	taking  sync.WaitGroup // shards that are waited for
 	ended   chan struct{}  // closed when writer and reporter are through
 }
 
@@ -106,6 +108,7 @@ type shard struct {
 	epoch    int64
 	pending  int64           // requests without a captures row
 	loaded   bool            // all its requests are in the frontier
+	held     bool            // another worker may start exchanges of it: it is waited for
 	seeds    map[string]bool // origins whose robots.txt may name sitemaps; complete before the first request is admitted
 	err      error
 	finished chan struct{} // closed when it is done or given up
@@ -194,10 +197,10 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	p.seen = seen.New(p.budget.Seen, cfg.Env.Spill)
-	if p.client, err = newClient(cfg, p.sent.Everywhere(), p.budget); err != nil {
+	if p.client, err = newClient(cfg, p.sent.Everywhere(), p.budget, func() bool { return p.permit.Lasts() }); err != nil {
 		return nil, errors.Join(err, p.free())
 	}
-	if p.permit, err = newLockPermit(ctx, p.lake, time.Duration(cfg.Fetch.Timeout)); err != nil {
+	if p.permit, err = newPermit(ctx, p.lake, cfg); err != nil {
 		return nil, errors.Join(err, p.free())
 	}
 	// The process outlives the bundle that joined first, so its context is its
@@ -217,6 +220,7 @@ func (p *Process) run() {
 	writer := make(chan struct{})
 	go func() { defer close(writer); newWriter(p).run() }()
 	p.dispatch()
+	p.taking.Wait()
 	p.flying.Wait()
 	close(p.results)
 	<-writer
@@ -235,6 +239,7 @@ func (p *Process) giveUp() {
 	if why == nil {
 		why = ErrStopped
 	}
+	p.givenUp = why
 	for _, s := range p.shards {
 		p.end(s, why)
 	}
@@ -352,13 +357,16 @@ func (p *Process) firstStart(k *key, epoch int64) {
 		p.rest(k, last.rest, now)
 	}
 	delay := k.pol.Limits().Delay
+	if p.cfg.Remote { // another worker may have asked since this one did
+		known = false
+	}
 	switch {
 	case epoch > 1, p.cfg.Died && p.cfg.Round == 0 && !known: // its last exchanges may not be over
 		k.noted = true
 		p.sched.NotBefore(k.pol, now.Add(max(delay, time.Second)), polite.Cautious)
 		p.sched.Slow(k.pol, now.Add(time.Duration(p.cfg.Fetch.Timeout)))
 	case known:
-	case p.cfg.Round > 0 && p.recall.forgetful():
+	case p.cfg.Round > 0 && (p.cfg.Remote || p.recall.forgetful()):
 		p.sched.NotBefore(k.pol, now.Add(max(delay, noteFrom)), polite.Delay)
 	case p.cfg.Round > 0, now.Sub(p.cfg.LastEnd) < max(time.Minute, delay):
 		p.sched.NotBefore(k.pol, now.Add(delay), polite.Delay)

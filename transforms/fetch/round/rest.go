@@ -136,14 +136,21 @@ func (p *Process) putBack(it *item) error {
 	return p.queue(it.key, inProgress, data)
 }
 
-// resting is asked when the item's exchange has its connection, which may take
-// long: whether the host has asked for rest meanwhile. nil where nobody could
-// have heard that but the exchange itself.
-func (p *Process) resting(it *item) func() bool {
-	if it.probe || !it.shares {
-		return nil
-	}
+// held is asked when the item's exchange has its connection, which may take
+// long: whether the host has asked for rest meanwhile, or the exchange, begun
+// now, could outlive the permit. (A process may have been stopped, and woken up,
+// since it looked at that last.)
+func (p *Process) held(it *item) func() bool {
 	return func() bool {
+		if !p.permitted(p.permit.Until(), time.Now()) {
+			if it.probe { // others wait for it
+				p.stop(nil)
+			}
+			return true
+		}
+		if it.probe || !it.shares { // nobody could have heard that but the exchange itself
+			return false
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return it.key.rest.After(time.Now())
@@ -171,7 +178,7 @@ func (p *Process) kept(it *item) error {
 // to do within the process's patience; under mu.
 func (p *Process) giveUpRests(now time.Time) bool {
 	for _, s := range p.shards {
-		if !s.loaded && !s.closed {
+		if !s.loaded && !s.closed && !s.held {
 			return false
 		}
 	}

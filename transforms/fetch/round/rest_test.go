@@ -412,7 +412,7 @@ func TestWhatWasAboutToStartIsPutBackWhenItsHostAsksForRest(t *testing.T) {
 		p.mu.Unlock()
 		back, err := p.handBack(&it)
 		it.shares = true
-		if held := p.resting(&it); held == nil != it.probe || held != nil && held() != c.back {
+		if p.held(&it)() != c.back {
 			t.Errorf("%s: held is not what is put back", c.name)
 		}
 		p.mu.Lock()
