@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Status is what one worker does now; it rewrites its file every few
@@ -26,6 +29,8 @@ type Status struct {
 	Waiting  map[string]int   `json:"waiting,omitempty"` // politeness keys by why they wait
 	Next     time.Time        `json:"next,omitzero"`     // next start that is allowed
 	Blocked  string           `json:"blocked,omitempty"` // what holds all starts back: memory, stop
+	Held     int              `json:"held,omitempty"`    // fetch shards that wait for another worker, which holds them
+	Ended    bool             `json:"ended,omitempty"`   // the worker has done all it was to do, and says nothing more
 	Rates    map[string]int64 `json:"per_min,omitempty"` // what the last minute brought
 	Keys     []KeyStatus      `json:"keys,omitempty"`    // with something left to do, most time left first; at most [StatusKeys]
 	Sample   []RecordSample   `json:"sample,omitempty"`  // what the job's rules make of a sample of the pages
@@ -91,6 +96,22 @@ func (r *RecordSample) Merge(other RecordSample) {
 		rejects[code] += n
 	}
 	r.Rejects = rejects
+}
+
+// WorkerName is a name for the status of a piece of work that begins in this
+// process: no other has it, on this machine or another, now or later.
+func WorkerName(stage string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	host = strings.Map(func(r rune) rune {
+		if r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, host)
+	return fmt.Sprintf("%s-%.40s-%d-%.8s", stage, host, os.Getpid(), uuid.NewString())
 }
 
 // PutStatus rewrites a worker's status file.

@@ -14,14 +14,15 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
-// leaseStore is a local workspace whose job lock is a lease, as in a bucket.
+// leaseStore is a local workspace whose locks are leases, as in a bucket.
 // Renewals may be kept from it.
 type leaseStore struct {
 	lakeio.Store
+	local string // where it is, if it is to be taken for a local one
 
 	mu      sync.Mutex
 	away    bool
-	renewed time.Time // when the last swap of the lock that came through began
+	renewed time.Time // when the last swap of a lease that came through began
 }
 
 var leases sync.Map // path: *leaseStore
@@ -35,13 +36,13 @@ func init() {
 	})
 }
 
-func (s *leaseStore) Local() string { return "" }
+func (s *leaseStore) Local() string { return s.local }
 
 func (s *leaseStore) Swap(ctx context.Context, uri string, old lakeio.Generation, data []byte, durable bool) (lakeio.Generation, error) {
 	s.mu.Lock()
 	away := s.away
 	s.mu.Unlock()
-	lock, began := strings.HasSuffix(uri, "/lock"), time.Now()
+	lock, began := strings.HasSuffix(uri, "/lock") || strings.Contains(uri, "/workers/"), time.Now()
 	if lock && away {
 		return "", errors.New("no way to the bucket")
 	}
@@ -90,9 +91,6 @@ func (b *bench) await(n int) {
 // leased is a round whose permit is a lease of testTTL.
 func leased(t *testing.T) (*bench, *leaseStore, *Process, *Admission) {
 	t.Helper()
-	old := lockTTL
-	lockTTL = func(time.Duration) time.Duration { return testTTL }
-	t.Cleanup(func() { lockTTL = old })
 	b := newBench(t, tree())
 	b.cfg.Env.Workspace = "lease://" + b.cfg.Env.Workspace
 	b.cfg.Fetch.Timeout = harrow.Duration(testTimeout)

@@ -40,6 +40,7 @@ type Process struct {
 	known   *known
 	met     met
 	begun   time.Time
+	worker  string // name of the status file
 
 	ctx       context.Context // ends everything
 	cancel    context.CancelFunc
@@ -165,7 +166,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Process{cfg: cfg, begun: time.Now(), keys: map[string]*key{}, asked: map[string]asked{}, robots: map[string]*asking{}, shards: map[int]*shard{},
+	p := &Process{cfg: cfg, begun: time.Now(), worker: lakeio.WorkerName(cfg.Env.Stage), keys: map[string]*key{}, asked: map[string]asked{}, robots: map[string]*asking{}, shards: map[int]*shard{},
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, cfg.Fetch.InFlight), cpu: make(chan struct{}, cpus()),
 		results: make(chan *result, 64), ended: make(chan struct{}), counts: newCounts(),
 		product: robots.ProductToken(cfg.Fetch.UserAgent),

@@ -19,7 +19,10 @@ import (
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lockTTL = func(time.Duration) time.Duration { return testTTL }
+	goleak.VerifyTestMain(m)
+}
 
 // bench is a site, a workspace and a config to fetch the one into the other.
 type bench struct {

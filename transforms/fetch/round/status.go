@@ -2,8 +2,6 @@ package round
 
 import (
 	"cmp"
-	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -23,7 +21,7 @@ const (
 func (p *Process) status(now time.Time) lakeio.Status {
 	sample := p.sampler.report()
 	p.mu.Lock()
-	st := lakeio.Status{Worker: fmt.Sprintf("%s-%d", p.cfg.Env.Stage, os.Getpid()), Stage: p.cfg.Env.Stage, At: now.UTC(), Started: p.begun.UTC(),
+	st := lakeio.Status{Worker: p.worker, Stage: p.cfg.Env.Stage, At: now.UTC(), Started: p.begun.UTC(),
 		InFlight: p.sched.InFlight(), Queued: p.counts.queued, Waiting: map[string]int{}, Sample: sample,
 		Counters: map[string]int64{"requests": p.counts.admitted, "exchanges": p.counts.exchanges, "bytes": p.counts.bytes}}
 	for o, n := range p.counts.outcomes {
@@ -34,6 +32,14 @@ func (p *Process) status(now time.Time) lakeio.Status {
 	}
 	st.Rates = p.minute.rates(now, st.Counters)
 	st.Blocked = p.blocked(now)
+	done := len(p.shards) > 0
+	for _, s := range p.shards {
+		if s.held {
+			st.Held++
+		}
+		done = done && s.closed && s.err == nil
+	}
+	st.Ended = done && p.stopping
 	p.mu.Unlock()
 	p.eachKey(func(k *key) { p.keyStatus(&st, k, now) })
 	p.mu.Lock()

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +24,8 @@ const (
 type Progress struct {
 	lake  lakeio.Lake
 	stage string
-	quiet bool // a round of fetch has a status file of its own
+	name  string // of the status file
+	quiet bool   // a round of fetch has a status file of its own
 	now   harrow.Clock
 	begun time.Time
 
@@ -48,7 +47,7 @@ func ProgressOf(env Env, lake lakeio.Lake, now harrow.Clock) *Progress {
 	p := progresses[env]
 	if p == nil {
 		begun := now()
-		p = &Progress{lake: lake, stage: env.Stage, quiet: env.stageName() == "fetch", now: now, begun: begun, next: begun.Add(progressFirst)}
+		p = &Progress{lake: lake, stage: env.Stage, name: lakeio.WorkerName(env.Stage), quiet: env.stageName() == "fetch", now: now, begun: begun, next: begun.Add(progressFirst)}
 		progresses[env] = p
 	}
 	return p
@@ -107,6 +106,6 @@ func (p *Progress) tick(ctx context.Context) {
 		return
 	}
 	p.next = now.Add(progressEvery)
-	_ = p.lake.PutStatus(ctx, lakeio.Status{Worker: fmt.Sprintf("%s-%d", p.stage, os.Getpid()), Stage: p.stage, At: now.UTC(), Started: p.begun.UTC(),
+	_ = p.lake.PutStatus(ctx, lakeio.Status{Worker: p.name, Stage: p.stage, At: now.UTC(), Started: p.begun.UTC(),
 		Counters: map[string]int64{"parts": p.parts.Load(), "parts_total": p.expectedParts.Load(), "rows": p.rows.Load(), "rows_total": p.expectedRows.Load()}})
 }
