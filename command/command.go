@@ -74,6 +74,7 @@ type grammar struct {
 	Pause   pauseCmd   `cmd:"" help:"Let a run drain and leave it resumable."`
 	Gc      gcCmd      `cmd:"" help:"Remove what nothing refers to any more, and old runs."`
 	Worker  workerCmd  `cmd:"" help:"Start workers for a cluster's machine (--pool)."`
+	Flink   flinkCmd   `cmd:"" help:"Flink on this machine: install it, start it, end it."`
 	Demo    demoCmd    `cmd:"" help:"Serve the demo site and harvest it."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

@@ -28,7 +28,7 @@ const (
 type Process struct {
 	// Name says what it is: job server, jobmanager, taskmanager-1, pool.
 	Name string `json:"name"`
-	// PID is its id, which is that of its process group too.
+	// PID is its id, which is that of its process group, too.
 	PID int `json:"pid"`
 	// Birth is when it was started, in the system's words.
 	Birth string `json:"birth"`
@@ -42,21 +42,14 @@ func (p Process) Alive() bool { return p.PID > 0 && p.Birth != "" && birth(p.PID
 // Kill kills the process at once (kill -9); one that has ended needs it no more.
 func (p Process) Kill() error { return p.signal(unix.SIGKILL) }
 
-// signal signals the process and its group. A handle is taken before its birth
-// is compared, so that an id that is reused in between is never signalled.
+// signal signals the process and what it started: each of ours leads a process
+// group.
 func (p Process) signal(s unix.Signal) error {
-	handle, err := os.FindProcess(p.PID)
-	if err != nil || !p.Alive() {
+	if !p.Alive() {
 		return nil
 	}
-	defer func() { _ = handle.Release() }()
-	if err := handle.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("%s (process %d): %w", p.Name, p.PID, err)
-	}
-	// What it started, such as the program behind a wrapper. While its leader is
-	// there, even as one that nobody has waited for, the group's id isn't reused.
 	if err := unix.Kill(-p.PID, s); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("%s (group %d): %w", p.Name, p.PID, err)
+		return fmt.Errorf("%s (process %d): %w", p.Name, p.PID, err)
 	}
 	return nil
 }
