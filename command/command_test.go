@@ -53,8 +53,8 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, diff, pause, gc, demo; harrow --help says more\n"},
-		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, diff, pause, gc, demo\n"},
+		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo; harrow --help says more\n"},
+		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo\n"},
 		{"diff", "harrow: expected \"<run> <other-run>\"\n"},
 		{"diff last last", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
 		{"diff last last --csv --summary", "harrow: --csv writes rows; want --summary as text or with --json\n"},
