@@ -300,11 +300,13 @@ func (p *Process) admitAs(s *shard, r harrow.Request, again bool, skipped func(r
 	if err != nil {
 		return fmt.Errorf("request %s: %w", r.ID, err)
 	}
+	until := r.NotBefore
+	r.NotBefore = time.Time{} // which is its key's from here on
 	data, err := (&item{Req: r, Shard: s.at.Shard}).encode()
 	if err != nil {
 		return err
 	}
-	if len(data) > maxRequest && !again {
+	if len(data) > maxRequest {
 		if skipped != nil {
 			skipped("too_large")
 		}
@@ -336,7 +338,7 @@ func (p *Process) admitAs(s *shard, r harrow.Request, again bool, skipped func(r
 	if !before {
 		*admitted++
 	}
-	if until := latest(r.NotBefore, p.metRest(u)); !until.IsZero() {
+	if until = latest(until, p.metRest(u)); !until.IsZero() {
 		p.restUntil(s, k, until)
 	}
 	s.pending++
