@@ -21,7 +21,7 @@ type checkCmd struct {
 	workspaceFlag
 	paramFlag
 	JobFile string `arg:"" optional:"" name:"job.yaml" help:"Job file."`
-	Plan    bool   `help:"Say what a run will ask for, of whom, how long that takes at least, and what looks wrong. Asks nobody."`
+	Plan    bool   `help:"Say what a run will ask for, of whom, how long that takes at least, what a cluster would be of use, and what looks wrong. Asks nobody."`
 	Keys    int    `help:"With --plan: name this many hosts, those that take longest first." placeholder:"N" default:"20"`
 	JSON    bool   `name:"json" help:"With --plan: write JSON."`
 	Schema  bool   `help:"Print the JSON Schema of job files, for editors, and check nothing."`

@@ -1,11 +1,9 @@
 package view
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -19,21 +17,23 @@ import (
 // least, as far as it can be known without asking anybody: by the last run
 // that is done, else by the seeds alone.
 type Forecast struct {
-	Job       string     `json:"job"`
-	Run       string     `json:"run,omitempty"` // that it is reckoned from; empty: the seeds
-	At        *time.Time `json:"at"`            // when that run began
-	Seeds     int64      `json:"seeds"`
-	Requests  int64      `json:"requests"`
-	Deferred  int64      `json:"deferred"` // of the last run, asked first
-	Keys      []KeyPlan  `json:"keys"`     // the one that takes longest first
-	Domains   int        `json:"domains"`  // registered domains
-	Bound     int64      `json:"bound_ms"` // least time of fetch
-	InFlight  float64    `json:"in_flight"`
-	Workers   int        `json:"workers"` // processes that are of use to fetch
-	Shards    int        `json:"fetch_shards"`
-	Workspace int64      `json:"workspace_bytes"` // that the last run took; 0: not known
-	Assumed   []string   `json:"assumed"`
-	Warnings  []string   `json:"warnings"`
+	Job       string      `json:"job"`
+	Run       string      `json:"run,omitempty"` // that it is reckoned from; empty: the seeds
+	At        *time.Time  `json:"at"`            // when that run began
+	Seeds     int64       `json:"seeds"`
+	Requests  int64       `json:"requests"`
+	Deferred  int64       `json:"deferred"` // of the last run, asked first
+	Keys      []KeyPlan   `json:"keys"`     // the one that takes longest first
+	Domains   int         `json:"domains"`  // registered domains
+	Bound     int64       `json:"bound_ms"` // least time of fetch
+	InFlight  float64     `json:"in_flight"`
+	Workers   int         `json:"workers"` // processes that are of use to fetch
+	Shards    int         `json:"fetch_shards"`
+	Workspace int64       `json:"workspace_bytes"` // that the last run took; 0: not known
+	Bundles   *BundlePlan `json:"bundles"`         // null: bundles have no end
+	Cluster   ClusterPlan `json:"cluster"`
+	Assumed   []string    `json:"assumed"`
+	Warnings  []string    `json:"warnings"`
 }
 
 // KeyPlan is what one politeness key is in for.
@@ -47,7 +47,9 @@ type KeyPlan struct {
 	Latency     int64  `json:"latency_ms"`
 	Bound       int64  `json:"bound_ms"`
 
-	stats polite.Stats
+	stats    polite.Stats
+	domain   string // registered domain
+	deferred int64  // requests that the last run left: not among its exchanges
 }
 
 // planner gathers what a Forecast is made of.
@@ -58,6 +60,7 @@ type planner struct {
 	canon   *canon.Canonicalizer
 	keys    map[string]*KeyPlan
 	domains map[string]bool
+	compute int64 // ms that parse, refine and load took in the last run
 }
 
 // Plan forecasts a run of a job. seeds hands out the canonical URL of every
@@ -78,8 +81,7 @@ func Plan(ctx context.Context, store lakeio.Store, job harrow.Job, types []harro
 	}
 	err = seeds(func(u canon.URL) {
 		p.f.Seeds++
-		p.key(canon.Key(p.keyKind(), u)).Seeds++
-		p.domains[canon.Domain(u.Host())] = true
+		p.key(u).Seeds++
 		w.seed(u)
 	})
 	if err != nil {
@@ -104,11 +106,14 @@ func (p *planner) keyKind() string {
 	return p.job.Fetch.Politeness.Key
 }
 
-func (p *planner) key(name string) *KeyPlan {
+// key is that of a URL.
+func (p *planner) key(u canon.URL) *KeyPlan {
+	name := canon.Key(p.keyKind(), u)
 	k := p.keys[name]
 	if k == nil {
 		limits, _ := p.pace.For(name)
-		k = &KeyPlan{Key: name, stats: polite.Stats{Limits: limits}}
+		k = &KeyPlan{Key: name, stats: polite.Stats{Limits: limits}, domain: canon.Domain(u.Host())}
+		p.domains[k.domain] = true
 		p.keys[name] = k
 	}
 	return k
@@ -156,6 +161,9 @@ func (p *planner) fromRun(ctx context.Context, r Run, types []harrow.RecordType)
 	if err := p.delays(ctx, r); err != nil {
 		return err
 	}
+	for _, stage := range []string{"parse", "refine", "load"} {
+		p.compute += r.Elapsed[stage]
+	}
 	for _, stage := range r.StageNames() {
 		m, ok, err := r.Manifest(ctx, stage)
 		if err != nil {
@@ -196,8 +204,7 @@ func (p *planner) exchanges(ctx context.Context, r Run) error {
 		if err != nil {
 			return
 		}
-		k := p.key(canon.Key(p.keyKind(), u))
-		p.domains[canon.Domain(u.Host())] = true
+		k := p.key(u)
 		k.stats.Exchanges++
 		k.stats.Latency += e.EndedAt.Sub(e.StartedAt)
 	})
@@ -215,13 +222,13 @@ func (p *planner) captures(ctx context.Context, r Run, types []harrow.RecordType
 			return
 		}
 		if c.Outcome == harrow.Deferred {
-			if c.Code != "rounds" { // else a later round, or the next run, has it too
-				p.f.Deferred++
-			}
-			return
+			p.f.Deferred++
 		}
 		if u, err := p.canon.Parse(c.URL); err == nil {
-			p.key(canon.Key(p.keyKind(), u)).Requests++
+			k := p.key(u)
+			if k.Requests++; c.Outcome == harrow.Deferred {
+				k.deferred++
+			}
 		}
 		if c.Kind == harrow.KindPage && (c.Outcome == harrow.Fetched || c.Outcome == harrow.NotModified) {
 			pages++
@@ -298,10 +305,14 @@ func (p *planner) warn(format string, args ...any) {
 func (p *planner) sum() {
 	var bound, busy time.Duration
 	for _, k := range p.keys {
-		st := k.stats
-		if st.Exchanges == 0 { // a seed that the last run didn't have
-			st.Exchanges, k.Requests = k.Seeds+1, max(k.Requests, k.Seeds)
+		if k.stats.Exchanges == 0 { // a seed that the last run didn't have, or a key that it left
+			k.Requests = max(k.Requests, k.Seeds)
+			k.stats.Exchanges = k.Requests + 1
+		} else {
+			k.stats.Latency += k.stats.Latency / time.Duration(k.stats.Exchanges) * time.Duration(k.deferred)
+			k.stats.Exchanges += k.deferred
 		}
+		st := k.stats
 		least := st.Bound()
 		k.Exchanges, k.Concurrency, k.Delay = st.Exchanges, st.Limits.Concurrency, st.Limits.Delay.Milliseconds()
 		k.Latency, k.Bound = (st.Latency / time.Duration(st.Exchanges)).Milliseconds(), least.Milliseconds()
@@ -309,7 +320,7 @@ func (p *planner) sum() {
 		p.f.Requests += k.Requests
 		p.f.Keys = append(p.f.Keys, *k)
 	}
-	slices.SortFunc(p.f.Keys, func(a, b KeyPlan) int { return cmp.Or(cmp.Compare(b.Bound, a.Bound), cmp.Compare(a.Key, b.Key)) })
+	byBound(p.f.Keys)
 	p.f.Bound, p.f.Domains, p.f.Workers, p.f.Shards = bound.Milliseconds(), len(p.domains), 1, 1
 	if bound > 0 {
 		p.f.InFlight = busy.Seconds() / bound.Seconds()
@@ -320,4 +331,6 @@ func (p *planner) sum() {
 	if p.f.Workers > 1 {
 		p.f.Shards = min(4*p.f.Workers, p.f.Domains)
 	}
+	p.cluster()
+	p.unknown()
 }

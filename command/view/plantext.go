@@ -91,6 +91,12 @@ func (f Forecast) WriteText(out io.Writer, most, width int) error {
 		line("at least", "%s for fetch; %s decides", tookMS(f.Bound), f.Keys[0].Key)
 		line("workers", "%d, fetch_shards %d: about %.1f exchanges are in flight at once", f.Workers, f.Shards, f.InFlight)
 	}
+	if f.Bundles != nil {
+		line("bundles", "of %s at most: %s", tookMS(f.Bundles.MaxBundleTime), f.Bundles.text())
+	}
+	for _, l := range f.Cluster.lines(f.Domains) {
+		line(l[0], "%s", l[1])
+	}
 	if f.Workspace > 0 {
 		line("workspace", "about %s more, as the last run took", Bytes(f.Workspace))
 	}

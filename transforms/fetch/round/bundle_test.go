@@ -26,7 +26,6 @@ type knife struct {
 	round int
 	seen  int
 	at    *Admission
-	met   chan struct{} // closed when it ends one
 }
 
 const bundleTime = time.Hour
