@@ -60,7 +60,7 @@ sinks < root logic lake
 workers < root logic workers
 	runners/worker runners/workerpool
 
-# What is asked of Google Cloud that needs no Beam.
+# What is asked of clusters that needs no Beam.
 jobmanager < root
 	runners/jobmanager
 dataflow < root

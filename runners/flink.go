@@ -58,8 +58,10 @@ func (f *flinkRunner) define(fs *flag.FlagSet) {
 	fs.IntVar(&f.delay, "execution_retry_delay", -1, "milliseconds, >= 0")
 }
 
-// modes are Flink's of a batch job (ExecutionMode), the default first.
-var modes = []string{"PIPELINED", "PIPELINED_FORCED", "BATCH", "BATCH_FORCED"}
+// modes are Flink's of a batch job (ExecutionMode), the default first: there a step
+// begins when what it takes is whole, so that a lost task takes few others with
+// it, and fewer slots than subtasks are enough.
+var modes = []string{"BATCH_FORCED", "BATCH", "PIPELINED", "PIPELINED_FORCED"}
 
 func (f *flinkRunner) check() error {
 	kind := envExternal
