@@ -49,6 +49,7 @@ type Result struct {
 	Exit    int    // 0, or 3 with the reason in Why
 	Why     string //
 	Resumed bool
+	Job     runners.Result // what the runner says of its job
 }
 
 // Run runs a job, or goes on with its unfinished run. When ctx ends, exchanges
@@ -74,6 +75,9 @@ func Run(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	if err := d.checkLookups(ctx, job); err != nil {
+		return Result{}, err
+	}
+	if err := checkRemote(req, job, store); err != nil {
 		return Result{}, err
 	}
 	if err := CheckStores(ctx, job, store); err != nil {
@@ -190,7 +194,7 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 		return res, err
 	}
 	before := time.Now()
-	err = execute(ctx, req, lake, lock, p)
+	res.Job, err = execute(ctx, req, lake, lock, p)
 	if err == nil {
 		err = lock.Err() // another process goes on with it
 	}
@@ -307,14 +311,14 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 
 // execute runs the pipeline and watches the stop file. Only a stop that was
 // asked for is ErrStopped; whatever else ended the run is its error.
-func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.JobLock, p Plan) error {
+func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.JobLock, p Plan) (runners.Result, error) {
 	pipeline, root := beam.NewPipelineWithRoot()
 	Harvest(root, p)
 	run, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); watchStop(run, lake, lock, cancel) }()
 	req.Options.Name = "harrow-" + lake.Job + "-" + lake.Run
-	_, err := runners.Execute(run, req.Runner, pipeline, req.Options)
+	job, err := runners.Execute(run, req.Runner, pipeline, req.Options)
 	cause := context.Cause(run)
 	cancel(nil)
 	<-watched
@@ -322,7 +326,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	// appended, and they let go of the job.
 	err = errors.Join(err, round.Shutdown(lake))
 	if err == nil {
-		return nil
+		return job, nil
 	}
 	asked := ctx.Err() != nil || errors.Is(cause, ErrStopped)
 	if !asked {
@@ -331,9 +335,9 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 		err = errors.Join(cause, err, ferr)
 	}
 	if asked {
-		return fmt.Errorf("%w: %w", ErrStopped, err)
+		return job, fmt.Errorf("%w: %w", ErrStopped, err)
 	}
-	return err
+	return job, err
 }
 
 // publish lets the sinks show what stage load has committed.
