@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
@@ -190,6 +191,9 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 		req.Started(lake, d.run)
 	}
 	p, err := plan(workspaceURI(req.Workspace, lake.Store), d, job, req.Until)
+	if program := runners.Program(req.Runner, req.Options); err == nil && program != "" {
+		p.Build, err = build.Of(program)
+	}
 	if err != nil {
 		return res, err
 	}

@@ -51,6 +51,8 @@ func (d *dataflowRunner) remote() bool { return true }
 
 func (d *dataflowRunner) parallelism() int { return int(d.MaxWorkers) }
 
+func (d *dataflowRunner) program() string { return d.Worker }
+
 func (d *dataflowRunner) execute(ctx context.Context, p *beam.Pipeline) (Result, error) {
 	job, run, err := dataflow.SplitName(d.name)
 	if err != nil {

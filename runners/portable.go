@@ -20,6 +20,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/harrowdata/harrow/internal/build"
+	"github.com/harrowdata/harrow/runners/workerpool"
 )
 
 // Patience with a job service, but in tests.
@@ -87,7 +90,11 @@ func (e environment) workers(ctx context.Context) (pool string, stop func() erro
 // submit prepares the job with the options, by their names without
 // beam:option: and :v1, and starts it.
 func (j *job) submit(ctx context.Context, name string, options map[string]any) error {
-	all := map[string]any{}
+	workers, err := build.Self()
+	if err != nil {
+		return err
+	}
+	all := map[string]any{"beam:option:" + workerpool.BuildOption + ":v1": workers}
 	for option, value := range options {
 		all["beam:option:"+option+":v1"] = value
 	}

@@ -98,6 +98,17 @@ func Parallelism(name string, o Options) int {
 	return max(1, m.parallelism())
 }
 
+// Program is the file of the executable that workers run, where it needn't be
+// this one; else empty, as of options that Check refuses.
+func Program(name string, o Options) string {
+	if m, err := open(name, o); err == nil {
+		if p, ok := m.(interface{ program() string }); ok {
+			return p.program()
+		}
+	}
+	return ""
+}
+
 // Execute runs the pipeline to its end. When ctx ends the job is cancelled on
 // the runner and its end waited for, not for ever. An error says which bundle
 // failed, or what became of the runner; what the run has committed stays.

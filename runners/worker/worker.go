@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -150,18 +151,50 @@ func (c Config) prepare() (o harness.Options, err error) {
 		}
 	}
 	if len(text) == 0 {
-		return o, nil
+		text = []byte("{}")
+	}
+	if err := build.Check(workerpool.BuildIn(text)); err != nil {
+		return o, err
 	}
 	var opt runtime.RawOptionsWrapper
 	if err := json.Unmarshal(text, &opt); err != nil {
 		return o, fmt.Errorf("pipeline options: %w", err)
 	}
-	if err := build.Check(opt.Options.Options[workerpool.BuildOption]); err != nil {
-		return o, err
+	if opt.Options.Options, err = withRemoteLog(opt.Options.Options); err != nil {
+		return o, fmt.Errorf("pipeline options: hooks: %w", err)
 	}
 	runtime.GlobalOptions.Import(opt.Options)
 	if slices.Contains(strings.Split(opt.Options.Options["experiments"], ","), "enable_data_sampling") {
 		o.RunnerCapabilities = append(o.RunnerCapabilities, graphx.URNDataSampling)
 	}
 	return o, nil
+}
+
+// withRemoteLog adds the hook by which Beam's log goes to the runner, to the
+// options that name hooks: a client that isn't Beam's own names none.
+func withRemoteLog(options map[string]string) (map[string]string, error) {
+	var order []string
+	hooks := map[string][]string{}
+	for name, into := range map[string]any{"hookOrder": &order, "hooks": &hooks} {
+		if text := options[name]; text != "" {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if slices.Contains(order, harness.DefaultRemoteLoggingHook) {
+		return options, nil
+	}
+	order = append([]string{harness.DefaultRemoteLoggingHook}, order...)
+	hooks[harness.DefaultRemoteLoggingHook] = nil
+	all := map[string]string{}
+	maps.Copy(all, options)
+	for name, of := range map[string]any{"hookOrder": order, "hooks": hooks} {
+		text, err := json.Marshal(of)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = string(text)
+	}
+	return all, nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"google.golang.org/grpc"
 
@@ -59,6 +60,9 @@ func newRunner(t *testing.T) *runner {
 	return r
 }
 
+// forget lets options be imported again: a process does so once.
+func forget() { runtime.GlobalOptions = runtime.NewOptions() }
+
 // life is how a worker ended.
 type life struct {
 	code    int
@@ -70,6 +74,7 @@ type life struct {
 // how it ended.
 func live(t *testing.T, r *runner, drain func(ctx context.Context) error, then func(told chan<- os.Signal)) *life {
 	t.Helper()
+	forget()
 	var log strings.Builder
 	l := &life{}
 	told := make(chan os.Signal, 1)
@@ -123,7 +128,7 @@ func TestAWorkerThatIsToldWrongThingsRefuses(t *testing.T) {
 		}
 		return path
 	}
-	options, err := json.Marshal(map[string]any{"beam:option:go_options:v1": map[string]any{"options": map[string]string{workerpool.BuildOption: another}}})
+	options, err := json.Marshal(map[string]string{"beam:option:" + workerpool.BuildOption + ":v1": another})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,14 +147,20 @@ func TestAWorkerThatIsToldWrongThingsRefuses(t *testing.T) {
 }
 
 func TestWhatARunnerSaysReachesTheHarness(t *testing.T) {
+	forget()
 	t.Setenv("RUNNER_CAPABILITIES", "beam:a beam:b")
 	t.Setenv("STATUS_ENDPOINT", "status:1")
-	o, err := Config{ID: "w", Control: "c", Logging: "l", Options: `{"beam:option:go_options:v1":{"options":{"experiments":"enable_data_sampling"}}}`}.prepare()
+	o, err := Config{ID: "w", Control: "c", Logging: "l", Options: `{"beam:option:go_options:v1":{"options":{"experiments":"enable_data_sampling","hookOrder":"[\"own\"]","hooks":"{\"own\":[\"a\"]}"}}}`}.prepare()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(o.RunnerCapabilities, " "); got != "beam:a beam:b beam:protocol:data_sampling:v1" || o.StatusEndpoint != "status:1" {
 		t.Errorf("capabilities %q, status %q", got, o.StatusEndpoint)
+	}
+	for name, want := range map[string]string{"experiments": "enable_data_sampling", "hookOrder": `["default_remote_logging","own"]`, "hooks": `{"default_remote_logging":null,"own":["a"]}`} {
+		if got := runtime.GlobalOptions.Get(name); got != want {
+			t.Errorf("option %s is %q, want %q", name, got, want)
+		}
 	}
 }
 

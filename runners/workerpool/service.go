@@ -2,6 +2,7 @@ package workerpool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,18 @@ import (
 // BuildOption is the pipeline option by which a job names the build that its
 // workers have to be, as [build.Of] writes it.
 const BuildOption = "harrow_build"
+
+// BuildIn is the build that pipeline options (JSON) name; empty if they name
+// none. Runners hand the options on by other names than the client has given
+// them.
+func BuildIn(options []byte) string {
+	var o map[string]json.RawMessage
+	var name string
+	if json.Unmarshal(options, &o) != nil || json.Unmarshal(o["beam:option:"+BuildOption+":v1"], &name) != nil {
+		return ""
+	}
+	return name
+}
 
 // buildHeader is of every answer of a pool: the build of its workers.
 const buildHeader = "harrow-build"
@@ -95,11 +108,15 @@ func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest)
 	if err == nil {
 		info, err = provision(ctx, k.id, req.GetProvisionEndpoint().GetUrl())
 	}
-	if err == nil && optionOf(info, BuildOption) != "" && optionOf(info, BuildOption) != p.build {
-		err = fmt.Errorf("%w: its workers are %s, the job was made by %s; let both be the same executable", build.ErrOther, p.build, optionOf(info, BuildOption))
+	var options []byte
+	if err == nil {
+		options, err = optionsOf(info)
+	}
+	if want := BuildIn(options); err == nil && want != "" && want != p.build {
+		err = fmt.Errorf("%w: its workers are %s, the job was made by %s; let both be the same executable", build.ErrOther, p.build, want)
 	}
 	if err == nil {
-		err = w.start(req.GetLoggingEndpoint().GetUrl(), info)
+		err = w.start(req.GetLoggingEndpoint().GetUrl(), info, options)
 	}
 	if err != nil {
 		w.free()
@@ -142,21 +159,16 @@ func provision(ctx context.Context, id, endpoint string) (_ *fnpb.ProvisionInfo,
 	return resp.GetInfo(), err
 }
 
-// options are the pipeline's, as JSON; empty if there are none.
-func options(info *fnpb.ProvisionInfo) ([]byte, error) {
+// optionsOf are the pipeline's options, as JSON; empty if there are none.
+func optionsOf(info *fnpb.ProvisionInfo) ([]byte, error) {
 	if info.GetPipelineOptions() == nil {
 		return nil, nil
 	}
-	return protojson.Marshal(info.GetPipelineOptions())
-}
-
-// optionOf is one of the options that a Go client has set itself.
-func optionOf(info *fnpb.ProvisionInfo, name string) string {
-	field := info.GetPipelineOptions()
-	for _, inner := range []string{"beam:option:go_options:v1", "options"} {
-		field = field.GetFields()[inner].GetStructValue()
+	text, err := protojson.Marshal(info.GetPipelineOptions())
+	if err != nil {
+		return nil, fmt.Errorf("pipeline options: %w", err)
 	}
-	return field.GetFields()[name].GetStringValue()
+	return text, nil
 }
 
 // StopWorker tells a worker to end and doesn't wait for it: a runner that

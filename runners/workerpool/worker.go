@@ -31,7 +31,7 @@ type worker struct {
 }
 
 // start starts the process.
-func (w *worker) start(logging string, info *fnpb.ProvisionInfo) (err error) {
+func (w *worker) start(logging string, info *fnpb.ProvisionInfo, options []byte) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.told != "" {
@@ -40,7 +40,7 @@ func (w *worker) start(logging string, info *fnpb.ProvisionInfo) (err error) {
 	if w.dir, err = w.pool.temp.sub(); err != nil {
 		return err
 	}
-	cmd, err := w.command(logging, info)
+	cmd, err := w.command(logging, info, options)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(w.dir))
 	}
@@ -57,18 +57,14 @@ func (w *worker) start(logging string, info *fnpb.ProvisionInfo) (err error) {
 
 // command is the worker's command line and environment: the pool's own, where
 // its secrets are, and what Beam's harness looks for there.
-func (w *worker) command(logging string, info *fnpb.ProvisionInfo) (*exec.Cmd, error) {
+func (w *worker) command(logging string, info *fnpb.ProvisionInfo, options []byte) (*exec.Cmd, error) {
 	cmd := program(w.pool.cfg.Program)
 	cmd.Args = append(cmd.Args, "--worker=true", "--id="+w.id, "--logging_endpoint="+logging, "--control_endpoint="+w.control, "--semi_persist_dir="+w.dir)
 	set := map[string]string{"TMPDIR": w.dir, "RUNNER_CAPABILITIES": strings.Join(info.GetRunnerCapabilities(), " "),
 		"STATUS_ENDPOINT": info.GetStatusEndpoint().GetUrl(), "PIPELINE_OPTIONS_FILE": ""}
-	text, err := options(info)
-	if err != nil {
-		return nil, fmt.Errorf("pipeline options: %w", err)
-	}
-	if len(text) > 0 {
+	if len(options) > 0 {
 		file := filepath.Join(w.dir, "options.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
+		if err := os.WriteFile(file, options, 0o600); err != nil {
 			return nil, err
 		}
 		set["PIPELINE_OPTIONS_FILE"] = file
