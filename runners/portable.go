@@ -21,7 +21,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/runners/workerpool"
 )
 
@@ -90,7 +89,7 @@ func (e environment) workers(ctx context.Context) (pool string, stop func() erro
 // submit prepares the job with the options, by their names without
 // beam:option: and :v1, and starts it.
 func (j *job) submit(ctx context.Context, name string, options map[string]any) error {
-	workers, err := build.Self()
+	workers, err := workerpool.OwnBuild()
 	if err != nil {
 		return err
 	}

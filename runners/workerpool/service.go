@@ -25,6 +25,9 @@ import (
 // workers have to be, as [build.Of] writes it.
 const BuildOption = "harrow_build"
 
+// OwnBuild is the build that this process is, for [BuildOption].
+func OwnBuild() (string, error) { return build.Self() }
+
 // BuildIn is the build that pipeline options (JSON) name; empty if they name
 // none. Runners hand the options on by other names than the client has given
 // them.
