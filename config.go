@@ -13,12 +13,17 @@ import (
 // ConfigError is an error of a plug-in's config that is about one of its keys:
 // messages then name the place in the job file.
 type ConfigError struct {
-	Key string // "path", "partition_by[0]"
+	Key string // "path", "partition_by[0]"; empty: the job doesn't fit what is there
 	Err error
 }
 
 // Error returns the key and what is wrong with it.
-func (e *ConfigError) Error() string { return e.Key + ": " + e.Err.Error() }
+func (e *ConfigError) Error() string {
+	if e.Key == "" {
+		return e.Err.Error()
+	}
+	return e.Key + ": " + e.Err.Error()
+}
 
 // Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }

@@ -193,11 +193,11 @@ func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
 func sinkError(job *Job, name string, err error) error {
 	path, text := "load."+name, err.Error()
 	wrong := (*harrow.ConfigError)(nil)
-	if errors.As(err, &wrong) {
+	if errors.As(err, &wrong) && wrong.Key != "" {
 		path += "." + wrong.Key
 	}
 	switch {
-	case wrong != nil && strings.HasPrefix(text, wrong.Key+": "):
+	case wrong != nil && wrong.Key != "" && strings.HasPrefix(text, wrong.Key+": "):
 		text = "load." + name + "." + text
 	case !strings.HasPrefix(text, "load."):
 		text = "load." + name + ": " + text

@@ -112,7 +112,10 @@ func (s *Sink) checkStored(ctx context.Context, store lakeio.Store, t harrow.Rec
 		}
 		errs = append(errs, fmt.Errorf("record %s: column %s is stored as %s, the job's type is %s (%s)", t.Name, c.Name, stored, c.Type, uri))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return &harrow.ConfigError{Err: err}
+	}
+	return nil
 }
 
 func storedSchema(ctx context.Context, s lakeio.Store, uri string) (_ *arrow.Schema, err error) {

@@ -100,7 +100,13 @@ func (c session) check(ctx context.Context, types []harrow.RecordType) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(v.verdict(c.place), c.checkForeign(ctx, v)); err != nil {
+	if err := v.verdict(c.place); err != nil {
+		if !v.readOnly { // which a standby is until it is promoted
+			err = final{err}
+		}
+		return err
+	}
+	if err := c.checkForeign(ctx, v); err != nil {
 		return err
 	}
 	if v.ownRole() {

@@ -87,6 +87,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,12 +142,35 @@ func (s *Sink) Close() error {
 // a schema that is somebody else's, names that can't be tables or columns, a
 // stored column of another type. It creates nothing.
 func (s *Sink) Check(ctx context.Context, types []harrow.RecordType) error {
-	errs := []error{checkNames(types)}
+	var errs []error
+	if err := checkNames(types); err != nil {
+		errs = append(errs, &harrow.ConfigError{Err: err})
+	}
 	err := s.retry(ctx, "check", s.pauses[:min(3, len(s.pauses))], func() error { return s.checkServer(ctx, types) })
 	if err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", s.place, err))
+		errs = append(errs, misconfigured(fmt.Errorf("%s: %w", s.place, err)))
 	}
 	return errors.Join(errs...)
+}
+
+// misconfigured makes a [harrow.ConfigError] of an error of Check that no
+// waiting mends: who logs in, what that role may do, what the database has
+// already. Any other (nobody answers, the disk is full) stays as it is.
+func misconfigured(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e := pgError(err); e != nil {
+		// Invalid authorisation, insufficient privilege, no such database.
+		if strings.HasPrefix(e.Code, "28") || e.Code == "42501" || e.Code == "3D000" {
+			return &harrow.ConfigError{Key: "url", Err: err}
+		}
+		return err
+	}
+	if f := (final{}); errors.As(err, &f) {
+		return &harrow.ConfigError{Err: err}
+	}
+	return err
 }
 
 // Load implements [harrow.Sink]. A shard is one transaction; an error leaves

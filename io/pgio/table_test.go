@@ -1,11 +1,16 @@
 package pgio
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/soak/postgres"
 )
 
 func column1(name string, k harrow.Kind) harrow.Column {
@@ -122,12 +127,56 @@ func TestCheckNamesWhatDiffers(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: error %v, want %q in it", c.rt, err, c.want)
 		}
+		if wrong := (*harrow.ConfigError)(nil); !errors.As(err, &wrong) || wrong.Key != "" {
+			t.Errorf("%v: %v is no fault of the configuration as a whole", c.rt, err)
+		}
 		shard := harrow.Shard{Run: "r", Record: c.rt, Input: "d", Batches: batches(t, c.rt, nil)}
 		if _, err := s.Load(t.Context(), shard); err == nil {
 			t.Errorf("%v was loaded", c.rt)
 		}
 		if s.actor != "harrow_postgres_"+s.place.schema {
 			t.Fatalf("after %v shards are loaded by %q", c.rt, s.actor)
+		}
+	}
+}
+
+// What only the configuration mends is the configuration's fault; what passes,
+// or what somebody else has to mend, is not.
+func TestCheckTellsAWrongURLFromAServerThatIsDown(t *testing.T) {
+	server := postgres.Shared(t)
+	own, err := url.Parse(server.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := strings.TrimPrefix(own.Path, "/")
+	if _, err := server.SQL(t.Context(), database, "CREATE ROLE stranger LOGIN PASSWORD 'right'; REVOKE ALL ON DATABASE "+database+" FROM PUBLIC"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := server.SQL(context.WithoutCancel(t.Context()), "postgres", "DROP ROLE stranger"); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, c := range []struct{ name, url, key string }{
+		{"a wrong password", "postgres://postgres:wrong@" + own.Host + "/" + database, "url"},
+		{"a role that is not there", "postgres://nobody:right@" + own.Host + "/" + database, "url"},
+		{"a role that may not connect", "postgres://stranger:right@" + own.Host + "/" + database, "url"},
+		{"a database that is not there", "postgres://stranger:right@" + own.Host + "/none", "url"},
+		{"a server that is down", "postgres://stranger:right@127.0.0.1:1/none", "-"},
+	} {
+		sink, err := New(json.RawMessage(`{"url": "`+c.url+`"}`), harrow.SinkEnv{Job: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _ := sink.(*Sink)
+		s.pauses = nil
+		err = errors.Join(s.Check(t.Context(), []harrow.RecordType{book}), s.Close())
+		wrong := &harrow.ConfigError{Key: "-"}
+		if errors.As(err, &wrong); err == nil || wrong.Key != c.key {
+			t.Errorf("%s: %v is about %q, want %q", c.name, err, wrong.Key, c.key)
+		}
+		if err != nil && strings.Contains(err.Error(), "right@") {
+			t.Errorf("%s: %v tells the password", c.name, err)
 		}
 	}
 }

@@ -137,7 +137,10 @@ func (c session) missing(t harrow.RecordType) ([]harrow.Column, error) {
 			errs = append(errs, fmt.Errorf("table %s: column %s is stored as %s, the job's type is %s (%s)", t.Name, col.Name, have, col.Type, want))
 		}
 	}
-	return add, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return add, &harrow.ConfigError{Err: err}
+	}
+	return add, nil
 }
 
 // prepareTable makes the table and its key, or adds what they lack.
