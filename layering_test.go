@@ -92,8 +92,15 @@ verbs < root logic lake engine round lookup parts
 	transforms/check transforms/dedup transforms/discover transforms/enrich transforms/fetch transforms/operate
 	transforms/parse transforms/replay transforms/upsert
 
+# What a worker sees of the world that a job needs, and having workers look.
+# Apart, so that what they saw is judged without Beam.
+look < root logic lake
+	transforms/probe/look
+probe < look
+	transforms/probe
+
 # Whole jobs.
-pipelines < root logic lake engine round lookup parts verbs runners
+pipelines < root logic lake engine round lookup parts verbs look probe runners
 	pipelines
 
 # The job file's schema, embedded.
@@ -105,15 +112,18 @@ demo < NOTHING
 	testdata/demo
 
 # The command line: what shows a run (view), what compares two (compare: it
-# sorts as a shuffle does), what tries a page (trial), all of it (command). The
-# only place that knows which sinks there are.
+# sorts as a shuffle does), what tries a page (trial), what judges a cluster
+# (doctor), all of it (command). The only place that knows which sinks there
+# are.
 view < root logic lake collect
 	command/view
 compare < root logic lake engine view
 	command/compare
 trial < root logic lake lookup view
 	command/trial
-command < root logic flink lake collect stores sinks workers runners engine round parts verbs pipelines demo docs view compare trial
+doctor < look view
+	command/doctor
+command < root logic flink lake collect stores sinks workers runners engine round parts verbs look pipelines demo docs view compare trial doctor
 	command
 
 cmd < command
@@ -145,6 +155,7 @@ github.com/apache/beam/sdks
 	transforms/parse         composes parts
 	transforms/replay        composes parts
 	transforms/upsert        composes parts; two DoFns
+	transforms/probe         one DoFn
 	pipelines                composes the verbs
 	runners                  runs pipelines
 	runners/worker           works for a runner
@@ -153,12 +164,13 @@ github.com/apache/beam/sdks
 	bench/...                measures
 	soak/...                 measures
 
-# DoFns are the one thing that is hard to test and easy to get wrong: four
+# DoFns are the one thing that is hard to test and easy to get wrong: five
 # packages have them, the verbs register operators instead.
 github.com/apache/beam/sdks/v2/go/pkg/beam/register
 	transforms/parts         map, slices, merge, commit
 	transforms/fetch         a round
 	transforms/upsert        keys and loads
+	transforms/probe         looks at a worker without a workspace, which parts are in
 	io/lakeio                Read and Write, once they are built
 
 # v17's successor has another import path, so each of these will be edited
@@ -186,6 +198,7 @@ net/http
 	internal/httpfetch       the client
 	internal/demosite        the server of the demo and of tests
 	internal/serverlog       what a server was asked, and whether that was polite
+	command/doctor           asks a JobManager what it has
 	io/gcsio                 names the statuses that Cloud Storage answers with
 	runners/jobmanager       Flink's REST API
 	runners/dataflow         Dataflow's API and Secret Manager are HTTP

@@ -65,6 +65,7 @@ func isWorker(args []string) bool {
 type grammar struct {
 	Run     runCmd     `cmd:"" help:"Run a job, or go on with its unfinished run."`
 	Check   checkCmd   `cmd:"" help:"Say what is wrong with a job file, its secrets and its stores."`
+	Doctor  doctorCmd  `cmd:"" help:"Say, before a job is submitted to a runner, what is right and what to do about what isn't."`
 	Try     tryCmd     `cmd:"" help:"Take one URL through everything and store nothing."`
 	Ls      lsCmd      `cmd:"" help:"List jobs, runs, stages and their state."`
 	Cat     catCmd     `cmd:"" help:"Show rows of a table."`

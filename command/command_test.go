@@ -24,6 +24,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if isWorker(os.Args[1:]) { // a pool of a test started it
+		os.Exit(serveAsWorker())
+	}
 	flag.Parse()
 	beam.Init()
 	os.Exit(m.Run())
@@ -53,8 +56,8 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "harrow: want a command: run, check, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo; harrow --help says more\n"},
-		{"frob", "harrow: unknown command \"frob\"; want one of run, check, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo\n"},
+		{"", "harrow: want a command: run, check, doctor, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo; harrow --help says more\n"},
+		{"frob", "harrow: unknown command \"frob\"; want one of run, check, doctor, try, ls, cat, rejects, audit, diff, pause, gc, worker, flink, demo\n"},
 		{"diff", "harrow: expected \"<run> <other-run>\"\n"},
 		{"diff last last", "harrow: there is no workspace at " + nowhere + "; name one with --workspace, harrow run makes it\n"},
 		{"diff last last --csv --summary", "harrow: --csv writes rows; want --summary as text or with --json\n"},
@@ -74,7 +77,7 @@ func TestMisuseIsOneLineAndExit2(t *testing.T) {
 		{"ls --workspace " + bad, "harrow: workspace " + bad + " is no folder\n"},
 		{"run", "harrow: expected \"<job.yaml>\"\n"},
 		{"run " + bad + " --param x", "harrow: --param x: want NAME=VALUE\n"},
-		{"run " + bad + " --runner flink", "harrow: --runner flink is not built; want one of [direct prism]\n"},
+		{"run " + bad + " --runner flink", "harrow: --runner flink: want --flink-master HOST:PORT of the JobManager's REST API, or --flink-master local\n"},
 		{"run " + bad + " --until cook", "harrow: --until cook: want one of [discover fetch parse refine load]\n"},
 		{"check", "harrow: check: want a job file, or --schema\n"},
 		{"check " + bad + " --schema", "harrow: check --schema prints the schema of every job file; leave " + bad + " out\n"},

@@ -47,7 +47,7 @@ func (f runnerFlags) options(e *env) runners.Options {
 }
 
 // takeBeam lists the commands after whose -- flags of Beam's may stand.
-var takeBeam = []string{"run", "rejects replay", "demo"}
+var takeBeam = []string{"run", "doctor", "rejects replay", "demo"}
 
 // cutBeam takes Beam's flags off a command line.
 func cutBeam(args []string) (own, beam []string) {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -16,7 +17,8 @@ import (
 )
 
 type workerCmd struct {
-	Pool   bool   `help:"Start workers as a runner asks for them (environment EXTERNAL)." required:""`
+	Pool   bool   `help:"Start workers as a runner asks for them (environment EXTERNAL)." required:"" xor:"what"`
+	Ping   bool   `help:"Ask the pool at --listen whether it is well: exit 0 if it is, else 1. For whoever watches over a pool that only its own machine reaches." required:"" xor:"what"`
 	Listen string `help:"Address to listen on. Who reaches it can make this machine work, with the secrets in this environment." default:"${listen}" placeholder:"HOST:PORT"`
 }
 
@@ -24,6 +26,15 @@ type workerCmd struct {
 func (c *workerCmd) Run(e *env) error {
 	if err := workerpool.CheckListen(c.Listen); err != nil {
 		return view.Usagef("--listen: %v", err)
+	}
+	if c.Ping {
+		ctx, cancel := context.WithTimeout(e.ctx, poolPatience)
+		defer cancel()
+		name, err := workerpool.Ping(ctx, c.Listen)
+		if err == nil {
+			_, err = fmt.Fprintln(e.stdout, name)
+		}
+		return err
 	}
 	ctx, done := e.interruptible("workers append what they fetched and end")
 	defer done()

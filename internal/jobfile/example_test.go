@@ -110,6 +110,17 @@ func TestContractDefaultsAreTheDefaults(t *testing.T) {
 	}
 }
 
+// What people copy is read by what they copy it for.
+func TestTheJobOfTheManifestsReads(t *testing.T) {
+	job, source, err := Read("../../deploy/kubernetes/job.yaml", nil, anyHooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := source.SecretNames(); job.Name != "bookshop" || len(names) != 1 || names[0] != "DATABASE_URL" {
+		t.Errorf("job %s with the secrets %v; the manifests have bookshop and DATABASE_URL", job.Name, names)
+	}
+}
+
 func TestDemoReads(t *testing.T) {
 	job, _, err := Read("../../testdata/demo/shop.yaml", map[string]string{"site": "127.0.0.1:8090"}, anyHooks)
 	if err != nil {

@@ -28,6 +28,17 @@ func (s *Source) CheckSecrets(env Env) error {
 	return errs.sorted()
 }
 
+// SecretNames are the secrets of the job file, sorted, each once: the name of an
+// environment variable, or file:/path.
+func (s *Source) SecretNames() []string {
+	var names []string
+	for _, secret := range s.secrets {
+		names = append(names, secret.ref)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Resolve fills the secrets of one value in. An error names the secret, never
 // a value; what is filled in is not looked at again.
 func Resolve(value string, env Env) (string, error) {

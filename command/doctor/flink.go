@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Cluster is what a Flink cluster tells of itself.
+type Cluster struct {
+	TaskManagers int    `json:"taskmanagers"`
+	Slots        int    `json:"slots-total"`
+	Free         int    `json:"slots-available"`
+	Version      string `json:"flink-version"`
+	Running      int    `json:"jobs-running"`
+
+	config map[string]string
+}
+
+// patience is for one question to a JobManager.
+const patience = 10 * time.Second
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 4 << 20
+
+// Flink asks a JobManager at HOST:PORT what it has, and judges whether a job of
+// that parallelism runs there; version is what the jars are made for ("1.19").
+func Flink(ctx context.Context, master string, parallelism int, version string) (Cluster, []Check) {
+	var c Cluster
+	if err := ask(ctx, master, "/overview", &c); err != nil {
+		return c, []Check{fail("flink", "is the JobManager up, is this its REST address (rest.port, 8081 unless set), and may this machine reach it?", "flink: %v", err)}
+	}
+	if c.Version == "" {
+		return c, []Check{fail("flink", "give --flink-master the REST address of a Flink JobManager", "flink: what answers at %s is no JobManager", master)}
+	}
+	list := []Check{ok("flink", "flink: %s answers, with %s", master, count(c.TaskManagers, "TaskManager", "TaskManagers"))}
+	if !strings.HasPrefix(c.Version+".", version+".") {
+		list = append(list, fail("version", "take a cluster of Flink "+version, "version: the cluster is Flink %s, the job server's jars are for %s", c.Version, version))
+	} else {
+		list = append(list, ok("version", "version: Flink %s", c.Version))
+	}
+	list = append(list, c.slots(parallelism))
+	if err := c.readConfig(ctx, master); err != nil {
+		return c, append(list, warn("config", "the settings of its TaskManagers are not looked at", "config: %v", err))
+	}
+	return c, append(list, c.settings()...)
+}
+
+func (c Cluster) slots(parallelism int) Check {
+	switch {
+	case c.TaskManagers == 0:
+		return fail("slots", "start TaskManagers, and look at their logs for why they don't register", "slots: no TaskManager has registered")
+	case c.Slots < parallelism:
+		return fail("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers", c.Slots), "slots: %d in all, and the job wants %d", c.Slots, parallelism)
+	case c.Free < parallelism:
+		return fail("slots", "wait for the other jobs or cancel them, or start more TaskManagers: the job would wait for a slot, and fail after slot.request.timeout",
+			"slots: %d of %d are free, and the job wants %d; %s runs", c.Free, c.Slots, parallelism, count(c.Running, "job", "jobs"))
+	}
+	return ok("slots", "slots: %d of %d are free, the job wants %d", c.Free, c.Slots, parallelism)
+}
+
+// readConfig reads the configuration that the JobManager was started with. Its
+// TaskManagers have the same file, as a rule.
+func (c *Cluster) readConfig(ctx context.Context, master string) error {
+	var entries []struct{ Key, Value string }
+	if err := ask(ctx, master, "/jobmanager/config", &entries); err != nil {
+		return err
+	}
+	c.config = map[string]string{}
+	for _, e := range entries {
+		c.config[e.Key] = e.Value
+	}
+	return nil
+}
+
+// settings judges those settings that have kept jobs from running.
+func (c Cluster) settings() (list []Check) {
+	const offHeap, timeout, interval = "taskmanager.memory.task.off-heap.size", "heartbeat.timeout", "heartbeat.interval"
+	if v := c.config[offHeap]; v == "" || strings.HasPrefix(v, "0") {
+		list = append(list, warn("memory", "set it to 256m or more, per TaskManager: without it portable jobs hang on `Cannot reserve direct buffer memory`", "%s is not set", offHeap))
+	} else {
+		list = append(list, ok("memory", "%s is %s", offHeap, v))
+	}
+	beat, dead := millis(c.config[interval], defaultInterval), millis(c.config[timeout], defaultTimeout)
+	if dead <= beat {
+		list = append(list, fail("heartbeat", "make the time-out several intervals long, or healthy TaskManagers are declared lost", "%s (%s) is no longer than %s (%s)", timeout, dead, interval, beat))
+	}
+	return list
+}
+
+// Flink's defaults.
+const (
+	defaultInterval = 10 * time.Second
+	defaultTimeout  = 50 * time.Second
+)
+
+// millis reads a duration as Flink has it: milliseconds, or with a unit.
+func millis(text string, otherwise time.Duration) time.Duration {
+	text = strings.ReplaceAll(strings.TrimSpace(text), " ", "")
+	if text == "" {
+		return otherwise
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	if d, err := time.ParseDuration(text + "ms"); err == nil {
+		return d
+	}
+	return otherwise
+}
+
+// ask sends one question to a JobManager's REST API.
+func ask(ctx context.Context, master, path string, into any) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", req.URL, res.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("%s answers what is no JobManager's: %w", req.URL, err)
+	}
+	return nil
+}
+
+// Pool judges the worker pool at an address, as far as it can be seen from
+// here: name is the build of its workers, or err why it did not answer; here
+// says that TaskManagers see the same.
+func Pool(address, name, want string, here bool, err error) Check {
+	start := "start `harrow worker --pool --listen " + address + "` beside each TaskManager"
+	switch {
+	case err != nil && here:
+		return fail("pool", start, "pool: %v", err)
+	case err != nil:
+		return warn("pool", "only the TaskManagers must reach it; if they don't, "+start, "pool, from here: %v", err)
+	case name == "":
+		return fail("pool", start, "pool: what answers at %s is no worker pool of Harrow's", address)
+	case name != want:
+		return fail("pool", "start it again from the file (the image) that submits", "pool: %s has %s, this is %s", address, name, want)
+	}
+	return ok("pool", "pool: %s answers, with the same build", address)
+}

@@ -1,0 +1,97 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// jobManager answers as Flink 1.19's REST API does.
+func jobManager(t *testing.T, overview, config string) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	for path, answer := range map[string]string{"/overview": overview, "/jobmanager/config": config} {
+		if answer != "" {
+			mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
+		}
+	}
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+const (
+	wellOverview = `{"taskmanagers":2,"slots-total":4,"slots-available":4,"jobs-running":0,"jobs-finished":3,"flink-version":"1.19.3","flink-commit":"x"}`
+	wellConfig   = `[{"key":"taskmanager.memory.task.off-heap.size","value":"256m"},{"key":"heartbeat.timeout","value":"50000"}]`
+)
+
+func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
+	for _, c := range []struct {
+		name, overview, config string
+		state                  State
+		about, what, advice    string
+	}{
+		{"no TaskManager", strings.NewReplacer(`"taskmanagers":2`, `"taskmanagers":0`, `:4`, `:0`).Replace(wellOverview), wellConfig, Fail, "slots", "no TaskManager has registered", "start TaskManagers"},
+		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Fail, "slots", "3 in all, and the job wants 4", "--parallelism to 3"},
+		{"slots that are taken", strings.NewReplacer(`available":4`, `available":1`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "1 of 4 are free, and the job wants 4; 1 job runs", "cancel"},
+		{"another Flink", strings.ReplaceAll(wellOverview, "1.19.3", "1.190.0"), wellConfig, Fail, "version", "the cluster is Flink 1.190.0, the job server's jars are for 1.19", "take a cluster of Flink 1.19"},
+		{"no direct memory", wellOverview, `[]`, Warn, "memory", "task.off-heap.size is not set", "256m"},
+		{"none of it", wellOverview, strings.ReplaceAll(wellConfig, "256m", "0 bytes"), Warn, "memory", "is not set", "256m"},
+		{"a hasty heartbeat", wellOverview, strings.ReplaceAll(wellConfig, "50000", "10 s"), Fail, "heartbeat", "heartbeat.timeout (10s) is no longer than heartbeat.interval (10s)", "declared lost"},
+		{"settings that are kept back", wellOverview, "", Warn, "config", "404", "not looked at"},
+		{"something else", `{}`, "", Fail, "flink", "is no JobManager", "REST address"},
+		{"a page", `<html>`, "", Fail, "flink", "is no JobManager's", "REST address"},
+		{"nothing", "", "", Fail, "flink", "404", "REST address"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, checks := Flink(t.Context(), jobManager(t, c.overview, c.config), 4, "1.19")
+			var bad []Check
+			for _, got := range checks {
+				if got.State != OK {
+					bad = append(bad, got)
+				}
+			}
+			if len(bad) != 1 || bad[0].State != c.state || bad[0].About != c.about || !strings.Contains(bad[0].What, c.what) || !strings.Contains(bad[0].Do, c.advice) {
+				t.Errorf("got %+v\nwant one %s about %s: %q, advice %q", bad, c.state, c.about, c.what, c.advice)
+			}
+		})
+	}
+	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), 4, "1.19")
+	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 4 {
+		t.Errorf("a good cluster: %+v, %+v", cluster, checks)
+	}
+}
+
+func TestFlinksDurationsAreRead(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": time.Hour, "50000": 50 * time.Second, "10 s": 10 * time.Second, "1min": time.Hour, "2 m": 2 * time.Minute, "x": time.Hour} {
+		if got := millis(text, time.Hour); got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestAPoolIsJudgedByItsAnswer(t *testing.T) {
+	const at, build = "localhost:50000", "harrow v1 (build 01)"
+	refused := errors.New("worker pool localhost:50000: connection refused")
+	for _, c := range []struct {
+		name, answer string
+		here         bool
+		err          error
+		state        State
+		what, advice string
+	}{
+		{"the same build", build, true, nil, OK, "with the same build", ""},
+		{"none here", "", true, refused, Fail, "connection refused", "harrow worker --pool --listen localhost:50000"},
+		{"one that only others see", "", false, refused, Warn, "from here", "only the TaskManagers"},
+		{"something else", "", true, nil, Fail, "no worker pool", "harrow worker --pool"},
+		{"another build", "harrow v1 (build 02)", true, nil, Fail, "has harrow v1 (build 02), this is harrow v1 (build 01)", "again from the file"},
+	} {
+		if got := Pool(at, c.answer, build, c.here, c.err); got.State != c.state || !strings.Contains(got.What, c.what) || !strings.Contains(got.Do, c.advice) {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}

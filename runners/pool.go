@@ -1,0 +1,18 @@
+package runners
+
+// Pool is where the runner's machines look for a pool of workers, as they see
+// it: host:port; empty where there is none, or options that Check refuses.
+func Pool(name string, o Options) string {
+	m, err := open(name, o)
+	if err != nil {
+		return ""
+	}
+	if p, ok := m.(interface{ pool() string }); ok {
+		return p.pool()
+	}
+	return ""
+}
+
+func (p *prismRunner) pool() string { return p.env.config }
+
+func (f *flinkRunner) pool() string { return f.env.config }
