@@ -66,6 +66,10 @@ layers: ## Check imports, doc comments and what the README says
 lint: ## Run the linters of .golangci.yml (the first time builds them: minutes)
 	$(golangci) run ./...
 
+.PHONY: deploy-check
+deploy-check: setup ## Hold deploy/ to the schemas of Kubernetes and Flink's operator, and to BuildKit
+	cd tools/deploy && go run . -crds ../../.build/crds ../../deploy && go test -count=1 ./...
+
 .PHONY: bench
 bench: bench-refine bench-harvest bench-fetch bench-upsert ## Run the benchmarks
 
