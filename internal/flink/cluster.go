@@ -185,7 +185,7 @@ func (k *Cluster) StartJobManager(ctx context.Context) error {
 func (k *Cluster) launchJobManager() (jm *child, from int64, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.jm != nil && !closed(k.jm.ended) {
+	if k.jm != nil && k.jm.Alive() {
 		return nil, 0, errors.New("flink: the JobManager runs already")
 	}
 	tmp, err := k.tmp(jobManager)
@@ -220,7 +220,7 @@ func taskManager(i int) string { return "taskmanager-" + strconv.Itoa(i+1) }
 func (k *Cluster) launch() (i int, tm *child, from int64, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	i = slices.IndexFunc(k.tms, func(tm *child) bool { return closed(tm.ended) })
+	i = slices.IndexFunc(k.tms, func(tm *child) bool { return !tm.Alive() })
 	if i < 0 {
 		i = len(k.tms)
 	}

@@ -82,7 +82,10 @@ func (s stand) lock() (release func(), err error) {
 		}
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return func() { _ = f.Close() }, nil // which unlocks
+	return func() {
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // at once, even where a child that is just being made has the file too
+		_ = f.Close()
+	}, nil
 }
 
 func (s stand) read() (Standing, error) {
