@@ -35,8 +35,7 @@ func (c *pauseCmd) Run(e *env) error {
 		return err
 	}
 	if !held || holder.Run == lakeio.CollectorRun {
-		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", job)
-		return err
+		return c.workers(e, lake)
 	}
 	lake.Run = holder.Run
 	if err := lake.Stop(e.ctx, pauseNote); err != nil {
@@ -59,6 +58,35 @@ func (c *pauseCmd) Run(e *env) error {
 		return errors.Join(err, lake.ClearStop(e.ctx))
 	}
 	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", holder.Run)
+	return err
+}
+
+// workers pauses a run that no command watches over any more, if it has workers
+// that go on without one.
+func (c *pauseCmd) workers(e *env, lake lakeio.Lake) (err error) {
+	var left []lakeio.Holder
+	if lake.Run, err = lakeio.WorkersRun(e.ctx, lake.Store, lake.Job); err == nil && lake.Run != "" {
+		left, err = lake.Workers(e.ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if len(left) == 0 {
+		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", lake.Job)
+		return err
+	}
+	if err := lake.Stop(e.ctx, pauseNote); err != nil {
+		return err
+	}
+	if c.NoWait {
+		_, err := fmt.Fprintf(e.stdout, "run %s was asked to stop\n", lake.Run)
+		return err
+	}
+	e.waitingForWorkers(lake.Run, left)
+	if err := lakeio.AwaitWorkers(e.ctx, lake); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", lake.Run)
 	return err
 }
 

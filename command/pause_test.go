@@ -165,3 +165,40 @@ func TestPauseFindsAProcessWhoseClockIsWrong(t *testing.T) {
 	close(over)
 	<-renewed
 }
+
+// Workers may go on when the command that watched over them has died.
+func TestPauseOfARunWhoseCommandDiedEndsItsWorkers(t *testing.T) {
+	dir := t.TempDir()
+	l := tinyRun(t, dir)
+	permit, err := lakeio.TakeWorkerPermit(t.Context(), l, 0, lakeio.LockConfig{Now: time.Now(), TTL: time.Minute})
+	if err == nil {
+		err = l.BeginWorkers(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := harrowRun(t, "pause", "tiny", "--workspace", dir, "--no-wait"); code != 0 || stdout != "run "+l.Run+" was asked to stop\n" {
+		t.Errorf("exit %d, %s%s", code, stdout, stderr)
+	}
+	if err := l.ClearStop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		var err error
+		for stopped := false; err == nil && !stopped; time.Sleep(5 * time.Millisecond) {
+			stopped, err = l.Stopped(t.Context())
+		}
+		ended <- errors.Join(err, permit.Release(time.Now()))
+	}()
+	code, stdout, stderr := harrowRun(t, "pause", "tiny", "--workspace", dir)
+	if code != 0 || stdout != "run "+l.Run+" is paused; harrow run goes on with it\n" || !strings.Contains(stderr, "waiting for 1 workers of run "+l.Run) {
+		t.Errorf("exit %d, %s%s", code, stdout, stderr)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir); code != 0 || stdout != "job tiny is not running\n" {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+}

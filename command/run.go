@@ -64,7 +64,7 @@ func (e *env) harvest(req pipelines.Request, asJSON bool) error {
 		}
 		stopShowing = e.show(lake, r)
 	}
-	req.Waiting = e.waiting
+	req.Waiting, req.Workers = e.waiting, e.waitingForWorkers
 	cpu, begun := cpuTime(), time.Now()
 	res, err := pipelines.Run(ctx, req)
 	stopShowing()
@@ -135,6 +135,16 @@ func (e *env) show(lake lakeio.Lake, r lakeio.Run) (stop func()) {
 // waiting says why nothing happens.
 func (e *env) waiting(h lakeio.Holder, longest time.Duration) {
 	fmt.Fprintf(e.stderr, "the job was held by %s; looking for at most %s whether it still is\n", h, longest.Round(time.Second))
+}
+
+// waitingForWorkers says so where workers of a run have not ended.
+func (e *env) waitingForWorkers(run string, left []lakeio.Holder) {
+	longest := time.Duration(0)
+	for _, h := range left {
+		longest = max(longest, h.TTL)
+	}
+	fmt.Fprintf(e.stderr, "waiting for %d workers of run %s to end what they have in flight (process %d on %s); if they are dead, for %s\n",
+		len(left), run, left[0].PID, left[0].Host, longest.Round(time.Second))
 }
 
 // interruptible ends its context at the first interrupt, so that the run

@@ -14,13 +14,25 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/runners"
 )
 
-// Shards in one process, where limits say auto.
+// Shards where limits say auto: at least those of one process, and several for
+// each bundle that the runner has at work at once.
 const (
 	autoFetchShards = 1
 	autoShards      = 16
+	shardsEach      = 4
 )
+
+// autoOf is how many shards there are, the least or what the runner's
+// parallelism wants.
+func autoOf(least int, req Request) int {
+	if !runners.Remote(req.Runner, req.Options) {
+		return least
+	}
+	return max(least, shardsEach*runners.Parallelism(req.Runner, req.Options))
+}
 
 // decision is which run a command is about.
 type decision struct {
@@ -142,7 +154,7 @@ func takesOver(from, stage string) bool { return from != "" && after(from, stage
 // newRun designs a run.
 func newRun(ctx context.Context, store lakeio.Store, job *Job, req Request, digest string, parent lakeio.Run) (lakeio.Run, error) {
 	r := lakeio.Run{Job: job.Name, JobFile: string(job.Source.Text), Digest: digest, Limit: int(req.Limit), CreatedAt: time.Now().UTC(),
-		State: lakeio.Active, FetchShards: orAuto(job.Limits.FetchShards, autoFetchShards), Shards: orAuto(job.Limits.Shards, autoShards),
+		State: lakeio.Active, FetchShards: orAuto(job.Limits.FetchShards, autoOf(autoFetchShards, req)), Shards: orAuto(job.Limits.Shards, autoOf(autoShards, req)),
 		Rounds: job.Discover.Rounds + 1, Releases: releases()}
 	var err error
 	if r.Dir, err = filepath.Abs(job.Source.Dir); err != nil {

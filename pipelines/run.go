@@ -42,6 +42,9 @@ type Request struct {
 	// Waiting is called when it has to be waited, for longest, to see whether
 	// the job's holder is alive.
 	Waiting func(h lakeio.Holder, longest time.Duration)
+	// Workers is called when it has to be waited for worker processes of a run
+	// to end: those that hold a permit yet.
+	Workers func(run string, left []lakeio.Holder)
 }
 
 // Result is how a run ended that did not fail.
@@ -183,6 +186,9 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 	case d.lastEnd.IsZero():
 		d.lastEnd = prior.Ended
 	}
+	if err := d.endOthers(ctx, req, lake); err != nil {
+		return Result{}, err
+	}
 	if err := prepare(ctx, lake, &d); err != nil {
 		return Result{}, err
 	}
@@ -197,6 +203,7 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 	if err != nil {
 		return res, err
 	}
+	p.Remote = runners.Remote(req.Runner, req.Options)
 	before := time.Now()
 	res.Job, err = execute(ctx, req, lake, lock, p)
 	if err == nil {
@@ -270,9 +277,6 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 		return err
 	}
 	if d.resumed {
-		if err := lake.ClearStop(ctx); err != nil {
-			return err
-		}
 		d.run, err = lakeio.ChangeRun(ctx, lake.Store, lake.Job, lake.Run, func(r *lakeio.Run) error {
 			if r.State == lakeio.Done {
 				return fmt.Errorf("job %s: run %s was finished meanwhile; try again", lake.Job, r.ID)
@@ -280,7 +284,12 @@ func prepare(ctx context.Context, lake lakeio.Lake, d *decision) error {
 			r.State, r.Process, r.Error, r.EndedAt = lakeio.Active, process, "", time.Time{}
 			return nil
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		// Only now: a late worker of the process before looks for the stop
+		// first, then whether the run is still that one's.
+		return lake.ClearStop(ctx)
 	}
 	if err := unremoved(ctx, lake.Store, d.run); err != nil {
 		return err
@@ -319,8 +328,16 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	pipeline, root := beam.NewPipelineWithRoot()
 	Harvest(root, p)
 	run, cancel := context.WithCancelCause(ctx)
+	watch := func() { watchStop(run, lake, lock, cancel) }
+	if p.Remote {
+		if err := lake.BeginWorkers(ctx); err != nil {
+			return runners.Result{}, stoppedBy(ctx, err)
+		}
+		run, cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+		watch = func() { watchWorkers(ctx, run, lake, lock, p, cancel) }
+	}
 	watched := make(chan struct{})
-	go func() { defer close(watched); watchStop(run, lake, lock, cancel) }()
+	go func() { defer close(watched); watch() }()
 	req.Options.Name = "harrow-" + lake.Job + "-" + lake.Run
 	job, err := runners.Execute(run, req.Runner, pipeline, req.Options)
 	cause := context.Cause(run)
@@ -330,7 +347,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	// appended, and they let go of the job.
 	err = errors.Join(err, round.Shutdown(lake))
 	if err == nil {
-		return job, nil
+		return job, endWorkers(ctx, req, lake, lock, p, nil)
 	}
 	asked := ctx.Err() != nil || errors.Is(cause, ErrStopped)
 	if !asked {
@@ -338,6 +355,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 		asked, ferr = lake.Stopped(context.WithoutCancel(ctx))
 		err = errors.Join(cause, err, ferr)
 	}
+	err = errors.Join(err, endWorkers(ctx, req, lake, lock, p, err))
 	if asked {
 		return job, fmt.Errorf("%w: %w", ErrStopped, err)
 	}

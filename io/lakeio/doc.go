@@ -5,6 +5,7 @@
 // # Layout
 //
 //	<workspace>/<job>/lock                                  names the active run (held by flock, elsewhere a lease): see [Holder]
+//	<workspace>/<job>/workers.json                          names the run whose worker processes may be at work: see [EndWorkers]
 //	<workspace>/<job>/runs/<run>/run.json                   what a run is: see [Run]
 //	<workspace>/<job>/runs/<run>/stop                       its presence ends all starts
 //	<workspace>/<job>/runs/<run>/inputs/<digest>            seed files as they were when the run began

@@ -2,6 +2,7 @@ package lakeio
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -189,4 +190,72 @@ func awaitWorkers(ctx context.Context, l Lake, c LockConfig) error {
 		case <-time.After(again):
 		}
 	}
+}
+
+// submitted is <job>/workers.json: the run whose worker processes may be at
+// work. There is one at most: nobody submits another before they have ended.
+type submitted struct {
+	Version int    `json:"version"`
+	Run     string `json:"run"`
+}
+
+func submittedURI(job string) string { return path.Join(job, "workers.json") }
+
+// BeginWorkers notes that worker processes of the run may be at work from now
+// on. The holder of the job lock calls it before it submits work to a runner
+// whose workers are other processes.
+func (l Lake) BeginWorkers(ctx context.Context) error {
+	data, err := json.Marshal(submitted{jsonVersion, l.Run})
+	if err != nil {
+		return err
+	}
+	return l.Store.Put(ctx, submittedURI(l.Job), data)
+}
+
+// WorkersRun is the run of a job whose worker processes may be at work; empty:
+// there is none.
+func WorkersRun(ctx context.Context, s Store, job string) (string, error) {
+	at, err := readJSON[submitted](ctx, s, submittedURI(job))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return at.Run, err
+}
+
+// ForgetWorkers takes BeginWorkers back: the workers have ended, or the run has
+// committed all that they were to do and none can start an exchange any more.
+func (l Lake) ForgetWorkers(ctx context.Context) error {
+	return l.Store.Delete(ctx, submittedURI(l.Job))
+}
+
+// EndWorkers asks the workers of the run that was submitted last to stop, as far
+// as there are any, and returns when they have ended; waited says that some had
+// not. Who holds the job lock calls it before it does anything else with the
+// job, and when its own submission is over. told, if not nil, hears once who is
+// waited for.
+func EndWorkers(ctx context.Context, s Store, job, why string, told func(run string, left []Holder)) (waited bool, err error) {
+	run, err := WorkersRun(ctx, s, job)
+	if run == "" || err != nil {
+		return false, err
+	}
+	l := Lake{Store: s, Job: job, Run: run}
+	switch _, err := ReadRun(ctx, s, job, run); {
+	case err == nil:
+		if err := l.Stop(ctx, why); err != nil {
+			return false, err
+		}
+	case !errors.Is(err, ErrNotFound):
+		return false, err
+	}
+	left, err := l.Workers(ctx)
+	if err != nil {
+		return false, err
+	}
+	if waited = len(left) > 0; waited && told != nil {
+		told(run, left)
+	}
+	if err := AwaitWorkers(ctx, l); err != nil {
+		return waited, err
+	}
+	return waited, l.ForgetWorkers(ctx)
 }

@@ -59,3 +59,81 @@ func TestADeadWorkerIsBuriedAndRenewsNothingAnyMore(t *testing.T) {
 		t.Errorf("left %s", p.Left())
 	}
 }
+
+func TestWhoTakesTheJobEndsTheWorkersOfTheRunBefore(t *testing.T) {
+	l, clock := testLake(t), &hands{}
+	end := func() (waited bool, told int) {
+		t.Helper()
+		waited, err := EndWorkers(t.Context(), l.Store, l.Job, "test", func(run string, left []Holder) {
+			if told = len(left); run != l.Run {
+				t.Errorf("told of run %s", run)
+			}
+		})
+		check(t, err)
+		return waited, told
+	}
+	if waited, told := end(); waited || told > 0 {
+		t.Errorf("waited %t for %d of a job that has no workers", waited, told)
+	}
+	check(t, CreateRun(t.Context(), l.Store, Run{ID: l.Run, Job: l.Job}))
+	check(t, l.BeginWorkers(t.Context()))
+	p := workerPermit(t, l, 0, clock)
+	ended := make(chan error)
+	go func() {
+		for stopped := false; !stopped; time.Sleep(time.Millisecond) {
+			stopped, _ = l.Stopped(context.Background())
+		}
+		ended <- p.Release(someTime)
+	}()
+	if waited, told := end(); !waited || told != 1 {
+		t.Errorf("waited %t for %d", waited, told)
+	}
+	check(t, <-ended)
+	check(t, l.ClearStop(t.Context()))
+	if waited, told := end(); waited || told > 0 {
+		t.Errorf("waited %t for %d once more", waited, told)
+	}
+	if stopped, err := l.Stopped(t.Context()); stopped || err != nil {
+		t.Errorf("a run whose workers have ended was asked to stop: %v", err)
+	}
+	// A run whose folder is gone leaves nothing to stop.
+	other := l
+	other.Run = "0190a0b0-0000-7000-8000-000000000009"
+	check(t, other.BeginWorkers(t.Context()))
+	if waited, told := end(); waited || told > 0 {
+		t.Errorf("waited %t for %d of a run that is gone", waited, told)
+	}
+}
+
+func TestARunIsSomebodyElses(t *testing.T) {
+	l := testLake(t)
+	const mine = "mine"
+	ask := func(want bool) {
+		t.Helper()
+		if got, err := l.Superseded(t.Context(), mine); err != nil || got != want {
+			t.Errorf("superseded %t, %v, want %t", got, err, want)
+		}
+	}
+	_, err := l.Superseded(t.Context(), mine)
+	wants(t, err, ErrNotFound)
+	check(t, CreateRun(t.Context(), l.Store, Run{ID: l.Run, Job: l.Job, Process: mine}))
+	ask(false) // nobody holds the job
+	lock, err := LockJob(t.Context(), l, LockConfig{Now: someTime})
+	check(t, err)
+	ask(false)
+	check(t, lock.Release(someTime))
+	ask(false)
+	other := l
+	other.Run = "0190a0b0-0000-7000-8000-000000000009"
+	lock, err = LockJob(t.Context(), other, LockConfig{Now: someTime})
+	check(t, err)
+	ask(true)
+	check(t, lock.Release(someTime))
+	lock, err = LockJob(t.Context(), l, LockConfig{Now: someTime})
+	check(t, err)
+	ask(false)
+	check(t, lock.Release(someTime))
+	_, err = ChangeRun(t.Context(), l.Store, l.Job, l.Run, func(r *Run) error { r.Process = "another"; return nil })
+	check(t, err)
+	ask(true)
+}

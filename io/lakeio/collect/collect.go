@@ -69,6 +69,9 @@ type Config struct {
 	// Waiting is told before it is waited for the job's lock; see
 	// [lakeio.LockConfig].
 	Waiting func(h lakeio.Holder, longest time.Duration)
+	// Workers is told before it is waited for worker processes of a run whose
+	// command has died; see [lakeio.EndWorkers].
+	Workers func(run string, left []lakeio.Holder)
 	// Sinks removes what the job's sinks keep of a run that goes, or that
 	// nobody can go on with; see [harrow.Collector]. Nil: there are none. A
 	// run of which they say an error stays.
@@ -124,6 +127,9 @@ func Job(ctx context.Context, s lakeio.Store, cfg Config) (_ Report, err error) 
 			return c.report, err
 		}
 		defer func() { err = errors.Join(err, c.lock.Release(c.Now())) }()
+		if _, err := lakeio.EndWorkers(ctx, s, cfg.Job, "harrow gc", cfg.Workers); err != nil {
+			return c.report, err
+		}
 	}
 	err = c.collect(ctx)
 	return c.report, err
