@@ -74,6 +74,7 @@ type visit struct {
 	job      *pipelines.Job // nil: it can't be read
 	machines int            // that have workers, where the runner told
 	build    string         // of this program
+	fresh    bool           // the workspace is not there yet
 }
 
 func (v *visit) write() error {
@@ -117,18 +118,35 @@ func (v *visit) stores(ctx context.Context) {
 		v.report.Add(doctor.Failed("workspace", "name another with --workspace, or mend the way to it", err))
 		return
 	}
-	if _, none := store.(absent); none {
+	if _, v.fresh = store.(absent); v.fresh {
 		v.report.Add(doctor.Fine("workspace", v.Workspace+" is not there yet; the first run makes it"))
 	} else if err := look.Writable(ctx, v.Workspace); err != nil {
 		v.report.Add(doctor.Failed("workspace", "from here it must be written too: this process holds the job's lock", err))
 	} else {
 		v.report.Add(doctor.Fine("workspace", v.Workspace+" can be written from here"))
 	}
+	if err := pipelines.CheckShared(v.job, store, v.Runner, v.options); err != nil {
+		v.report.Add(doctor.Failed("load", "with another runner it can stay", errors.New(errorLines(err)[0])))
+		return
+	}
+	v.shared(store.Local())
 	if err := pipelines.CheckStores(ctx, v.job, store); err != nil {
 		v.report.Add(doctor.Failed("load", "mend the job file or the store; harrow check says the same", errors.New(errorLines(err)[0])))
 		return
 	}
 	v.report.Add(doctor.Fine("load", strings.Join(slices.Sorted(maps.Keys(v.job.Load)), ", ")+" can be loaded into from here"))
+}
+
+// shared looks whether other machines can have the workspace, where it is a
+// folder.
+func (v *visit) shared(folder string) {
+	switch {
+	case folder == "" || !runners.Remote(v.Runner, v.options):
+	case v.Runner == "dataflow":
+		v.report.Add(doctor.Failed("workspace", "name one at gs:// with --workspace", errors.New("its machines have no folder "+folder)))
+	case v.Runner == "flink" && !ofThisMachine(v.FlinkMaster):
+		v.report.Add(doctor.Unsure("workspace", "the cluster is elsewhere, and "+folder+" is a folder", "all its machines must share it; better take a gs:// workspace"))
+	}
 }
 
 // probe has the runner's workers look around.
@@ -141,8 +159,14 @@ func (v *visit) probe(ctx context.Context) {
 		v.report.Add(doctor.Unsure("workers", "not asked", "mend what failed first"))
 		return
 	}
+	if v.fresh { // as the workers do now, and a run
+		if err := look.Writable(ctx, v.Workspace); err != nil {
+			v.report.Add(doctor.Failed("workspace", "name another with --workspace, or mend the way to it", err))
+			return
+		}
+	}
 	fmt.Fprintf(v.env.stderr, "asking the workers of runner %s, %s at most\n", v.Runner, v.Patience)
-	v.options.Name = "harrow-doctor-" + uuid.NewString()
+	v.options.Name = v.name()
 	ctx, cancel := context.WithTimeout(ctx, v.Patience)
 	defer cancel()
 	p, err := pipelines.Probe(ctx, v.job, v.Workspace, v.Runner, v.options)
@@ -156,6 +180,16 @@ func (v *visit) probe(ctx context.Context) {
 	v.report.Add(doctor.Workers(p.Workers, doctor.Wanted{
 		Build: v.build, Machines: v.machines, Memory: int64(v.job.Limits.Memory), Secrets: v.job.Source.SecretNames(),
 		Sinks: slices.Sorted(maps.Keys(v.job.Load)), Workspace: v.Workspace, Spill: v.job.Limits.Spill, Began: p.Began, Over: p.Over})...)
+}
+
+// name is the probe's on the runner: no run's, and no other job's, since a run
+// ends what is left there of its own.
+func (v *visit) name() string {
+	id := uuid.NewString()
+	if v.Runner == "dataflow" { // whose names have no other characters, and whose runs end only their own
+		return "harrow-doctor-" + id
+	}
+	return "harrow-" + v.job.Name + ".doctor-" + id
 }
 
 // advice is what to do where workers could not be asked.

@@ -112,8 +112,8 @@ func TestDoctorSaysWhatIsWrongFromHere(t *testing.T) {
 		{"a workspace that is none", []string{job, "--workspace", file}, map[string]string{"workspace": "is no folder"}},
 		{"a workspace of another kind", []string{job, "--workspace", "s3://b/x"}, map[string]string{"workspace": "scheme s3 is not supported"}},
 		{"a pool that is not there", []string{job, "--runner", "prism", "--", "--environment_type=EXTERNAL", "--environment_config=127.0.0.1:1"}, map[string]string{"pool": "refused"}},
-		{"no jars, an old Flink, few slots", []string{job, "--runner", "flink", "--flink-master", master, "--", "--parallelism=3", "--environment_config=127.0.0.1:1"},
-			map[string]string{"job server": "harrow flink install", "version": "Flink 1.18.1", "slots": "2 in all, and the job wants 3", "pool": "refused"}},
+		{"no jars, an old Flink", []string{job, "--runner", "flink", "--flink-master", master, "--", "--parallelism=3", "--environment_config=127.0.0.1:1"},
+			map[string]string{"job server": "harrow flink install", "version": "Flink 1.18.1", "pool": "refused"}},
 		{"no cluster, no job server", []string{job, "--runner", "flink", "--flink-master", "127.0.0.1:1", "--endpoint", "127.0.0.1:1"},
 			map[string]string{"job server": "refused", "flink": "refused", "pool": "refused"}},
 	} {
@@ -139,6 +139,32 @@ func TestDoctorSaysWhatIsWrongFromHere(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "w")); err == nil {
 		t.Error("a workspace was made without a probe")
+	}
+}
+
+func TestDoctorSaysThatAWorkspaceCannotBeMade(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCTOR_SECRET", "hunter2")
+	job := write(t, filepath.Join(dir, "job.yaml"), fmt.Sprintf(patient, "parquet: {path: out}"))
+	found, _ := see(t, exitFailed, "--json", job, "--workspace", filepath.Join("/proc/self", "none"))
+	if f := found["workspace"]; f.State != doctor.Fail {
+		t.Errorf("%+v", f)
+	}
+}
+
+// What the job's workers could not share is refused before anything is
+// asked.
+func TestDoctorRefusesWhatWorkersElsewhereCannotShare(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCTOR_SECRET", "hunter2")
+	t.Setenv("HARROW_WORKSPACE", filepath.Join(dir, "w"))
+	job := write(t, filepath.Join(dir, "job.yaml"), fmt.Sprintf(patient, "sqlite: {}"))
+	found, _ := see(t, exitFailed, "--json", "--no-probe", "--runner", "flink", "--flink-master", "127.0.0.1:1", "--endpoint", "127.0.0.1:1", job)
+	if f := found["load"]; f.State != doctor.Fail || !strings.Contains(f.What, "postgres or parquet") {
+		t.Errorf("%+v", f)
+	}
+	if found, _ := see(t, exitDone, "--json", "--no-probe", job); found["load"].State != doctor.OK || found["workers"].State != doctor.Warn {
+		t.Errorf("%+v", found)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/harrowdata/harrow/internal/flink"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/runners/workerpool"
+	"github.com/harrowdata/harrow/transforms/probe/look"
 )
 
 // there looks, from here, at the runner.
@@ -19,6 +20,21 @@ func (v *visit) there(ctx context.Context) {
 		v.flink(ctx)
 	}
 	v.pool(ctx)
+	if staging := runners.Staging(v.Runner, v.options); staging != "" {
+		v.staging(ctx, staging)
+	}
+}
+
+// staging looks at the folder in which Dataflow finds the worker's program,
+// which is static and for its machines, or there would be no runner.
+func (v *visit) staging(ctx context.Context, folder string) {
+	if err := look.Writable(ctx, folder); err != nil {
+		v.report.Add(doctor.Failed("staging", "name a folder of a bucket in the job's region, and credentials that may write there (gcloud auth application-default login)", err))
+		return
+	}
+	v.report.Add(doctor.Fine("staging", folder+" can be written from here"))
+	v.report.Add(doctor.Unsure("region", "whether the workspace's bucket is in the job's region can't be known from here",
+		"look it up (gcloud storage buckets describe): what crosses regions is slow, and paid for"))
 }
 
 // pool looks at the worker pool from here. Where it is said to be on localhost

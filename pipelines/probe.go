@@ -9,10 +9,17 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/google/uuid"
 
+	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/probe"
 	"github.com/harrowdata/harrow/transforms/probe/look"
 )
+
+// CheckShared refuses what the workers of a runner can't share, as Run does. The
+// error is ErrUsage, with its place in the job file.
+func CheckShared(job *Job, store lakeio.Store, runner string, o runners.Options) error {
+	return checkRemote(Request{Runner: runner, Options: o}, job, store)
+}
 
 // probes is how many elements a probe has for each bundle that the runner
 // processes at once: runners spread them by turns, or by chance.

@@ -13,6 +13,19 @@ func Pool(name string, o Options) string {
 	return ""
 }
 
+// Staging is the folder that a runner takes the job's files from; empty where it
+// needs none, or of options that Check refuses.
+func Staging(name string, o Options) string {
+	m, err := open(name, o)
+	if err != nil {
+		return ""
+	}
+	if d, ok := m.(*dataflowRunner); ok {
+		return d.Options.Staging
+	}
+	return ""
+}
+
 func (p *prismRunner) pool() string { return p.env.config }
 
 func (f *flinkRunner) pool() string { return f.env.config }

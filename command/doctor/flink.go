@@ -55,11 +55,13 @@ func (c Cluster) slots(parallelism int) Check {
 	switch {
 	case c.TaskManagers == 0:
 		return fail("slots", "start TaskManagers, and look at their logs for why they don't register", "slots: no TaskManager has registered")
-	case c.Slots < parallelism:
-		return fail("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers", c.Slots), "slots: %d in all, and the job wants %d", c.Slots, parallelism)
-	case c.Free < parallelism:
+	case c.Free == 0:
 		return fail("slots", "wait for the other jobs or cancel them, or start more TaskManagers: the job would wait for a slot, and fail after slot.request.timeout",
-			"slots: %d of %d are free, and the job wants %d; %s runs", c.Free, c.Slots, parallelism, count(c.Running, "job", "jobs"))
+			"slots: none of %d is free; %s on the cluster", c.Slots, count(c.Running, "job runs", "jobs run"))
+	case c.Free < parallelism:
+		// A step in batch mode does with fewer, some subtasks after the others.
+		return warn("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers: steps run so many subtasks at once", c.Free),
+			"slots: %d of %d are free, the job wants %d", c.Free, c.Slots, parallelism)
 	}
 	return ok("slots", "slots: %d of %d are free, the job wants %d", c.Free, c.Slots, parallelism)
 }

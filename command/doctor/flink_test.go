@@ -36,8 +36,8 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		about, what, advice    string
 	}{
 		{"no TaskManager", strings.NewReplacer(`"taskmanagers":2`, `"taskmanagers":0`, `:4`, `:0`).Replace(wellOverview), wellConfig, Fail, "slots", "no TaskManager has registered", "start TaskManagers"},
-		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Fail, "slots", "3 in all, and the job wants 4", "--parallelism to 3"},
-		{"slots that are taken", strings.NewReplacer(`available":4`, `available":1`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "1 of 4 are free, and the job wants 4; 1 job runs", "cancel"},
+		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Warn, "slots", "3 of 3 are free, the job wants 4", "--parallelism to 3"},
+		{"slots that are taken", strings.NewReplacer(`available":4`, `available":0`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "none of 4 is free; 1 job runs on the cluster", "cancel"},
 		{"another Flink", strings.ReplaceAll(wellOverview, "1.19.3", "1.190.0"), wellConfig, Fail, "version", "the cluster is Flink 1.190.0, the job server's jars are for 1.19", "take a cluster of Flink 1.19"},
 		{"no direct memory", wellOverview, `[]`, Warn, "memory", "task.off-heap.size is not set", "256m"},
 		{"none of it", wellOverview, strings.ReplaceAll(wellConfig, "256m", "0 bytes"), Warn, "memory", "is not set", "256m"},
