@@ -8,6 +8,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+
+	"github.com/harrowdata/harrow/runners/workerpool"
 )
 
 // prismRunner is Beam's reference runner, in this process; its workers may be
@@ -41,6 +43,11 @@ func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (res
 	client, err := prismService()
 	if err != nil {
 		return res, err
+	}
+	if p.remote() { // Prism panics where a worker can't be started
+		if err := workerpool.Fits(ctx, p.env.config); err != nil {
+			return res, err
+		}
 	}
 	pool, stop, err := p.env.workers(ctx)
 	if err != nil {

@@ -69,7 +69,10 @@ type Config struct {
 func Run(cfg Config, told <-chan os.Signal) int {
 	cfg.Log = cmp.Or[io.Writer](cfg.Log, io.Discard)
 	cfg.softly, cfg.bound = cmp.Or(cfg.softly, softly), cmp.Or(cfg.bound, bound)
-	say := func(format string, args ...any) { fmt.Fprintf(cfg.Log, "harrow: worker "+format+"\n", args...) }
+	say := func(format string, args ...any) {
+		line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") // Beam's errors have several
+		fmt.Fprintln(cfg.Log, "harrow: worker", line)
+	}
 	options, err := cfg.prepare()
 	if err != nil {
 		say("can't work: %v", err)

@@ -379,6 +379,19 @@ func TestAPoolSaysThatItIsThere(t *testing.T) {
 	if got, err := workerpool.Ping(t.Context(), s.addr); got != own || err != nil {
 		t.Errorf("Ping: %q, %v; want %q", got, err, own)
 	}
+	if err := workerpool.Fits(t.Context(), s.addr); err != nil {
+		t.Errorf("its own build: %v", err)
+	}
+	if err := workerpool.Fits(t.Context(), listen(t, nil)); err != nil {
+		t.Errorf("a pool of another make: %v", err)
+	}
+	program := filepath.Join(t.TempDir(), "another")
+	if err := os.WriteFile(program, []byte("#!/bin/sh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := workerpool.Fits(t.Context(), serve(t, workerpool.Config{Program: program}).addr); !errors.Is(err, build.ErrOther) || !strings.Contains(err.Error(), own) {
+		t.Errorf("another build: %v", err)
+	}
 	s.end()
 	if _, err := workerpool.Ping(t.Context(), s.addr); err == nil || !strings.Contains(err.Error(), "worker pool "+s.addr) {
 		t.Errorf("of a pool that has ended: %v", err)

@@ -12,10 +12,12 @@ import (
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/harrowdata/harrow/internal/build"
@@ -252,6 +254,9 @@ func Ping(ctx context.Context, endpoint string) (buildName string, err error) {
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	var header metadata.MD
 	resp, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header))
+	if status.Code(err) == codes.Unimplemented { // Beam's own pools tell nothing
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
@@ -259,4 +264,21 @@ func Ping(ctx context.Context, endpoint string) (buildName string, err error) {
 		return "", fmt.Errorf("it answers %v; want SERVING", s)
 	}
 	return strings.Join(header.Get(buildHeader), ""), nil
+}
+
+// Fits says why the pool at host:port can't work for jobs of this process: it is
+// not there, or its workers are of another build ([build.ErrOther]). What can't
+// be told of a pool that isn't ours is no reason.
+func Fits(ctx context.Context, endpoint string) error {
+	ctx, cancel := context.WithTimeout(ctx, reach)
+	defer cancel()
+	theirs, err := Ping(ctx, endpoint)
+	if err != nil || theirs == "" {
+		return err
+	}
+	own, err := build.Self()
+	if err == nil && theirs != own {
+		err = fmt.Errorf("worker pool %s: %w: its workers are %s, the job was made by %s; let both be the same executable", endpoint, build.ErrOther, theirs, own)
+	}
+	return err
 }
