@@ -76,30 +76,40 @@ func newBench(t *testing.T) *bench {
 	if err := demo.LayOut(b.dir); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(b.job())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(data)
-	for old, with := range map[string]string{
-		`path: "out"`:   `path: "` + b.out + `"`,
-		"  sqlite: {} ": "  # sqlite: {} ", // needs to be in one process
-		// The latest of two copies of a product depends on when they were asked for.
-		"    keep: latest\n": "    keep: first\n",
-		"  timeout: 5s\n":    "  timeout: 2s\n  roll: {every: 1s, bytes: 1MiB}\n  headers: {X-Key: \"${" + secretName + "}\"}\n",
-	} {
-		if !strings.Contains(text, old) {
-			t.Fatalf("shop.yaml has no %q", old)
-		}
-		text = strings.ReplaceAll(text, old, with)
-	}
-	if err := os.WriteFile(b.job(), []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	b.change(`path: "out"`, `path: "`+b.out+`"`)
+	b.change("  sqlite: {} ", "  # sqlite: {} ") // needs to be in one process
+	// The latest of two copies of a product depends on when they were asked for.
+	b.change("    keep: latest\n", "    keep: first\n")
+	b.change("  timeout: 5s\n", "  timeout: 2s\n  roll: {every: 1s, bytes: 1MiB}\n  headers: {X-Key: \"${"+secretName+"}\"}\n")
 	return b
 }
 
 func (b *bench) job() string { return filepath.Join(b.dir, "shop.yaml") }
+
+// change replaces a text of the job file wherever it stands.
+func (b *bench) change(old, with string) {
+	b.t.Helper()
+	data, err := os.ReadFile(b.job())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !strings.Contains(string(data), old) {
+		b.t.Fatalf("shop.yaml has no %q", old)
+	}
+	if err := os.WriteFile(b.job(), []byte(strings.ReplaceAll(string(data), old, with)), 0o666); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// made makes a folder beside the job file.
+func (b *bench) made(name string) string {
+	b.t.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.Mkdir(path, 0o777); err != nil {
+		b.t.Fatal(err)
+	}
+	return path
+}
 
 // run runs the job in this machine's own environment; on a pool if there is
 // one.
@@ -171,9 +181,10 @@ func another(t *testing.T) string {
 // pool is a worker pool as a process of its own.
 type pool struct {
 	*rig.Process
-	t    *testing.T
-	addr string
-	home string // its working directory, HOME and TMPDIR
+	t     *testing.T
+	addr  string
+	home  string // its working directory, HOME and TMPDIR
+	apart bool   // it does not see the job file's folder
 }
 
 // newPool starts a pool as on another machine: another folder, home and
@@ -184,11 +195,15 @@ func newPool(t *testing.T, hide string, env ...string) *pool {
 	home := t.TempDir()
 	cmd := exec.Command(rig.Harrow.Path(t), "worker", "--pool", "--listen", "127.0.0.1:0")
 	cmd.Dir, cmd.Env = home, append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home}, env...)
-	if unshare, err := exec.LookPath("unshare"); err == nil && os.Getuid() == 0 && hide != "" {
+	unshare, err := exec.LookPath("unshare")
+	apart := err == nil && os.Getuid() == 0
+	if apart {
 		const script = `hostname elsewhere.example && mount -t tmpfs none "$0" && exec "$@"`
 		cmd.Path, cmd.Args = unshare, append([]string{"unshare", "--uts", "--mount", "sh", "-c", script, hide, cmd.Path}, cmd.Args[1:]...)
 	}
-	return poolOf(t, cmd)
+	p := poolOf(t, cmd)
+	p.apart = apart
+	return p
 }
 
 // poolOf starts a pool by its command.

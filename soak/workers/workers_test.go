@@ -56,15 +56,34 @@ func TestWorkersElsewhereMakeTheSameTables(t *testing.T) {
 	}
 }
 
-func TestAWorkerWithoutASecretSaysWhichAndWhere(t *testing.T) {
+func TestAWorkerSaysWhatItLacksAndWhereItIs(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	r := b.run(newPool(t, b.dir))
-	r.Want(rig.ExitFailed)
-	for _, want := range []string{"${" + secretName + "} has no value", "on worker "} {
-		if !strings.Contains(r.Out.String(), want) {
-			t.Errorf("want %q in\n%s", want, r.Out.String())
-		}
+	for _, c := range []struct {
+		name, says string
+		pool       func(t *testing.T, b *bench) *pool
+	}{
+		{"a secret", "${" + secretName + "} has no value", func(t *testing.T, b *bench) *pool { return newPool(t, b.dir) }},
+		// The folder is there on the command's machine.
+		{"limits.spill", "spill", func(t *testing.T, b *bench) *pool {
+			b.change("version: 1\n", "version: 1\nlimits: {spill: \""+b.made("spill")+"\"}\n")
+			p := newPool(t, b.dir, secretName+"="+workers)
+			if !p.apart {
+				t.Skip("only root can keep a folder from a process")
+			}
+			return p
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			r := b.run(c.pool(t, b))
+			r.Want(rig.ExitFailed)
+			for _, want := range []string{c.says, "on worker "} {
+				if !strings.Contains(r.Out.String(), want) {
+					t.Errorf("want %q in\n%s", want, r.Out.String())
+				}
+			}
+		})
 	}
 }
 
