@@ -145,12 +145,15 @@ func (k *Cluster) options() map[string]string {
 		// Beam's gRPC takes direct memory; with the default of none a TaskManager hangs
 		// under load (Cannot reserve … direct buffer memory).
 		"taskmanager.memory.task.off-heap.size": "256m",
-		"taskmanager.memory.network.min":        "160m", "taskmanager.memory.network.max": "160m",
-		"taskmanager.memory.managed.size":            "128m",
-		"taskmanager.memory.framework.heap.size":     "128m",
-		"taskmanager.memory.framework.off-heap.size": "128m",
-		"taskmanager.memory.jvm-metaspace.size":      strconv.Itoa(metaspace) + "m",
-		"taskmanager.memory.jvm-overhead.min":        "64m", "taskmanager.memory.jvm-overhead.max": "64m",
+		"taskmanager.memory.network.min":        "224m", "taskmanager.memory.network.max": "224m",
+		// A harvest has some hundred tasks a slot. In batch mode each takes this many
+		// buffers of 32 KiB, by default 512, and what it writes is references.
+		"taskmanager.network.sort-shuffle.min-buffers": "16",
+		"taskmanager.memory.managed.size":              "128m",
+		"taskmanager.memory.framework.heap.size":       "128m",
+		"taskmanager.memory.framework.off-heap.size":   "128m",
+		"taskmanager.memory.jvm-metaspace.size":        strconv.Itoa(metaspace) + "m",
+		"taskmanager.memory.jvm-overhead.min":          "64m", "taskmanager.memory.jvm-overhead.max": "64m",
 	}
 	if k.cfg.Fast { // the timeout must exceed the interval by what a busy machine is late
 		maps.Copy(options, map[string]string{"heartbeat.interval": "1000", "heartbeat.timeout": "8000"})

@@ -34,7 +34,7 @@ func TestClusterTellsEachProcessWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"-Djobmanager.rpc.port=0 -Drest.port=0", "-Xmx228m -XX:MaxDirectMemorySize=544m",
+		"-Djobmanager.rpc.port=0 -Drest.port=0", "-Xmx228m -XX:MaxDirectMemorySize=608m",
 		"-Djobmanager.rpc.port=6123 -Dtaskmanager.resource-id=taskmanager-1 -Dtaskmanager.host=taskmanager-1 -Dtaskmanager.bind-host=taskmanager-1",
 		"-Dtaskmanager.resource-id=taskmanager-2",
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -106,8 +107,8 @@ func (s *Server) start(ctx context.Context, c JobServer, jars *Installation, mas
 	}
 	options := map[string]string{"rest.bind-address": loopback, "classloader.check-leaked-classloader": "false"}
 	if local {
-		options["rest.address"] = loopback
-		options["io.tmp.dirs"] = s.tmp()
+		maps.Copy(options, map[string]string{"rest.address": loopback, "io.tmp.dirs": s.tmp(),
+			"taskmanager.memory.network.min": "128m", "taskmanager.memory.network.max": "128m", "taskmanager.network.sort-shuffle.min-buffers": "16"}) // as a cluster's
 	}
 	if err := writeConf(s.conf(), options, c.Options); err != nil {
 		return err
