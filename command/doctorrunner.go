@@ -87,7 +87,8 @@ func (v *visit) flink(ctx context.Context) {
 		return
 	}
 	minor := flink.Version[:strings.LastIndexByte(flink.Version, '.')]
-	cluster, checks := doctor.Flink(ctx, v.FlinkMaster, runners.Parallelism(v.Runner, v.options), minor)
+	cluster, checks := doctor.Flink(ctx, v.FlinkMaster, doctor.FlinkJob{Version: minor,
+		Parallelism: runners.Parallelism(v.Runner, v.options), Batch: runners.Batch(v.Runner, v.options)})
 	v.report.Add(checks...)
 	v.machines = cluster.TaskManagers
 }

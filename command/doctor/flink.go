@@ -28,9 +28,16 @@ const patience = 10 * time.Second
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 4 << 20
 
-// Flink asks a JobManager at HOST:PORT what it has, and judges whether a job of
-// that parallelism runs there; version is what the jars are made for ("1.19").
-func Flink(ctx context.Context, master string, parallelism int, version string) (Cluster, []Check) {
+// FlinkJob is what a job wants of a cluster.
+type FlinkJob struct {
+	Version     string // that its jars are made for: "1.19"
+	Parallelism int
+	Batch       bool // a step begins when what it takes is whole, so that fewer slots will do
+}
+
+// Flink asks a JobManager at HOST:PORT what it has, and judges whether the job
+// runs there.
+func Flink(ctx context.Context, master string, job FlinkJob) (Cluster, []Check) {
 	var c Cluster
 	if err := ask(ctx, master, "/overview", &c); err != nil {
 		return c, []Check{fail("flink", "is the JobManager up, is this its REST address (rest.port, 8081 unless set), and may this machine reach it?", "flink: %v", err)}
@@ -39,31 +46,32 @@ func Flink(ctx context.Context, master string, parallelism int, version string) 
 		return c, []Check{fail("flink", "give --flink-master the REST address of a Flink JobManager", "flink: what answers at %s is no JobManager", master)}
 	}
 	list := []Check{ok("flink", "flink: %s answers, with %s", master, count(c.TaskManagers, "TaskManager", "TaskManagers"))}
-	if !strings.HasPrefix(c.Version+".", version+".") {
-		list = append(list, fail("version", "take a cluster of Flink "+version, "version: the cluster is Flink %s, the job server's jars are for %s", c.Version, version))
+	if !strings.HasPrefix(c.Version+".", job.Version+".") {
+		list = append(list, fail("version", "take a cluster of Flink "+job.Version, "version: the cluster is Flink %s, the job server's jars are for %s", c.Version, job.Version))
 	} else {
 		list = append(list, ok("version", "version: Flink %s", c.Version))
 	}
-	list = append(list, c.slots(parallelism))
+	list = append(list, c.slots(job))
 	if err := c.readConfig(ctx, master); err != nil {
 		return c, append(list, warn("config", "the settings of its TaskManagers are not looked at", "config: %v", err))
 	}
-	return c, append(list, c.settings()...)
+	return c, append(list, c.settings(job)...)
 }
 
-func (c Cluster) slots(parallelism int) Check {
+func (c Cluster) slots(job FlinkJob) Check {
 	switch {
 	case c.TaskManagers == 0:
 		return fail("slots", "start TaskManagers, and look at their logs for why they don't register", "slots: no TaskManager has registered")
-	case c.Free == 0:
-		return fail("slots", "wait for the other jobs or cancel them, or start more TaskManagers: the job would wait for a slot, and fail after slot.request.timeout",
-			"slots: none of %d is free; %s on the cluster", c.Slots, count(c.Running, "job runs", "jobs run"))
-	case c.Free < parallelism:
-		// A step in batch mode does with fewer, some subtasks after the others.
-		return warn("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers: steps run so many subtasks at once", c.Free),
-			"slots: %d of %d are free, the job wants %d", c.Free, c.Slots, parallelism)
+	case c.Slots < job.Parallelism && !job.Batch:
+		return fail("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers", c.Slots), "slots: %d in all, the job wants %d", c.Slots, job.Parallelism)
+	case c.Free == 0 || c.Free < job.Parallelism && !job.Batch:
+		return fail("slots", "wait for the other jobs or cancel them, or start more TaskManagers: the job would wait for slots, and fail after slot.request.timeout",
+			"slots: %d of %d are free, the job wants %d; %s on the cluster", c.Free, c.Slots, job.Parallelism, count(c.Running, "job runs", "jobs run"))
+	case c.Free < job.Parallelism:
+		return warn("slots", fmt.Sprintf("lower -- --parallelism to %d, or start more TaskManagers: some subtasks run after the others", c.Free),
+			"slots: %d of %d are free, the job wants %d", c.Free, c.Slots, job.Parallelism)
 	}
-	return ok("slots", "slots: %d of %d are free, the job wants %d", c.Free, c.Slots, parallelism)
+	return ok("slots", "slots: %d of %d are free, the job wants %d", c.Free, c.Slots, job.Parallelism)
 }
 
 // readConfig reads the configuration that the JobManager was started with. Its
@@ -81,8 +89,13 @@ func (c *Cluster) readConfig(ctx context.Context, master string) error {
 }
 
 // settings judges those settings that have kept jobs from running.
-func (c Cluster) settings() (list []Check) {
+func (c Cluster) settings(job FlinkJob) (list []Check) {
 	const offHeap, timeout, interval = "taskmanager.memory.task.off-heap.size", "heartbeat.timeout", "heartbeat.interval"
+	const buffers = "taskmanager.network.sort-shuffle.min-buffers"
+	if job.Batch && c.config[buffers] == "" {
+		list = append(list, warn("buffers", "set it to 16, or leave --execution_mode_for_batch out: each hand-over between steps takes 512 buffers of 32 KiB, and the job fails with `Insufficient number of network buffers`",
+			"%s is not set", buffers))
+	}
 	if v := c.config[offHeap]; v == "" || strings.HasPrefix(v, "0") {
 		list = append(list, warn("memory", "set it to 256m or more, per TaskManager: without it portable jobs hang on `Cannot reserve direct buffer memory`", "%s is not set", offHeap))
 	} else {

@@ -36,8 +36,8 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		about, what, advice    string
 	}{
 		{"no TaskManager", strings.NewReplacer(`"taskmanagers":2`, `"taskmanagers":0`, `:4`, `:0`).Replace(wellOverview), wellConfig, Fail, "slots", "no TaskManager has registered", "start TaskManagers"},
-		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Warn, "slots", "3 of 3 are free, the job wants 4", "--parallelism to 3"},
-		{"slots that are taken", strings.NewReplacer(`available":4`, `available":0`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "none of 4 is free; 1 job runs on the cluster", "cancel"},
+		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Fail, "slots", "3 in all, the job wants 4", "--parallelism to 3"},
+		{"slots that are taken", strings.NewReplacer(`available":4`, `available":0`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "0 of 4 are free, the job wants 4; 1 job runs on the cluster", "cancel"},
 		{"another Flink", strings.ReplaceAll(wellOverview, "1.19.3", "1.190.0"), wellConfig, Fail, "version", "the cluster is Flink 1.190.0, the job server's jars are for 1.19", "take a cluster of Flink 1.19"},
 		{"no direct memory", wellOverview, `[]`, Warn, "memory", "task.off-heap.size is not set", "256m"},
 		{"none of it", wellOverview, strings.ReplaceAll(wellConfig, "256m", "0 bytes"), Warn, "memory", "is not set", "256m"},
@@ -48,7 +48,7 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		{"nothing", "", "", Fail, "flink", "404", "REST address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, checks := Flink(t.Context(), jobManager(t, c.overview, c.config), 4, "1.19")
+			_, checks := Flink(t.Context(), jobManager(t, c.overview, c.config), FlinkJob{Version: "1.19", Parallelism: 4})
 			var bad []Check
 			for _, got := range checks {
 				if got.State != OK {
@@ -60,9 +60,27 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 			}
 		})
 	}
-	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), 4, "1.19")
+	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), FlinkJob{Version: "1.19", Parallelism: 4})
 	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 4 {
 		t.Errorf("a good cluster: %+v, %+v", cluster, checks)
+	}
+}
+
+func TestAStepInBatchModeDoesWithFewerSlotsAndMoreBuffers(t *testing.T) {
+	job := FlinkJob{Version: "1.19", Parallelism: 8, Batch: true}
+	var got []string
+	_, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), job)
+	for _, c := range checks {
+		if c.State != OK {
+			got = append(got, string(c.State)+" "+c.About)
+		}
+	}
+	if strings.Join(got, ", ") != "warn slots, warn buffers" {
+		t.Errorf("got %v: %+v", got, checks)
+	}
+	none := strings.ReplaceAll(wellOverview, `available":4`, `available":0`)
+	if _, checks := Flink(t.Context(), jobManager(t, none, wellConfig), job); Report(checks).OK() {
+		t.Errorf("without a free slot: %+v", checks)
 	}
 }
 
