@@ -56,6 +56,20 @@ type Result struct {
 	Job     runners.Result // what the runner says of its job
 }
 
+// staged reports whether the job was written down as a template for somebody to
+// launch: nothing has run, the run is paused.
+func (r Result) staged() bool { return r.Job.State == runners.Staged }
+
+// launch says what the template is good for. It is of this one run: what that
+// has committed, by whatever launch, is not done again.
+func (r Result) launch() string {
+	return fmt.Sprintf("staged as template %s, which runs this one run: launch it (gcloud dataflow jobs run %s --gcs-location=%s), "+
+		"and when that job is done, harrow run ends the run", r.Job.Link, jobName(r.Run.Job, r.Run.ID), r.Job.Link)
+}
+
+// jobName is what a runner calls a run's job.
+func jobName(job, run string) string { return "harrow-" + job + "-" + run }
+
 // Run runs a job, or goes on with its unfinished run. When ctx ends, exchanges
 // in flight end, what was fetched is kept and the run can be resumed: the
 // error is ErrStopped. ErrUsage: nothing was started. lakeio.ErrLocked: another
@@ -209,11 +223,14 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 	if err == nil {
 		err = lock.Err() // another process goes on with it
 	}
-	if err == nil {
-		err = publish(ctx, p)
-	}
-	if err == nil {
-		res.Exit, res.Why, err = verdict(ctx, lake, p)
+	switch {
+	case err != nil:
+	case res.staged():
+		res.Why = res.launch()
+	default:
+		if err = publish(ctx, p); err == nil {
+			res.Exit, res.Why, err = verdict(ctx, lake, p)
+		}
 	}
 	// The context may be over, but how the run ended must be written.
 	end := context.WithoutCancel(ctx)
@@ -222,7 +239,7 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 		if r.Process != d.run.Process { // it was resumed elsewhere, and goes on there
 			return fmt.Errorf("run %s: %w", r.ID, lakeio.ErrLocked)
 		}
-		r.State, r.Exit, r.Error, r.EndedAt = endState(req, err), exitOf(res, err), "", time.Now().UTC()
+		r.State, r.Exit, r.Error, r.EndedAt = endState(req, res, err), exitOf(res, err), "", time.Now().UTC()
 		if err != nil {
 			r.Error = err.Error()
 		}
@@ -240,13 +257,13 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 	return res, errors.Join(err, eerr, werr)
 }
 
-func endState(req Request, err error) lakeio.State {
+func endState(req Request, res Result, err error) lakeio.State {
 	switch {
 	case errors.Is(err, ErrStopped):
 		return lakeio.Paused
 	case err != nil:
 		return lakeio.Broken
-	case req.Until != "" && req.Until != lakeio.Stages[len(lakeio.Stages)-1]:
+	case res.staged(), req.Until != "" && req.Until != lakeio.Stages[len(lakeio.Stages)-1]:
 		return lakeio.Paused
 	}
 	return lakeio.Done
@@ -338,7 +355,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	}
 	watched := make(chan struct{})
 	go func() { defer close(watched); watch() }()
-	req.Options.Name = "harrow-" + lake.Job + "-" + lake.Run
+	req.Options.Name = jobName(lake.Job, lake.Run)
 	job, err := runners.Execute(run, req.Runner, pipeline, req.Options)
 	cause := context.Cause(run)
 	cancel(nil)
