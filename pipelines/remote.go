@@ -15,6 +15,9 @@ func checkRemote(req Request, job *Job, store lakeio.Store) error {
 	if !runners.Remote(req.Runner, req.Options) {
 		return nil
 	}
+	if req.Runner == runners.Dataflow && store.Local() != "" {
+		return usagef("--workspace %s: workers on Dataflow see no folder of this machine; want gs://BUCKET or gs://BUCKET/FOLDER", req.Workspace)
+	}
 	elsewhere := "the workers of --runner " + req.Runner + " are other processes"
 	if job.Fetch.Politeness.Key == harrow.KeyIP {
 		return usage{job.Source.Errorf("fetch.politeness.key", "fetch.politeness.key: ip holds within one process, and %s; want host or registered_domain", elsewhere)}

@@ -23,6 +23,9 @@ import (
 	"github.com/harrowdata/harrow/runners/dataflow"
 )
 
+// Dataflow is the runner whose workers share nothing with this machine.
+const Dataflow = "dataflow"
+
 // Staged is the state of a job that was written down as a template and not
 // submitted: nothing has run.
 const Staged = "STAGED"

@@ -21,7 +21,7 @@ var table = []struct {
 	{"direct", openDirect},
 	{"prism", openPrism},
 	{"flink", openFlink},
-	{"dataflow", openDataflow},
+	{Dataflow, openDataflow},
 }
 
 // Options say where a runner finds its machine. A flag that a runner has no

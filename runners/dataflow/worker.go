@@ -13,9 +13,12 @@ import (
 const howToBuild = "make one with `make worker`, or of a program of your own with `CGO_ENABLED=0 GOOS=linux GOARCH=amd64 " +
 	"go build -trimpath -tags disable_grpc_modules -ldflags \"-s -w\" -o harrow-worker ./your/cmd`, and give --worker_binary=harrow-worker"
 
-// beamModule is what both programs must have of one version: the graph is
-// written by one and read by the other.
-const beamModule = "github.com/apache/beam/sdks/v2"
+// What both programs must have of one version: the graph is written by one and
+// read by the other.
+const (
+	beamModule   = "github.com/apache/beam/sdks/v2"
+	harrowModule = "github.com/harrowdata/harrow"
+)
 
 // WorkerFile is the file of the worker's program; "" stands for the one that
 // runs.
@@ -30,14 +33,14 @@ func WorkerFile(name string) (string, error) {
 // for the one that runs. Workers have Google's container image, which has no C
 // library: it must be a static program (an ELF file that names no
 // interpreter, which would be the dynamic linker) for linux on x86-64, and one
-// with the same Beam in it as this.
+// with the same Beam and the same Harrow in it as this.
 func CheckWorker(name string) error {
 	file, err := WorkerFile(name)
 	if err == nil {
 		err = static(file)
 	}
 	if err == nil {
-		err = sameBeam(file)
+		err = sameModules(file)
 	}
 	switch {
 	case err == nil:
@@ -70,8 +73,8 @@ func static(file string) (err error) {
 	return nil
 }
 
-// sameBeam looks at what a Go program is built from.
-func sameBeam(file string) error {
+// sameModules looks at what a Go program is built from.
+func sameModules(file string) error {
 	there, err := buildinfo.ReadFile(file)
 	if err != nil {
 		return errors.New("it is no Go program")
@@ -80,17 +83,27 @@ func sameBeam(file string) error {
 	if !ok {
 		return nil // tests of ours have it, so has whatever go build makes
 	}
-	want, got := versionOf(here, beamModule), versionOf(there, beamModule)
-	if got == "" {
+	return compare(here, there)
+}
+
+func compare(here, there *debug.BuildInfo) error {
+	if versionOf(there, beamModule) == "" {
 		return errors.New("it has no Beam in it, so it can't be Harrow")
 	}
-	if want != "" && got != want {
-		return fmt.Errorf("it has Beam %s in it, this program %s", got, want)
+	for name, module := range map[string]string{"Beam": beamModule, "Harrow": harrowModule} {
+		want, got := versionOf(here, module), versionOf(there, module)
+		if want != "" && got != "" && got != want {
+			return fmt.Errorf("it has %s %s in it, this program %s", name, got, want)
+		}
 	}
 	return nil
 }
 
+// versionOf is a module's version in a program; "" if it is not in there.
 func versionOf(b *debug.BuildInfo, module string) string {
+	if b.Main.Path == module {
+		return b.Main.Version
+	}
 	for _, m := range b.Deps {
 		if m.Path == module {
 			return m.Version

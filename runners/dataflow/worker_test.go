@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,29 @@ func TestWhyAProgramCantBeAWorkers(t *testing.T) {
 	}
 	if err := CheckWorker(staticProgram(t)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestProgramsOfDifferentVersionsDontGoTogether(t *testing.T) {
+	of := func(harrow, beam string) *debug.BuildInfo {
+		return &debug.BuildInfo{Main: debug.Module{Path: harrowModule, Version: harrow}, Deps: []*debug.Module{{Path: "example.com/other", Version: "v9"}, {Path: beamModule, Version: beam}}}
+	}
+	plugin := &debug.BuildInfo{Main: debug.Module{Path: "example.com/own"}, Deps: []*debug.Module{{Path: beamModule, Version: "v2"}, {Path: harrowModule, Version: "v1"}}}
+	for _, c := range []struct {
+		here, there *debug.BuildInfo
+		want        string
+	}{
+		{of("v1", "v2"), of("v1", "v2"), ""},
+		{of("v1", "v2"), plugin, ""},
+		{plugin, of("v1", "v2"), ""},
+		{of("v1", "v2"), of("v1", "v3"), "it has Beam v3 in it, this program v2"},
+		{of("v1", "v2"), of("v2", "v2"), "it has Harrow v2 in it, this program v1"},
+		{plugin, of("v3", "v2"), "it has Harrow v3 in it, this program v1"},
+		{of("v1", "v2"), of("v1", ""), "no Beam in it"},
+	} {
+		if err := compare(c.here, c.there); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package dataflow
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"github.com/harrowdata/harrow/internal/serverlog"
 	_ "github.com/harrowdata/harrow/io/gcsio" // workspaces at gs://
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/soak/fakegcs"
 	"github.com/harrowdata/harrow/soak/postgres"
 	"github.com/harrowdata/harrow/soak/rig"
 	"github.com/harrowdata/harrow/soak/stable"
@@ -383,6 +385,36 @@ func (w *world) noSecrets(t *testing.T, h *harvest, out string) {
 	defer w.mu.Unlock()
 	for _, worker := range w.workers {
 		look("what a worker writes", worker.Out.String())
+	}
+}
+
+func TestWhatWorkersOnDataflowCantShareIsRefused(t *testing.T) {
+	dir, file := t.TempDir(), program(t)
+	text, err := os.ReadFile("testdata/shop.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fakegcs.Start(t)
+	rules, _, _ := strings.Cut(string(text), "\nrefine:")
+	bucket, parquet := "gs://"+fakegcs.Bucket, `parquet: {path: "gs://b0b/out"}`
+	project, rest := "--project=acme-data --region=europe-west1 ", "--staging_location=gs://acme/staging --max_num_workers=3 "
+	for _, c := range []struct{ workspace, load, flags, want string }{
+		{dir, parquet, project + rest, "want gs://BUCKET"},
+		{bucket, "sqlite: {}", project + rest, "want postgres or parquet"},
+		{bucket, fmt.Sprintf("parquet: {path: %q}", dir), project + rest, "want a gs:// address"},
+		{bucket, parquet, rest, "--project is missing: the project that pays; --region is missing"},
+		{bucket, parquet, project + rest + "--environment_type=LOOPBACK", "--environment_type is not known; want one of"},
+	} {
+		job := filepath.Join(dir, "job.yaml")
+		if err := os.WriteFile(job, []byte(rules+"\nload:\n  "+c.load+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(file, append([]string{"run", job, "--workspace", c.workspace, "--param", "site=127.0.0.1:1", "--runner", "dataflow", "--"}, strings.Fields(c.flags)...)...)
+		cmd.Env = append(os.Environ(), "SHOP_TOKEN="+token)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), c.want) || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%s, %s: %v, %s; want exit 2 and %q in one line", c.load, c.flags, err, out, c.want)
+		}
 	}
 }
 
