@@ -363,6 +363,9 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	// A runner that gave up may leave bundles behind: what they fetched is
 	// appended, and they let go of the job.
 	err = errors.Join(err, round.Shutdown(lake))
+	if err == nil && job.State == runners.Staged {
+		return job, nil // whoever launches it begins workers
+	}
 	if err == nil {
 		return job, endWorkers(ctx, req, lake, lock, p, nil)
 	}

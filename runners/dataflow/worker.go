@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -21,10 +22,13 @@ const (
 )
 
 // WorkerFile is the file of the worker's program; "" stands for the one that
-// runs.
+// runs, even if its file has been replaced since.
 func WorkerFile(name string) (string, error) {
 	if name != "" {
 		return name, nil
+	}
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil
 	}
 	return os.Executable()
 }
