@@ -158,6 +158,6 @@ var uuid = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func Sibling(name string) func(Job) bool {
 	stem := uuid.ReplaceAllString(name, "")
 	return func(j Job) bool {
-		return j.Name == name || uuid.MatchString(j.Name) && uuid.ReplaceAllString(j.Name, "") == stem
+		return j.Name == name || stem != name && uuid.MatchString(j.Name) && uuid.ReplaceAllString(j.Name, "") == stem
 	}
 }

@@ -1,0 +1,152 @@
+package jobmanager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// cluster is a JobManager that knows of jobs; one it is told to cancel ends
+// after a few looks.
+type cluster struct {
+	mu        sync.Mutex
+	jobs      []Job
+	cancelled []string
+	looks     int  // until a cancelled job has ended
+	stubborn  bool // nothing ends
+}
+
+func (c *cluster) start(t *testing.T) Client {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jobs/overview", func(w http.ResponseWriter, _ *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.looks--
+		for i, j := range c.jobs {
+			if j.State == "CANCELLING" && c.looks < 0 && !c.stubborn {
+				c.jobs[i].State = "CANCELED"
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"jobs": c.jobs})
+	})
+	mux.HandleFunc("PATCH /jobs/{id}", func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := slices.IndexFunc(c.jobs, func(j Job) bool { return j.ID == r.PathValue("id") })
+		if i < 0 || r.URL.Query().Get("mode") != "cancel" {
+			http.Error(w, "no such job", http.StatusNotFound)
+			return
+		}
+		c.jobs[i].State, c.looks = "CANCELLING", 1
+		c.cancelled = append(c.cancelled, c.jobs[i].ID)
+		w.WriteHeader(http.StatusAccepted)
+	})
+	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"slots-total":4,"flink-version":"1.19.3"}`))
+	})
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"flink-version":"1.19.3"}`)) })
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return Client{Address: strings.TrimPrefix(s.URL, "http://")}
+}
+
+const (
+	one = "0190c0de-0000-7000-8000-000000000001"
+	two = "0190c0de-0000-7000-8000-000000000002"
+)
+
+func TestOnlyJobsOfTheSameHarvestAreSiblings(t *testing.T) {
+	t.Parallel()
+	sibling := Sibling("harrow-shop-" + one)
+	for name, want := range map[string]bool{
+		"harrow-shop-" + one: true, "harrow-shop-" + two: true, "harrow-shop": false, "harrow-shop-x-" + two: false,
+		"harrow-sho-" + two: false, "shop-" + two: false, "harrow-shop-" + two + "-x": false, "": false,
+	} {
+		if got := sibling(Job{Name: name}); got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
+		}
+	}
+	if same := Sibling("mine"); !same(Job{Name: "mine"}) || same(Job{Name: "mine-" + one}) {
+		t.Error("a name without a run has other siblings than itself")
+	}
+}
+
+func TestEndCancelsWhatGoesOnAndWaits(t *testing.T) {
+	t.Parallel()
+	c := &cluster{jobs: []Job{
+		{ID: "a", Name: "harrow-shop-" + one, State: "RUNNING"}, {ID: "b", Name: "harrow-shop-" + two, State: "FINISHED"},
+		{ID: "c", Name: "harrow-other-" + one, State: "RUNNING"}, {ID: "d", Name: "harrow-shop-" + two, State: "RESTARTING"},
+	}}
+	m := c.start(t)
+	if n, err := m.End(t.Context(), Sibling("harrow-shop-"+two)); n != 2 || err != nil {
+		t.Errorf("%d cancelled, %v", n, err)
+	}
+	jobs, err := m.Jobs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"CANCELED", "FINISHED", "RUNNING", "CANCELED"} {
+		if jobs[i].State != want {
+			t.Errorf("job %s is %s, want %s", jobs[i].ID, jobs[i].State, want)
+		}
+	}
+	if slices.Sort(c.cancelled); !slices.Equal(c.cancelled, []string{"a", "d"}) {
+		t.Errorf("cancelled %v: each once", c.cancelled)
+	}
+}
+
+func TestEndDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	c := &cluster{stubborn: true, jobs: []Job{{ID: "a", Name: "x", State: "RUNNING"}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if n, err := c.start(t).End(ctx, Sibling("x")); n != 1 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+func TestFindTakesTheNewest(t *testing.T) {
+	t.Parallel()
+	m := (&cluster{jobs: []Job{{ID: "b", Name: "x", Start: 2}, {ID: "c", Name: "y", Start: 9}, {ID: "a", Name: "x", Start: 1}}}).start(t)
+	if j, ok, err := m.Find(t.Context(), "x"); j.ID != "b" || !ok || err != nil {
+		t.Errorf("%+v, %t, %v", j, ok, err)
+	}
+	if j, ok, err := m.Find(t.Context(), "z"); ok || err != nil {
+		t.Errorf("%+v, %t, %v", j, ok, err)
+	}
+}
+
+func TestWhatTheClusterHas(t *testing.T) {
+	t.Parallel()
+	m := (&cluster{}).start(t)
+	slots, err := m.Slots(t.Context())
+	version, verr := m.Version(t.Context())
+	if slots != 4 || version != "1.19.3" || err != nil || verr != nil {
+		t.Errorf("%d slots, Flink %q, %v, %v", slots, version, err, verr)
+	}
+}
+
+func TestWhatIsNoFlinkIsUnavailable(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, s := range map[string]*httptest.Server{
+		"nobody":         gone,
+		"another server": httptest.NewServer(http.NotFoundHandler()),
+		"another answer": httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })),
+	} {
+		_, err := Client{Address: strings.TrimPrefix(s.URL, "http://")}.Jobs(t.Context())
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), s.URL+"/jobs/overview") {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.Close()
+	}
+}
