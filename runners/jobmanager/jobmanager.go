@@ -94,11 +94,12 @@ func (c Client) Jobs(ctx context.Context) ([]Job, error) {
 	return all.Jobs, err
 }
 
-// Find is the newest job of that name; !ok: there is none.
+// Find is the newest job of that name that goes on; !ok: there is none. Each
+// submission of a run has its name.
 func (c Client) Find(ctx context.Context, name string) (found Job, ok bool, err error) {
 	jobs, err := c.Jobs(ctx)
 	for _, j := range jobs {
-		if j.Name == name && (!ok || j.Start >= found.Start) {
+		if j.Name == name && !j.Ended() && (!ok || j.Start >= found.Start) {
 			found, ok = j, true
 		}
 	}

@@ -113,9 +113,9 @@ func TestEndDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-func TestFindTakesTheNewest(t *testing.T) {
+func TestFindTakesTheNewestThatGoesOn(t *testing.T) {
 	t.Parallel()
-	m := (&cluster{jobs: []Job{{ID: "b", Name: "x", Start: 2}, {ID: "c", Name: "y", Start: 9}, {ID: "a", Name: "x", Start: 1}}}).start(t)
+	m := (&cluster{jobs: []Job{{ID: "b", Name: "x", Start: 2}, {ID: "c", Name: "y", Start: 9}, {ID: "a", Name: "x", Start: 1}, {ID: "d", Name: "x", Start: 3, State: "FAILED"}}}).start(t)
 	if j, ok, err := m.Find(t.Context(), "x"); j.ID != "b" || !ok || err != nil {
 		t.Errorf("%+v, %t, %v", j, ok, err)
 	}
