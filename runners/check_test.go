@@ -33,7 +33,7 @@ func TestCheckNamesTheWrongFlag(t *testing.T) {
 		"flink, bad job server":      {"flink", Options{FlinkMaster: "jm:1", Endpoint: ":8099"}, "--endpoint :8099: want HOST:PORT"},
 		"flink, parallelism of none": {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--parallelism=0"}}, "--parallelism=0: want a whole number > 0"},
 		"flink, parallelism in text": {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--parallelism=two"}}, "--parallelism=two: want a whole number > 0"},
-		"flink, mode":                {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--execution_mode_for_batch", "FAST"}}, "--execution_mode_for_batch=FAST: want one of [BATCH_FORCED"},
+		"flink, mode":                {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--execution_mode_for_batch", "FAST"}}, "--execution_mode_for_batch=FAST: want one of [PIPELINED"},
 		"flink, retries":             {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--number_of_execution_retries=-2"}}, "--number_of_execution_retries=-2: want 0 or more"},
 		"flink, retries elsewhere":   {"flink", Options{Endpoint: "jm:1", Beam: []string{"--execution_retry_delay=5"}}, "--execution_retry_delay goes by the configuration of the job server"},
 		"a switch":                   {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"-object_reuse", "--parallelism", "3"}}, ""},

@@ -58,10 +58,12 @@ func (f *flinkRunner) define(fs *flag.FlagSet) {
 	fs.IntVar(&f.delay, "execution_retry_delay", -1, "milliseconds, >= 0")
 }
 
-// modes are Flink's of a batch job (ExecutionMode), the default first: there a step
-// begins when what it takes is whole, so that a lost task takes few others with
-// it, and fewer slots than subtasks are enough.
-var modes = []string{"BATCH_FORCED", "BATCH", "PIPELINED", "PIPELINED_FORCED"}
+// modes are Flink's of a batch job (ExecutionMode), the default first. In batch
+// modes a step begins when what it takes is whole: a lost task takes few others
+// with it, and fewer slots than subtasks are enough; but each such hand-over has
+// taskmanager.network.sort-shuffle.min-buffers, 16 MiB by default, so that a
+// cluster as it comes runs out of them.
+var modes = []string{"PIPELINED", "PIPELINED_FORCED", "BATCH", "BATCH_FORCED"}
 
 func (f *flinkRunner) check() error {
 	kind := envExternal

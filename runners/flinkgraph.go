@@ -20,10 +20,8 @@ const (
 func apart(p *pipepb.Pipeline) {
 	g := fusing{all: p.GetComponents().GetTransforms(), from: map[string]string{}, to: map[string][]string{}}
 	g.index()
-	for id, t := range g.all {
-		if t.GetSpec().GetUrn() != urnFlatten || !g.split(id) {
-			continue
-		}
+	for _, id := range g.splitOnes() {
+		t := g.all[id]
 		for name, in := range t.GetInputs() {
 			if g.handedOver(in) {
 				continue
@@ -68,6 +66,18 @@ func (g fusing) index() {
 			g.to[in] = append(g.to[in], id)
 		}
 	}
+}
+
+// splitOnes lists the Flattens of which some inputs are handed over, and some are
+// not, before any of them is changed: that changes none of the others, since an
+// input of theirs is handed over then as it was before.
+func (g fusing) splitOnes() (ids []string) {
+	for id, t := range g.all {
+		if t.GetSpec().GetUrn() == urnFlatten && g.split(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // split reports whether some of a Flatten's inputs are handed over, and some

@@ -202,7 +202,7 @@ func TestAJobCarriesItsOptionsAndNoArtifacts(t *testing.T) {
 		Beam: []string{"--parallelism=3", "--environment_config=pool:50000", "--object_reuse"}}); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]any{"job_name": "harrow-x", "parallelism": 3.0, "execution_mode_for_batch": "BATCH_FORCED", "object_reuse": true} {
+	for name, want := range map[string]any{"job_name": "harrow-x", "parallelism": 3.0, "execution_mode_for_batch": "PIPELINED", "object_reuse": true} {
 		if got := s.prepared.GetPipelineOptions().AsMap()["beam:option:"+name+":v1"]; got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
