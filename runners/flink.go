@@ -229,7 +229,13 @@ func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
 	var shown sync.WaitGroup
 	link := ""
 	look, enough := context.WithCancel(ctx)
+	mine := func(j jobmanager.Job) bool { return j.Name == f.Name }
 	if asked {
+		// The job server only stops waiting: its job would go on.
+		j.end = func(ctx context.Context) error {
+			_, err := m.End(ctx, mine)
+			return err
+		}
 		j.running = func() { shown.Go(func() { link = f.show(look, m) }) }
 	}
 	res, err := j.run(ctx, f.Name, f.options())
@@ -241,7 +247,7 @@ func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
 	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 	defer cancel()
-	_, eerr := m.End(after, func(j jobmanager.Job) bool { return j.Name == f.Name })
+	_, eerr := m.End(after, mine)
 	return res, errors.Join(err, eerr)
 }
 

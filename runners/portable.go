@@ -41,9 +41,10 @@ type job struct {
 	client   jobpb.JobServiceClient
 	pipeline *pipepb.Pipeline
 	id       string
-	running  func()              // called once when it runs; nil: nobody listens
-	state    jobpb.JobState_Enum // the last one heard of
-	failure  string              // the last error heard of
+	running  func()                      // called once when it runs; nil: nobody listens
+	end      func(context.Context) error // ends it where it runs; nil: the service does
+	state    jobpb.JobState_Enum         // the last one heard of
+	failure  string                      // the last error heard of
 }
 
 // dial connects with a job service. Its own messages are bounded by the
@@ -212,6 +213,13 @@ func (j *job) enter(s jobpb.JobState_Enum) {
 
 // cancel cancels the job and waits for its end.
 func (j *job) cancel(ctx context.Context) error {
+	if j.end != nil {
+		err := j.end(ctx)
+		if err == nil {
+			j.state = jobpb.JobState_CANCELLED
+		}
+		return err
+	}
 	res, err := j.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: j.id})
 	if err != nil {
 		return fmt.Errorf("cancelling: %w", err)

@@ -168,22 +168,22 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 	impatient(t)
 	const bad, worse = jobpb.JobMessage_JOB_MESSAGE_WARNING, jobpb.JobMessage_JOB_MESSAGE_ERROR
 	for name, c := range map[string]struct {
-		service service
+		service *service
 		state   string
 		want    string // error; empty: none
 		is      error
 	}{
-		"done": {service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), state(jobpb.JobState_DONE))}}, "DONE", "", nil},
-		"failed, then says why": {service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), says(bad, "hm"), state(jobpb.JobState_FAILED), says(worse,
+		"done": {&service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), state(jobpb.JobState_DONE))}}, "DONE", "", nil},
+		"failed, then says why": {&service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), says(bad, "hm"), state(jobpb.JobState_FAILED), says(worse,
 			"java.lang.RuntimeException: Error received from SDK harness: process bundle failed\n\tcaused by:\nthe disk is full"))}, then: io.EOF}, "FAILED", "the disk is full", nil},
-		"says why, then failed": {service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), says(worse, "no slots"), state(jobpb.JobState_FAILED))}}, "FAILED", "no slots", nil},
-		"failed without a word": {service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_FAILED)}}, then: io.EOF}, "FAILED", "the job ended as FAILED", nil},
-		"cancelled by others":   {service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_RUNNING), state(jobpb.JobState_CANCELLED)}}}, "CANCELLED", "the job ended as CANCELLED", nil},
-		"heard again after a break": {service{plays: [][]*jobpb.JobMessagesResponse{running, {state(jobpb.JobState_RUNNING), state(jobpb.JobState_DONE)}},
+		"says why, then failed": {&service{plays: [][]*jobpb.JobMessagesResponse{append(slices.Clone(running), says(worse, "no slots"), state(jobpb.JobState_FAILED))}}, "FAILED", "no slots", nil},
+		"failed without a word": {&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_FAILED)}}, then: io.EOF}, "FAILED", "the job ended as FAILED", nil},
+		"cancelled by others":   {&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_RUNNING), state(jobpb.JobState_CANCELLED)}}}, "CANCELLED", "the job ended as CANCELLED", nil},
+		"heard again after a break": {&service{plays: [][]*jobpb.JobMessagesResponse{running, {state(jobpb.JobState_RUNNING), state(jobpb.JobState_DONE)}},
 			then: status.Error(codes.Unavailable, "reset")}, "DONE", "", nil},
-		"lost":           {service{plays: [][]*jobpb.JobMessagesResponse{running, {}}, then: status.Error(codes.Unavailable, "reset")}, "RUNNING", "the job server is gone", errLost},
-		"not prepared":   {service{prepares: status.Error(codes.InvalidArgument, "no such thing")}, "", "preparing job harrow-x: ", nil},
-		"asked for more": {service{asks: &pipepb.ArtifactInformation{TypeUrn: "file"}}, "", "staging job harrow-x: the job server asks for an artifact", nil},
+		"lost":           {&service{plays: [][]*jobpb.JobMessagesResponse{running, {}}, then: status.Error(codes.Unavailable, "reset")}, "RUNNING", "the job server is gone", errLost},
+		"not prepared":   {&service{prepares: status.Error(codes.InvalidArgument, "no such thing")}, "", "preparing job harrow-x: ", nil},
+		"asked for more": {&service{asks: &pipepb.ArtifactInformation{TypeUrn: "file"}}, "", "staging job harrow-x: the job server asks for an artifact", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.service.start(t)
@@ -207,7 +207,7 @@ func TestAJobCarriesItsOptionsAndNoArtifacts(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if n := len(s.prepared.GetPipelineOptions().GetFields()); n != 4 {
+	if n := len(s.prepared.GetPipelineOptions().GetFields()); n != 5 {
 		t.Errorf("%d options: %v", n, s.prepared.GetPipelineOptions())
 	}
 	for _, env := range s.prepared.GetPipeline().GetComponents().GetEnvironments() {
