@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
 	"github.com/harrowdata/harrow/command"
 	"github.com/harrowdata/harrow/command/view"
@@ -29,9 +30,10 @@ var roles = measure.Roles{
 
 // harvestConfig is what the process that is measured gets.
 type harvestConfig struct {
-	Job, Workspace, Runner string
-	Until                  string // last stage; empty: all
-	Profile                string // file for a CPU profile
+	Job, Workspace string
+	On             anywhere.On
+	Until          string // last stage; empty: all
+	Profile        string // file for a CPU profile
 }
 
 // harvest is `harrow run`; its result is the summary that it prints.
@@ -49,10 +51,11 @@ func harvest(ctx context.Context, c harvestConfig) (s view.Summary, err error) {
 		defer func() { pprof.StopCPUProfile(); err = errors.Join(err, f.Close()) }()
 	}
 	var out, progress bytes.Buffer
-	args := []string{"run", c.Job, "--workspace", c.Workspace, "--runner", c.Runner, "--json"}
+	args := []string{"run", c.Job, "--workspace", c.Workspace, "--json"}
 	if c.Until != "" {
 		args = append(args, "--until", c.Until)
 	}
+	args = append(args, c.On.Args()...)
 	code := command.Run(ctx, args, &out, &progress)
 	if code != 0 {
 		return s, fmt.Errorf("harrow run ended with exit code %d:\n%s", code, progress.String())
@@ -103,8 +106,8 @@ func (o outcome) efficiency() float64 { return o.server.Bound.Seconds() / o.fetc
 func (o outcome) whole() float64      { return o.server.Bound.Seconds() / o.wall().Seconds() }
 
 // measureRun serves a scenario and harvests it.
-func measureRun(ctx context.Context, s scenario, runner, profile string) (o outcome, err error) {
-	o = outcome{scenario: s, runner: runner}
+func measureRun(ctx context.Context, s scenario, on anywhere.On, profile string) (o outcome, err error) {
+	o = outcome{scenario: s, runner: on.Runner}
 	addr, stop, err := measure.Start(ctx, "site", siteConfig{s})
 	if err != nil {
 		return o, err
@@ -115,7 +118,7 @@ func measureRun(ctx context.Context, s scenario, runner, profile string) (o outc
 		return o, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	c := harvestConfig{Job: filepath.Join(dir, "bench.yaml"), Workspace: filepath.Join(dir, "workspace"), Runner: runner, Until: s.Until, Profile: profile}
+	c := harvestConfig{Job: filepath.Join(dir, "bench.yaml"), Workspace: filepath.Join(dir, "workspace"), On: on, Until: s.Until, Profile: profile}
 	if err := os.WriteFile(c.Job, []byte(s.job(addr)), 0o666); err != nil {
 		return o, err
 	}

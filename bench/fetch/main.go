@@ -1,7 +1,7 @@
 // Bench-fetch holds the fetch stage to its bound: a harvest may take little
 // longer than politeness makes it.
 //
-//	go run ./bench/fetch [-small] [-only a|b|c] [-runner direct|prism] [-size BYTES] [-requests N] [-md FILE] [-cpuprofile FILE]
+//	go run ./bench/fetch [-small] [-only a|b|c|d] [-runner direct|prism|flink] [-size BYTES] [-requests N] [-md FILE] [-cpuprofile FILE]
 //
 // Scenario a is 20,000 pages on 200 hosts, 4 at once per host, 50 ms latency,
 // one host holding 30% of the pages; b is 2,000 hosts of 1 to 40 pages whose
@@ -26,6 +26,10 @@
 // Prism, the whole run's below 0.85 on direct, or a limit was broken. -small is
 // for continuous integration: seconds, and efficiency is printed only.
 //
+// -only d is 200 hosts that ask for two seconds between two requests, up to the
+// end of fetch: what bench/runners has on a cluster, too. -runner flink goes to
+// one, by -flink-master and -beam.
+//
 // -only c is the other end: a million requests over 100,000 hosts, one of which
 // has half of them, with limits.memory at 256 MiB, after 10,000 over 1,000. It
 // fails when the process takes more than 300 MiB beyond the limit, or a request
@@ -39,12 +43,14 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 )
 
 // least is the least efficiency of fetch, by runner; leastWhole that of a
 // whole run.
 var (
-	least      = map[string]float64{"direct": 0.95, "prism": 0.85}
+	least      = map[string]float64{"direct": 0.95, "prism": 0.85, "flink": 0.9}
 	leastWhole = map[string]float64{"direct": 0.85}
 )
 
@@ -54,13 +60,15 @@ var (
 const flatters = 0.03
 
 func main() {
+	anywhere.Worker()
 	roles.Child()
 	var o options
+	o.on.Flags(flag.CommandLine)
 	flag.BoolVar(&o.small, "small", false, "seconds instead of minutes; efficiency is not judged")
-	flag.StringVar(&o.only, "only", "", "one scenario: a, b or c")
+	flag.StringVar(&o.only, "only", "", "one scenario: a, b, c or d")
+	flag.StringVar(&o.result, "result", "", "write the figures of the last run to this file as JSON")
 	flag.IntVar(&o.requests, "requests", 1_000_000, "requests of scenario c")
 	flag.StringVar(&o.md, "md", "", "write the table to this file, too, as Markdown")
-	flag.StringVar(&o.runner, "runner", "", "one runner: direct or prism")
 	flag.IntVar(&o.size, "size", 0, "bytes of a page; 0: 15,000 in a, 5,000 in b")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the last run to this file")
 	flag.Parse()
@@ -80,7 +88,8 @@ func main() {
 
 type options struct {
 	small        bool
-	only, runner string
+	only, result string
+	on           anywhere.On
 	size         int
 	requests     int
 	md           string
@@ -97,13 +106,16 @@ func (o options) scenarios() (all []scenario, err error) {
 	if o.only == "c" {
 		return []scenario{mostHosts(10_000), mostHosts(o.requests)}, nil
 	}
+	if o.only == "d" {
+		return []scenario{sameDelay(size(5_000), o.small)}, nil
+	}
 	for _, s := range []scenario{bigHost(size(15_000), o.small), manyHosts(size(5_000), o.small)} {
 		if o.only == "" || o.only == s.Name {
 			all = append(all, s)
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("-only %s: want a, b or c", o.only)
+		return nil, fmt.Errorf("-only %s: want a, b, c or d", o.only)
 	}
 	return all, nil
 }
@@ -111,11 +123,11 @@ func (o options) scenarios() (all []scenario, err error) {
 // bench runs everything and prints it; ok is false when a bound does not hold.
 func bench(ctx context.Context, o options, scenarios []scenario, out io.Writer) (ok bool, err error) {
 	names := []string{"direct", "prism"} // those of one process
-	if o.runner != "" {
-		if !slices.Contains(names, o.runner) {
-			return false, fmt.Errorf("-runner %s: want one of %v", o.runner, names)
+	if o.on.Runner != "" {
+		if o.on.Runner != "flink" && !slices.Contains(names, o.on.Runner) {
+			return false, fmt.Errorf("-runner %s: want one of %v, or flink", o.on.Runner, names)
 		}
-		names = []string{o.runner}
+		names = []string{o.on.Runner}
 	} else if o.only == "c" {
 		names = names[:1]
 	}
@@ -123,7 +135,9 @@ func bench(ctx context.Context, o options, scenarios []scenario, out io.Writer) 
 	var table []outcome
 	for _, s := range scenarios {
 		for _, runner := range names {
-			r, err := measureRun(ctx, s, runner, o.profile)
+			on := o.on
+			on.Runner = runner
+			r, err := measureRun(ctx, s, on, o.profile)
 			if err != nil {
 				return false, fmt.Errorf("scenario %s on %s: %w", s.Name, runner, err)
 			}
@@ -137,6 +151,9 @@ func bench(ctx context.Context, o options, scenarios []scenario, out io.Writer) 
 			}
 			fmt.Fprintln(out)
 		}
+	}
+	if err := writeResult(o.result, table[len(table)-1]); err != nil {
+		return false, err
 	}
 	if o.only == "c" {
 		return reportGrowth(out, table) && ok, nil

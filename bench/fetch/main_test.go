@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/internal/serverlog"
 )
 
@@ -25,7 +26,7 @@ func TestASmallHarvestIsJudgedByTheServersLog(t *testing.T) {
 	s := scenario{Name: "t", Hosts: []int{21, 3, 1}, Latency: 5 * time.Millisecond, Concurrency: 2, CrawlDelay: 50 * time.Millisecond, Size: 7000, Rounds: 1}
 	var out strings.Builder
 	md := filepath.Join(t.TempDir(), "fetch.md")
-	ok, err := bench(t.Context(), options{small: true, runner: "direct", md: md}, []scenario{s}, &out)
+	ok, err := bench(t.Context(), options{small: true, on: anywhere.On{Runner: "direct"}, md: md}, []scenario{s}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
 )
 
@@ -153,6 +154,13 @@ func report(out io.Writer, all []outcome) error {
 			o.efficiency(), o.said(), tens(o.wall()), o.whole(), len(o.server.Violations), o.each(), measure.MiB(o.cost.Peak))
 	}
 	return w.Flush()
+}
+
+// writeResult writes the figures of a run as JSON; without a name it does
+// nothing.
+func writeResult(name string, o outcome) error {
+	return anywhere.Write(name, anywhere.Result{What: o.scenario.String(), Began: o.began, Wall: o.wall(), Bound: o.server.Bound, Fetch: o.fetchWall(),
+		Said: o.said(), Violations: len(o.server.Violations), Requests: o.server.Requests})
 }
 
 // writeMarkdown writes the table with what it depends on; without a name it

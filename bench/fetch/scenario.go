@@ -82,6 +82,20 @@ func manyHosts(size int, small bool) scenario {
 	return s
 }
 
+// sameDelay is 200 hosts of 20 to 40 pages that ask for two seconds between two
+// requests: nothing but their delay takes time. It ends with fetch.
+func sameDelay(size int, small bool) scenario {
+	hosts, least, most, delay := 200, 20, 40, 2*time.Second
+	if small {
+		hosts, least, most, delay = 20, 2, 4, 500*time.Millisecond
+	}
+	s := scenario{Name: "d", Latency: 50 * time.Millisecond, Concurrency: 1, CrawlDelay: delay, Size: size, Rounds: 1, Until: "fetch"}
+	for i := range hosts {
+		s.Hosts = append(s.Hosts, least+i*7%(most-least+1))
+	}
+	return s
+}
+
 // mostHosts is n requests over n/10 hosts, one of which has half of them. It
 // ends with fetch, and memory and cost are what counts.
 func mostHosts(n int) scenario {
@@ -150,7 +164,7 @@ func (s scenario) requests(h int) int {
 }
 
 // jobFile is the harvest; to be filled in are the number of rounds, the site's
-// address, the concurrency and the memory. Rolls are smaller than by default,
+// address, the concurrency, the memory and the store. Rolls are smaller than by default,
 // since parse has one goroutine a part: of the three or four parts that this
 // little comes to, one core would get two.
 const jobFile = `version: 1
@@ -178,11 +192,15 @@ parse:
 refine:
   product: {key: [upc]}
 load:
-  sqlite: {}
+  %s
 `
 
 func (s scenario) job(addr string) string {
-	return fmt.Sprintf(jobFile, s.Rounds, addr, s.Concurrency, s.memory()>>20)
+	load := "sqlite: {}"
+	if s.Until != "" { // nothing is loaded, and a cluster wants no SQLite
+		load = "parquet: {path: out}"
+	}
+	return fmt.Sprintf(jobFile, s.Rounds, addr, s.Concurrency, s.memory()>>20, load)
 }
 
 // memory is limits.memory.

@@ -18,6 +18,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
 )
 
@@ -40,7 +42,12 @@ const (
 )
 
 func main() {
+	anywhere.Worker()
 	roles.Child()
+	var on anywhere.On
+	on.Flags(flag.CommandLine)
+	one := flag.Int64("one", 0, "only dedup of this many rows, at the greatest limit, on the runner that -runner names; peak and spill are not judged")
+	result := flag.String("result", "", "with -one: write its figures to this file as JSON")
 	small := flag.Bool("small", false, "200,000 and 800,000 rows with 64 MiB instead of 3 and 12 million with 256 and 512 MiB")
 	most := flag.Bool("most", false, "only the most rows at the greatest limit")
 	dir := flag.String("dir", "", "folder for rows and spill files; default a temporary one")
@@ -51,6 +58,13 @@ func main() {
 	}
 	if *most {
 		p.rows, p.limits = p.rows[len(p.rows)-1:], p.limits[len(p.limits)-1:]
+	}
+	if *one > 0 {
+		if err := single(context.Background(), on, *one, *dir, *result); err != nil {
+			fmt.Fprintln(os.Stderr, "bench-refine:", err)
+			os.Exit(2)
+		}
+		return
 	}
 	ok, err := bench(context.Background(), p, *dir, os.Stdout)
 	if err != nil {
@@ -82,6 +96,7 @@ type figures struct {
 	shards      int
 	rowBytes    int64
 	elapsed     time.Duration
+	began       time.Time
 	spilled     int64 // bytes at most at once
 	slices      int   // shuffle files
 	kept        int64
@@ -136,6 +151,25 @@ func bench(ctx context.Context, p plan, dir string, out io.Writer) (ok bool, err
 		}
 	}
 	return ok, nil
+}
+
+// single runs one case on a runner and writes what it took. What was kept is
+// checked as ever.
+func single(ctx context.Context, on anywhere.On, rows int64, dir, result string) error {
+	dir, err := os.MkdirTemp(dir, "harrow-bench-refine-")
+	if err != nil {
+		return err
+	}
+	c, err := generated(ctx, dir, rows)
+	var f figures
+	if err == nil {
+		c.On, c.Limit, c.Shards = on, full.limits[len(full.limits)-1], full.shards[0]
+		f, err = c.run(ctx)
+	}
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return err
+	}
+	return anywhere.Write(result, anywhere.Result{What: fmt.Sprintf("%d rows of %d bytes, limits.memory %d MiB", f.rows, f.rowBytes, f.limit/mib), Began: f.began, Wall: f.elapsed})
 }
 
 // judge notes which bounds do not hold.

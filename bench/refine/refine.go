@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
@@ -57,6 +59,7 @@ type refineCase struct {
 	Lookup                     string // file that rows are joined with
 	Rows, Limit                int64
 	Shards                     int
+	On                         anywhere.On
 
 	rowBytes int64
 }
@@ -95,7 +98,7 @@ func refine(ctx context.Context, c refineCase) error {
 	rows := parts.Commit(s.Scope("parse"), parsed, parts.None(s))
 	kept := dedup.ByKey(s, env, dedup.Config{Record: rowType.Name, Key: []string{"key"}}, rows)
 	parts.Commit(s, env, kept)
-	_, err := runners.Execute(ctx, "direct", p, runners.Options{})
+	_, err := runners.Execute(ctx, cmp.Or(c.On.Runner, "direct"), p, c.On.Options("harrow-"+c.Job+"-"+c.Run))
 	return err
 }
 
@@ -109,6 +112,7 @@ func (c refineCase) run(ctx context.Context) (f figures, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(c.stageDir(lake)), os.RemoveAll(c.Spill)) }()
 	watched, stop := make(chan error, 1), make(chan struct{})
 	go func() { watched <- c.watch(filepath.Join(c.stageDir(lake), "shuffle"), &f, stop) }()
+	f.began = time.Now()
 	f.Cost, err = measure.Run(ctx, "refine", c, &f.elapsed)
 	close(stop)
 	if err = errors.Join(err, <-watched); err != nil {
