@@ -14,7 +14,7 @@ import (
 type Usage struct {
 	CPU       time.Duration // user and system
 	Peak      int64         // resident bytes of all of them at once, at most
-	Processes int           // so many there were
+	Processes int           // so many there were, but for those that were over at once
 }
 
 // tree watches the processes that descend from this one, by reading /proc.
@@ -32,8 +32,9 @@ type Process struct {
 
 // watched is a process that was seen.
 type watched struct {
-	kind string
-	cpu  time.Duration // when it was seen last
+	kind  string
+	known bool          // it was seen twice
+	cpu   time.Duration // when it was seen last
 }
 
 // lookEvery is how often /proc is read. What a process did after it was seen for
@@ -100,6 +101,8 @@ func (t *tree) look(first bool) error {
 			if first {
 				w.cpu = s.cpu
 			}
+		} else if !w.known { // now it has become what it was started for
+			w.kind, w.known = t.kind(processOf(pid)), true
 			if w.kind != "" {
 				t.of(w.kind).Processes++
 			}
