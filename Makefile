@@ -117,6 +117,14 @@ simulate: ## A quarter of a billion requests in a day, on a virtual clock: minut
 bench-million: ## A million requests over 100,000 hosts: memory, and what a request costs
 	go run ./bench/fetch -only c
 
+.PHONY: bench-runners
+bench-runners: setup ## The same work on direct, Prism and Flink; writes docs/measurements/runners.md (40 minutes, 160 at most)
+	HARROW_CACHE=$${HARROW_CACHE:-$(CURDIR)/.build/cache} go run ./bench/runners -md docs/measurements/runners.md
+
+.PHONY: bench-runners-small
+bench-runners-small: ## The same in CI's size, on direct and Prism: what comes of it is judged, time is not
+	go run ./bench/runners -small
+
 .PHONY: soak
 soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md
 	tools/soak

@@ -83,7 +83,7 @@ func (o options) run(ctx context.Context, dir, binary, work, runner string) (r o
 		r.err = errors.Join(r.err, json.Unmarshal(data, &r.result))
 	}
 	if err := os.Remove(result); err != nil && r.err == nil {
-		r.err = err
+		r.err = fmt.Errorf("it left no result: %w", err)
 	}
 	return r
 }
