@@ -5,6 +5,7 @@
 package rig
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -75,8 +76,9 @@ func Root(t testing.TB) string {
 // Program is the command, built once for all tests of a process that runs
 // [Main].
 type Program struct {
-	Name  string
-	Flags []string // of go build
+	Name    string
+	Flags   []string // of go build
+	Package string   // empty: ./cmd/harrow
 
 	once sync.Once
 	err  error
@@ -118,7 +120,7 @@ func (b *Program) Path(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(Dir, b.Name)
 	b.once.Do(func() {
-		build := exec.Command("go", append(append([]string{"build", "-o", path}, b.Flags...), "./cmd/harrow")...)
+		build := exec.Command("go", append(append([]string{"build", "-o", path}, b.Flags...), cmp.Or(b.Package, "./cmd/harrow"))...)
 		build.Dir = Root(t)
 		if out, err := build.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, out)
