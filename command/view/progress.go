@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -77,8 +78,9 @@ func (p *Progress) stage(ctx context.Context, now time.Time) (string, error) {
 	return "", nil
 }
 
-// sum adds up what the workers of a stage said. A worker of an earlier process
-// left its file behind; it counts no more once another speaks.
+// sum adds up what the workers of a stage said. One that is gone left its file
+// behind: it counts no more once another speaks, which counts what it took over
+// from it, unless it had done all its work.
 func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) {
 	var newest time.Time
 	for _, st := range all {
@@ -87,9 +89,9 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 		}
 	}
 	sum := lakeio.Status{Stage: stage, At: newest, Counters: map[string]int64{}, Waiting: map[string]int{}}
-	told := false
+	told, free := false, false
 	for _, st := range all {
-		if st.Stage != stage || newest.Sub(st.At) > silence || st.At.Before(p.run.CreatedAt) {
+		if st.Stage != stage || gone(st, newest) && !st.Ended || st.At.Before(p.run.CreatedAt) {
 			continue
 		}
 		told = true
@@ -100,16 +102,24 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 			sum.Waiting[k] += n
 		}
 		sum.InFlight += st.InFlight
+		sum.Held += st.Held
 		sum.Queued += st.Queued
 		if sum.Next.IsZero() || !st.Next.IsZero() && st.Next.Before(sum.Next) {
 			sum.Next = st.Next
 		}
-		if st.Blocked != "" {
-			sum.Blocked = st.Blocked
+		if !st.Ended {
+			free = free || st.Blocked == ""
+			sum.Blocked = cmp.Or(st.Blocked, sum.Blocked)
 		}
+	}
+	if free { // one of them may start something
+		sum.Blocked = ""
 	}
 	return sum, told
 }
+
+// gone reports whether a worker has said nothing for long, while others did.
+func gone(st lakeio.Status, newest time.Time) bool { return newest.Sub(st.At) > silence }
 
 func (p *Progress) tell(st lakeio.Status, now time.Time) string {
 	if lakeio.BaseStage(st.Stage) != "fetch" {

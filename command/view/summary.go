@@ -194,11 +194,12 @@ func (r Run) shards(ctx context.Context, s *Summary) error {
 		if err != nil {
 			return err
 		}
-		// Of each round the shard that politeness allows to end last, and the
-		// one that did.
-		var b, w time.Duration
+		took := map[string]*span{}
 		err = r.eachShard(ctx, n, func(rec lakeio.ShardRecord) {
-			b, w = max(b, rec.Bound), max(w, rec.Wall)
+			if took[rec.Process] == nil {
+				took[rec.Process] = &span{}
+			}
+			took[rec.Process].add(rec)
 			if !committed {
 				s.Kept += captured(rec)
 			}
@@ -206,13 +207,39 @@ func (r Run) shards(ctx context.Context, s *Summary) error {
 		if err != nil {
 			return err
 		}
-		bound, wall = bound+b, wall+w
+		for _, t := range took {
+			bound, wall = bound+t.bound, wall+t.wall()
+		}
 	}
 	if wall > 0 {
 		s.Efficiency = &Efficiency{bound.Milliseconds(), wall.Milliseconds(), bound.Seconds() / wall.Seconds()}
 	}
 	return nil
 }
+
+// span is how long one process of the run fetched in a round, whichever workers
+// it had: from when the first of them began to when the last one ended, and for
+// how long the shard that politeness allows to end last had to take.
+type span struct {
+	bound, longest time.Duration
+	began, ended   time.Time
+}
+
+func (s *span) add(rec lakeio.ShardRecord) {
+	s.bound, s.longest = max(s.bound, rec.Bound), max(s.longest, rec.Wall)
+	if rec.Process == "" || rec.Ended.IsZero() { // of a release that didn't write these
+		return
+	}
+	if began := rec.Ended.Add(-rec.Wall); s.began.IsZero() || began.Before(s.began) {
+		s.began = began
+	}
+	if rec.Ended.After(s.ended) {
+		s.ended = rec.Ended
+	}
+}
+
+// wall is no less than the longest time of one worker: clocks differ.
+func (s *span) wall() time.Duration { return max(s.longest, s.ended.Sub(s.began)) }
 
 func (r Run) eachShard(ctx context.Context, round int, do func(lakeio.ShardRecord)) error {
 	lake := r.Owner("fetch")

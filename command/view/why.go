@@ -60,8 +60,14 @@ func (r Run) why(ctx context.Context) (WhyState, error) {
 	if err != nil {
 		return st, err
 	}
+	var newest time.Time
 	for _, one := range all {
-		if one.Stage == st.Stage {
+		if one.Stage == st.Stage && one.At.After(newest) {
+			newest = one.At
+		}
+	}
+	for _, one := range all {
+		if one.Stage == st.Stage && !gone(one, newest) {
 			st.Workers = append(st.Workers, one)
 		}
 	}
@@ -115,6 +121,9 @@ func writeWorker(b *bufio.Writer, st lakeio.Status, now time.Time, most, width i
 	fmt.Fprintln(b)
 	if st.Blocked != "" {
 		fmt.Fprintf(b, "    nothing starts: %s\n", Printable(st.Blocked))
+	}
+	if st.Held > 0 {
+		fmt.Fprintf(b, "    %s that another worker holds: waiting until it has done them, or is known to be dead\n", plural(int64(st.Held), "fetch shard"))
 	}
 	if text := waiting(st.Waiting); text != "" {
 		fmt.Fprintf(b, "    %s\n", Printable(text))
