@@ -266,7 +266,7 @@ func TestWorkersOfTwoRunnersMayHaveOneName(t *testing.T) {
 		t.Errorf("a second one of the same runner: %q", err)
 	}
 	s.stop("1-1") // of which runner?
-	s.log.eventually(t, "2 workers are called 1-1, and which one is to end can't be told")
+	s.log.eventually(t, "2 workers were called 1-1, and which one is to end can't be told")
 	// Another caller's is known by its connection; the host is the same here.
 	second := &pool{t: t, client: dial(t, s.addr)}
 	second.started("1-2", other)
@@ -276,6 +276,27 @@ func TestWorkersOfTwoRunnersMayHaveOneName(t *testing.T) {
 	if strings.Contains(s.log.String(), "worker 1-2 of "+one+" ended") {
 		t.Error("the other runner's worker was stopped")
 	}
+}
+
+func TestToStopADeadWorkerStopsNoOther(t *testing.T) {
+	s, one, other := serve(t, workerpool.Config{}), listen(t, nil), listen(t, nil)
+	s.started("1-1", one)
+	_, text, _ := strings.Cut(s.log.eventually(t, "worker 1-1 of "+one+" started, pid "), "started, pid ")
+	text, _, _ = strings.Cut(text, "\n")
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.started("1-1", other)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.log.eventually(t, "worker 1-1 of "+one+" ended")
+	s.stop("1-1")
+	if err := s.start("1-1", other); !strings.Contains(err, "runs already") {
+		t.Errorf("the other runner's worker was stopped: %q", err)
+	}
+	s.log.eventually(t, "2 workers were called 1-1, and which one is to end can't be told")
 }
 
 func TestADeadWorkersNameIsFree(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,7 +125,7 @@ func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest)
 		err = w.start(req.GetLoggingEndpoint().GetUrl(), info, options)
 	}
 	if err != nil {
-		w.free()
+		w.free(false)
 		p.over.Done()
 	}
 	return err
@@ -178,16 +179,21 @@ func optionsOf(info *fnpb.ProvisionInfo) ([]byte, error) {
 
 // StopWorker tells a worker to end and doesn't wait for it: a runner that
 // cancels a job must not be held up, and the worker knows what to do. To stop
-// one that is not there is no error. The request names no control endpoint: of
-// several workers with that id it means the one that its caller has started; if
-// that can't be told, none is stopped, since a worker whose runner has closed
-// its control connection ends by itself.
+// one that is dead or was never there is no error. The request names no control
+// endpoint: of several workers with that id, dead ones too, it means the one
+// that its caller has started; if that can't be told, none is stopped, since a
+// worker whose runner has closed its control connection ends by itself.
 func (p *Pool) StopWorker(ctx context.Context, req *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []*worker
+	for _, w := range p.dead {
+		if w.id == req.GetWorkerId() {
+			all = append(all, w)
+		}
+	}
 	for k, w := range p.workers {
-		if k.id == req.GetWorkerId() {
+		if k.id == req.GetWorkerId() && !w.claimed() {
 			all = append(all, w)
 		}
 	}
@@ -196,8 +202,9 @@ func (p *Pool) StopWorker(ctx context.Context, req *fnpb.StopWorkerRequest) (*fn
 	}
 	if len(all) == 1 {
 		all[0].end("its runner stops it")
+		p.dead = slices.DeleteFunc(p.dead, func(w *worker) bool { return w == all[0] })
 	} else if len(all) > 1 {
-		p.log.line("%d workers are called %s, and which one is to end can't be told: it will, when its control connection does", len(all), printable(req.GetWorkerId()))
+		p.log.line("%d workers were called %s, and which one is to end can't be told: it will, when its control connection does", len(all), printable(req.GetWorkerId()))
 	}
 	return &fnpb.StopWorkerResponse{}, nil
 }

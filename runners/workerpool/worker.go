@@ -102,7 +102,7 @@ func (w *worker) wait(out *lines) {
 	if rerr := os.RemoveAll(w.dir); rerr != nil {
 		w.pool.log.line("worker %s: its temporary folder: %v", w.key, rerr)
 	}
-	w.free()
+	w.free(true)
 	w.pool.log.line("worker %s ended, pid %d: %s%s", w.key, w.cmd.Process.Pid, outcome(w.cmd, err), why)
 	w.pool.over.Done()
 }
@@ -115,11 +115,27 @@ func outcome(cmd *exec.Cmd, err error) string {
 	return err.Error()
 }
 
-// free makes room for another worker of that key.
-func (w *worker) free() {
-	w.pool.mu.Lock()
-	defer w.pool.mu.Unlock()
-	delete(w.pool.workers, w.key)
+// maxDead bounds how many dead workers a pool remembers.
+const maxDead = 1024
+
+// free makes room for another worker of that key. One that has died untold is
+// still to be stopped, by whoever has started it.
+func (w *worker) free(died bool) {
+	p, claimed := w.pool, w.claimed()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.workers, w.key)
+	if died && !claimed {
+		p.dead = append(p.dead, w)
+		p.dead = p.dead[max(0, len(p.dead)-maxDead):]
+	}
+}
+
+// claimed reports whether somebody has told it to end.
+func (w *worker) claimed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told != ""
 }
 
 // end tells the worker to end, once, and sees to it that it does.
