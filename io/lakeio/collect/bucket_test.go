@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -76,4 +77,32 @@ func TestARunThatBeginsIsLeftAlone(t *testing.T) {
 		t.Errorf("runs are to go beside it: %v", err)
 	}
 	check(t, lock.Release(time.Now()))
+}
+
+// Workers may go on when their command has died. Before runs go they have ended.
+func TestWorkersEndBeforeRunsGo(t *testing.T) {
+	h := newHistory(t, t.Context(), t.TempDir())
+	id := must[string](t)(lakeio.NewRunID())
+	l := h.lake(id)
+	check(t, lakeio.CreateRun(t.Context(), h.store, lakeio.Run{ID: id, Job: l.Job, State: lakeio.Active}))
+	check(t, l.BeginWorkers(t.Context()))
+	permit := must[*lakeio.WorkerPermit](t)(lakeio.TakeWorkerPermit(t.Context(), l, 0, lakeio.LockConfig{Now: time.Now(), TTL: time.Minute}))
+	ended := make(chan error)
+	go func() {
+		var err error
+		for stopped := false; err == nil && !stopped; time.Sleep(time.Millisecond) {
+			stopped, err = l.Stopped(context.Background())
+		}
+		ended <- errors.Join(err, permit.Release(time.Now()))
+	}()
+	cfg, told := config(1), ""
+	cfg.Workers = func(run string, left []lakeio.Holder) {
+		if told = run; len(left) != 1 {
+			t.Errorf("told of %v", left)
+		}
+	}
+	if _, err := Job(t.Context(), h.store, cfg); err != nil || told != id {
+		t.Errorf("%v; told of run %q", err, told)
+	}
+	check(t, <-ended)
 }
