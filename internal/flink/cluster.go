@@ -280,9 +280,6 @@ func sum(options map[string]string, names ...string) (total int, err error) {
 
 // start starts a process of the cluster's; the mutex is held.
 func (k *Cluster) start(name string, args []string) (*child, error) {
-	if k.going {
-		return nil, errors.New("flink: the cluster is being ended")
-	}
 	if k.cfg.Wrap != nil {
 		args = k.cfg.Wrap(name, args)
 	}
@@ -297,8 +294,11 @@ func (k *Cluster) start(name string, args []string) (*child, error) {
 }
 
 // tmp makes a process's folder for temporary files, without those of one that
-// was there before.
+// was there before; the mutex is held.
 func (k *Cluster) tmp(name string) (string, error) {
+	if k.going {
+		return "", errors.New("flink: the cluster is being ended")
+	}
 	dir := filepath.Join(k.dir, "tmp", name)
 	return dir, errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o777))
 }

@@ -101,8 +101,8 @@ func TestClusterStartsAgainWhatWasKilled(t *testing.T) {
 	if err := k.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := k.StartTaskManager(t.Context()); err == nil || len(f.pids(t)) > 0 {
-		t.Errorf("after its end: %v, %v", err, f.pids(t))
+	if _, err := k.StartTaskManager(t.Context()); err == nil || len(f.pids(t)) > 0 || exists(k.dir) {
+		t.Errorf("after its end: %v, %v, folder %v", err, f.pids(t), exists(k.dir))
 	}
 }
 
