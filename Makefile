@@ -27,7 +27,7 @@ build: ## Build ./harrow
 
 # Workers on Dataflow have a container without a C library. The tag leaves the
 # parts of gRPC out that only a storage client in Google's network could use:
-# an eighth of the program.
+# a tenth of the program.
 WORKER = .build/harrow-worker
 .PHONY: worker
 worker: ## Build .build/harrow-worker, which workers on Dataflow run: --worker_binary

@@ -46,7 +46,7 @@ func Open(ctx context.Context, o Options, log io.Writer) (*Client, error) {
 		return nil, fmt.Errorf("Dataflow: %w", err)
 	}
 	return &Client{jobs: service.Projects.Locations.Jobs, project: o.Project, region: o.Region, log: log,
-		first: time.Second, most: 10 * time.Second, patience: 10 * time.Minute}, nil
+		first: time.Second, most: 5 * time.Second, patience: 10 * time.Minute}, nil
 }
 
 // JobName is what Dataflow calls a run's job. A job's name has small letters,
@@ -160,7 +160,7 @@ func over(state string) bool {
 
 // poll looks at a job until it is over or ctx ends.
 func (c *Client) poll(ctx context.Context, id string, w *watch) (state string, err error) {
-	for pause := c.first; ; pause = min(pause*3/2, c.most) {
+	for pause := c.first; ; pause = min(pause*5/4, c.most) {
 		var job *api.Job
 		err := c.patiently(ctx, func(ctx context.Context) (err error) {
 			job, err = c.jobs.Get(c.project, c.region, id).View("JOB_VIEW_SUMMARY").Context(ctx).Do()
