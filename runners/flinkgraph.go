@@ -30,9 +30,12 @@ func apart(p *pipepb.Pipeline) {
 			between := in + "-handed-over-to-" + id
 			p.GetComponents().GetPcollections()[between] = &pipepb.PCollection{UniqueName: between, CoderId: was.GetCoderId(),
 				IsBounded: was.GetIsBounded(), WindowingStrategyId: was.GetWindowingStrategyId()}
-			g.all[between] = &pipepb.PTransform{UniqueName: between, Spec: &pipepb.FunctionSpec{Urn: urnReshuffle},
+			// Beam sorts transforms and PCollections by their ids in one set
+			// (QueryablePipeline): an id is one thing's.
+			edge := "edge-" + between
+			g.all[edge] = &pipepb.PTransform{UniqueName: edge, Spec: &pipepb.FunctionSpec{Urn: urnReshuffle},
 				Inputs: map[string]string{"i0": in}, Outputs: map[string]string{"i0": between}}
-			p.RootTransformIds = append(p.RootTransformIds, between)
+			p.RootTransformIds = append(p.RootTransformIds, edge)
 			t.Inputs[name] = between
 		}
 	}

@@ -76,6 +76,9 @@ func TestFlattensThatTheFuserCantTakeAreMadeApart(t *testing.T) {
 			t.Errorf("%s: %d Reshuffles were put in, want %d", name, n, c.edges)
 		}
 		for id, of := range pipeline.GetComponents().GetTransforms() {
+			if pipeline.GetComponents().GetPcollections()[id] != nil {
+				t.Errorf("%s: %s is a transform and a PCollection", name, id)
+			}
 			for _, in := range of.GetInputs() {
 				if pipeline.GetComponents().GetPcollections()[in] == nil {
 					t.Errorf("%s: %s reads %s, which there isn't", name, id, in)
