@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -54,10 +55,25 @@ func dockerfile(data []byte) (problems []error) {
 		}
 		known[s.Name] = true
 	}
+	for _, name := range []string{"USER", "HOME"} {
+		if !sets(stages[len(stages)-1], name) {
+			problems = append(problems, fmt.Errorf("the image has no ENV %s: Beam's Go SDK panics where neither that nor /etc/passwd knows the user", name))
+		}
+	}
 	if last := stages[len(stages)-1]; user(last) == "" || user(last) == "root" || strings.HasPrefix(user(last), "0") {
 		problems = append(problems, errors.New("the image runs as root; expected USER"))
 	}
 	return problems
+}
+
+// sets reports whether a stage sets a variable of its environment.
+func sets(s instructions.Stage, name string) bool {
+	for _, c := range s.Commands {
+		if e, ok := c.(*instructions.EnvCommand); ok && slices.ContainsFunc(e.Env, func(kv instructions.KeyValuePair) bool { return kv.Key == name }) {
+			return true
+		}
+	}
+	return false
 }
 
 // user is who a stage's command runs as.

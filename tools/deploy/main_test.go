@@ -55,6 +55,7 @@ func TestWhatIsBrokenIsFound(t *testing.T) {
 		{"an unknown instruction", "Dockerfile", "WORKDIR /src", "WORKDIRR /src", "WORKDIRR"},
 		{"a stage that is not there", "Dockerfile", "COPY --from=build /out/harrow", "COPY --from=built /out/harrow", "no stage is called that"},
 		{"an image that runs as root", "Dockerfile", "USER 65532:65532\n", "", "runs as root"},
+		{"an image that knows no user", "Dockerfile.client", " USER=harrow", "", "no ENV USER"},
 		{"what the linter warns of", "Dockerfile", "bookworm AS build", "bookworm as build", "FromAsCasing"},
 		{"a base without a tag", "Dockerfile.client", "FROM eclipse-temurin:17-jre", "FROM eclipse-temurin", "has no tag"},
 	} {
