@@ -125,11 +125,13 @@ func (v *visit) stores(ctx context.Context) {
 	} else {
 		v.report.Add(doctor.Fine("workspace", v.Workspace+" can be written from here"))
 	}
+	if !v.shared(store.Local()) {
+		return
+	}
 	if err := pipelines.CheckShared(v.job, store, v.Runner, v.options); err != nil {
 		v.report.Add(doctor.Failed("load", "with another runner it can stay", errors.New(errorLines(err)[0])))
 		return
 	}
-	v.shared(store.Local())
 	if err := pipelines.CheckStores(ctx, v.job, store); err != nil {
 		v.report.Add(doctor.Failed("load", "mend the job file or the store; harrow check says the same", errors.New(errorLines(err)[0])))
 		return
@@ -139,14 +141,16 @@ func (v *visit) stores(ctx context.Context) {
 
 // shared looks whether other machines can have the workspace, where it is a
 // folder.
-func (v *visit) shared(folder string) {
+func (v *visit) shared(folder string) bool {
 	switch {
 	case folder == "" || !runners.Remote(v.Runner, v.options):
 	case v.Runner == "dataflow":
 		v.report.Add(doctor.Failed("workspace", "name one at gs:// with --workspace", errors.New("its machines have no folder "+folder)))
+		return false
 	case v.Runner == "flink" && !ofThisMachine(v.FlinkMaster):
 		v.report.Add(doctor.Unsure("workspace", "the cluster is elsewhere, and "+folder+" is a folder", "all its machines must share it; better take a gs:// workspace"))
 	}
+	return true
 }
 
 // probe has the runner's workers look around.

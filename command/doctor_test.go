@@ -113,7 +113,7 @@ func TestDoctorSaysWhatIsWrongFromHere(t *testing.T) {
 		{"a workspace of another kind", []string{job, "--workspace", "s3://b/x"}, map[string]string{"workspace": "scheme s3 is not supported"}},
 		{"a pool that is not there", []string{job, "--runner", "prism", "--", "--environment_type=EXTERNAL", "--environment_config=127.0.0.1:1"}, map[string]string{"pool": "refused"}},
 		{"no jars, an old Flink", []string{job, "--runner", "flink", "--flink-master", master, "--", "--parallelism=3", "--environment_config=127.0.0.1:1"},
-			map[string]string{"job server": "harrow flink install", "version": "Flink 1.18.1", "pool": "refused"}},
+			map[string]string{"job server": "harrow flink install", "version": "Flink 1.18.1", "slots": "2 in all, the job wants 3", "pool": "refused"}},
 		{"no cluster, no job server", []string{job, "--runner", "flink", "--flink-master", "127.0.0.1:1", "--endpoint", "127.0.0.1:1"},
 			map[string]string{"job server": "refused", "flink": "refused", "pool": "refused"}},
 	} {
