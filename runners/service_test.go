@@ -33,6 +33,7 @@ type service struct {
 	asks     *pipepb.ArtifactInformation // an artifact that it insists on
 	deaf     bool                        // to Cancel
 	prepares error
+	runs     func() // when it is told to run the job
 
 	mu        sync.Mutex
 	prepared  *jobpb.PrepareJobRequest
@@ -92,6 +93,9 @@ func (s *service) Run(_ context.Context, r *jobpb.RunJobRequest) (*jobpb.RunJobR
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ran = r
+	if s.runs != nil {
+		s.runs()
+	}
 	return &jobpb.RunJobResponse{JobId: "job"}, nil
 }
 

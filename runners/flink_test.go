@@ -1,0 +1,157 @@
+package runners
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/harrowdata/harrow/runners/jobmanager"
+)
+
+const (
+	thisRun = "harrow-shop-0190c0de-0000-7000-8000-000000000002"
+	lastRun = "harrow-shop-0190c0de-0000-7000-8000-000000000001"
+)
+
+// master is a JobManager's REST API with jobs on it; a job that is cancelled
+// has ended at once.
+type master struct {
+	*httptest.Server
+	mu   sync.Mutex
+	jobs []jobmanager.Job
+}
+
+func newMaster(t *testing.T, jobs ...jobmanager.Job) *master {
+	t.Helper()
+	m := &master{jobs: jobs}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jobs/overview", func(w http.ResponseWriter, _ *http.Request) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(map[string]any{"jobs": m.jobs})
+	})
+	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"slots-total":4}`)) })
+	mux.HandleFunc("PATCH /jobs/{id}", func(w http.ResponseWriter, r *http.Request) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for i, j := range m.jobs {
+			if j.ID == r.PathValue("id") {
+				m.jobs[i].State = "CANCELED"
+			}
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
+	m.Server = httptest.NewServer(mux)
+	t.Cleanup(m.Close)
+	return m
+}
+
+func (m *master) address() string { return strings.TrimPrefix(m.URL, "http://") }
+
+// states are the jobs' by id.
+func (m *master) states() (list []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.jobs {
+		list = append(list, j.ID+" "+j.State)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestOnlyOneJobOfAHarvestIsOnTheCluster(t *testing.T) {
+	m := newMaster(t, jobmanager.Job{ID: "zombie", Name: lastRun, State: "RUNNING"}, jobmanager.Job{ID: "other", Name: "wordcount", State: "RUNNING"})
+	s := (&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_DONE)}}}).start(t)
+	var log bytes.Buffer
+	if _, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: &log}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.states(); !slices.Equal(got, []string{"other RUNNING", "zombie CANCELED"}) {
+		t.Errorf("on the cluster: %v", got)
+	}
+	if !strings.Contains(log.String(), "cancelled 1 jobs") || !strings.Contains(log.String(), "--parallelism=4") {
+		t.Errorf("said %q", log.String())
+	}
+}
+
+func TestNothingIsSubmittedToAClusterThatCantBeAsked(t *testing.T) {
+	m := newMaster(t)
+	m.Close()
+	s := (&service{}).start(t)
+	_, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint})
+	if !errors.Is(err, jobmanager.ErrUnavailable) || s.prepared != nil {
+		t.Errorf("%v, prepared %v", err, s.prepared)
+	}
+}
+
+func TestAJobThatIsGivenUpEndsOnTheCluster(t *testing.T) {
+	for name, lost := range map[string]bool{"by its run": false, "with its job server": true} {
+		t.Run(name, func(t *testing.T) {
+			impatient(t)
+			endPatience = 10 * time.Second // the service is deaf: only the cluster counts
+			m := newMaster(t, jobmanager.Job{ID: "old", Name: thisRun, State: "FAILED", Start: 9})
+			s := &service{plays: [][]*jobpb.JobMessagesResponse{running, {}}, deaf: true}
+			if lost {
+				s.then = status.Error(codes.Unavailable, "gone")
+			}
+			s.start(t)
+			ctx, giveUp := context.WithCancel(t.Context())
+			defer giveUp()
+			log := said(func(line string) {
+				if strings.Contains(line, "the job is at http://") && !lost {
+					giveUp()
+				}
+			})
+			s.runs = func() {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.jobs = append(m.jobs, jobmanager.Job{ID: "new", Name: thisRun, State: "RUNNING", Start: 1})
+			}
+			res, err := Execute(ctx, "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: log})
+			if lost && !errors.Is(err, errLost) || !lost && !errors.Is(err, context.Canceled) {
+				t.Errorf("%+v, %v", res, err)
+			}
+			if got := m.states(); !slices.Equal(got, []string{"new CANCELED", "old FAILED"}) {
+				t.Errorf("on the cluster: %v", got)
+			}
+			if !lost && (!strings.HasSuffix(res.Link, "/new/overview") || res.State != "CANCELLED") {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+}
+
+// said is a log that is listened to.
+type said func(line string)
+
+func (s said) Write(p []byte) (int, error) { s(string(p)); return len(p), nil }
+
+func TestRestartsAreFlinksOwn(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"": "fixed-delay 10 1000 ms",
+		"--number_of_execution_retries=3 --execution_retry_delay=50": "fixed-delay 3 50 ms",
+		"--number_of_execution_retries=0":                            "none  ",
+	} {
+		m, err := openFlink(Options{FlinkMaster: "jm:1", Beam: strings.Fields(flags)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf := m.(*flinkRunner).conf()
+		if got := conf["restart-strategy.type"] + " " + conf["restart-strategy.fixed-delay.attempts"] + " " + conf["restart-strategy.fixed-delay.delay"]; got != want {
+			t.Errorf("%q: %s, want %s", flags, got, want)
+		}
+	}
+}
