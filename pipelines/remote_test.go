@@ -1,0 +1,56 @@
+package pipelines
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/runners"
+)
+
+// far is a workspace that is on no machine of ours.
+type far struct{ lakeio.Store }
+
+func (far) Local() string { return "" }
+
+func TestWhatWorkersElsewhereCantShareIsRefused(t *testing.T) {
+	t.Parallel()
+	here, err := lakeio.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := runners.Options{FlinkMaster: "jm:8081"}
+	const valid = "version: 1\njob: x\ndiscover: {seeds: {urls: [\"http://x.example/\"]}}\nparse: [{record: a, match: [\"/**\"], fields: {t: {css: h1}}}]\n"
+	for name, c := range map[string]struct {
+		more    string
+		runner  string
+		options runners.Options
+		store   lakeio.Store
+		want    string
+	}{
+		"SQLite":                     {"load: {sqlite: {}}\n", "flink", cluster, here, "load.sqlite: a SQLite file is written by one process, and the workers of --runner flink are other processes; want postgres or parquet"},
+		"SQLite by default":          {"", "flink", cluster, here, "want postgres or parquet"},
+		"SQLite in this process":     {"", "direct", runners.Options{}, here, ""},
+		"SQLite, workers in it":      {"", "flink", runners.Options{FlinkMaster: "local"}, here, ""},
+		"SQLite, Prism with a pool":  {"", "prism", runners.Options{Beam: []string{"--environment_config=h:1"}}, here, "want postgres or parquet"},
+		"addresses":                  {"load: {parquet: {path: out}}\nfetch: {politeness: {key: ip}}\n", "flink", cluster, here, "fetch.politeness.key: ip holds within one process"},
+		"Parquet on a shared folder": {"load: {parquet: {path: out}}\n", "flink", cluster, here, ""},
+		"Parquet on this machine":    {"load: {parquet: {path: out}}\n", "flink", cluster, far{here}, "load.parquet.path: the workers of --runner flink are other processes, and may not see this machine's folder out"},
+		"Parquet in a bucket":        {"load: {parquet: {path: \"gs://b/out\"}}\n", "flink", cluster, far{here}, ""},
+	} {
+		file := filepath.Join(t.TempDir(), "x.yaml")
+		if err := os.WriteFile(file, []byte(valid+c.more), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		job, err := ReadJob(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = checkRemote(Request{Runner: c.runner, Options: c.options}, job, c.store)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
+	}
+}
