@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Everything but the long tests, which have a target of their own.
-packages = $$(go list ./... | grep -v '/soak$$')
+packages = $$(go list ./... | grep -vE '/soak(/cluster)?$$')
 # Packages whose tests, with all they import, build without Beam, and without
 # gRPC, which Cloud Storage comes with. (Deps of a test binary, so that what
 # only a test imports counts too.)
@@ -47,7 +47,8 @@ test-race: setup ## Run the tests with the race detector, without what says noth
 
 .PHONY: test-soak
 test-soak: setup ## Run the long tests at their small counts: minutes
-	go test -count=1 -timeout 15m ./soak/...
+	go test -count=1 -timeout 15m $$(go list ./soak/... | grep -v '/soak/cluster$$')
+	go test -count=1 -timeout 15m ./soak/cluster
 
 .PHONY: check
 check: ## What CI runs: format, vet, layers, lint, and all of the tests

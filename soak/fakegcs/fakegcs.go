@@ -28,7 +28,12 @@ type Server struct {
 	Proxy *Proxy
 	// URL is the proxy's: what STORAGE_EMULATOR_HOST is set to.
 	URL string
+
+	host string
 }
+
+// loopback is where servers listen unless they are told otherwise.
+const loopback = "127.0.0.1"
 
 // Start starts a server, an empty bucket and the proxy, and lets
 // STORAGE_EMULATOR_HOST point to it: in this process and those it starts. All
@@ -36,7 +41,14 @@ type Server struct {
 // with HARROW_TEST_REQUIRE=1 it fails.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, end, err := open(find(t), t.TempDir())
+	return StartOn(t, loopback)
+}
+
+// StartOn is Start on another of this machine's addresses, for clients that
+// reach it there.
+func StartOn(t testing.TB, host string) *Server {
+	t.Helper()
+	s, end, err := open(find(t), host, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +79,7 @@ func Shared(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, end, err := open(program, dir)
+	s, end, err := open(program, loopback, dir)
 	if err == nil {
 		err = os.Setenv("STORAGE_EMULATOR_HOST", s.URL)
 	}
@@ -92,9 +104,12 @@ func EndShared() {
 }
 
 // open starts a server that keeps its objects in dir.
-func open(program, dir string) (_ *Server, end func(), err error) {
+func open(program, host, dir string) (_ *Server, end func(), err error) {
 	proxy := &Proxy{counts: map[string]int{}}
-	front := httptest.NewServer(proxy)
+	front, err := serve(host, proxy)
+	if err != nil {
+		return nil, nil, err
+	}
 	stop := func() {}
 	end = func() { front.Close(); stop() }
 	for range 5 { // the port that was free may be taken meanwhile
@@ -117,7 +132,20 @@ func open(program, dir string) (_ *Server, end func(), err error) {
 		end()
 		return nil, nil, err
 	}
-	return &Server{Proxy: proxy, URL: front.URL}, end, nil
+	return &Server{Proxy: proxy, URL: front.URL, host: host}, end, nil
+}
+
+// serve serves a proxy on a free port of an address.
+func serve(host string, proxy *Proxy) (*httptest.Server, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, err
+	}
+	front := httptest.NewUnstartedServer(proxy)
+	_ = front.Listener.Close() // the one on loopback
+	front.Listener = listener
+	front.Start()
+	return front, nil
 }
 
 // Way is another proxy to the same server: faults of one way are not seen on
@@ -132,7 +160,10 @@ type Way struct {
 func (s *Server) Another(t testing.TB) *Way {
 	t.Helper()
 	proxy := &Proxy{behind: s.Proxy.behind, counts: map[string]int{}}
-	front := httptest.NewServer(proxy)
+	front, err := serve(s.host, proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(front.Close)
 	return &Way{proxy, front.URL}
 }

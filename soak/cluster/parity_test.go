@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/harrowdata/harrow/soak/postgres"
+	"github.com/harrowdata/harrow/soak/rig"
+)
+
+// crowdDelay spreads the crowd's forty pages a host over seconds, so that there
+// is a middle of fetching.
+const crowdDelay = 200 * time.Millisecond
+
+// here is a place of this machine's: a folder and a database on loopback.
+func here(t *testing.T) place {
+	t.Helper()
+	url := postgres.Shared(t).Database(t)
+	return place{workspace: t.TempDir(), database: url, seen: url}
+}
+
+// databaseAt is the address of the database server.
+func databaseAt(t *testing.T) string { return postgres.Shared(t).Address() }
+
+// undisturbed harvests on the direct runner: what all others are held against.
+func (s *site) undisturbed(t *testing.T) (h *harvest, tables map[string][]string) {
+	t.Helper()
+	h = s.harvest(t, direct, here(t))
+	h.run().Want(rig.ExitDone)
+	h.judge(true)
+	tables = h.tables()
+	t.Logf("%d requests, %d rows to compare", len(s.log.Requests()), count(tables))
+	return h, tables
+}
+
+// The demo's harvest comes to the same tables wherever it runs.
+func TestParityOfRunners(t *testing.T) {
+	_, want := demoSite(t, loopback).undisturbed(t)
+	external := newMachine(t, "external")
+	for _, w := range []way{
+		{name: "prism", flags: []string{"--runner", "prism"}},
+		{name: "prism with external workers", flags: []string{"--runner", "prism"}, pool: external},
+		{name: "embedded Flink", flags: []string{"--runner", "flink", "--flink-master", "local"}, beam: []string{fmt.Sprintf("--parallelism=%d", slots)}},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			p := here(t)
+			if w.pool != nil {
+				w.pool.startPool(t, "DATABASE_URL="+p.seen)
+				w.beam = append(w.beam, "--environment_type=EXTERNAL", "--environment_config="+w.pool.poolAt)
+			}
+			h := demoSite(t, loopback).harvest(t, w, p)
+			h.run().Want(rig.ExitDone)
+			h.equals(want, true)
+			t.Logf("committed after %s", h.legs())
+		})
+	}
+}
+
+// The demo's harvest and a larger one come to the same tables on a real cluster
+// of two TaskManagers.
+func TestHarvestsOnACluster(t *testing.T) {
+	c := plain(t)
+	t.Run("demo", func(t *testing.T) {
+		_, want := demoSite(t, loopback).undisturbed(t)
+		c.calm(t, demoSite(t, loopback), here(t), want)
+	})
+	t.Run("crowd", func(t *testing.T) {
+		s := crowdSite(t, loopback, crowdDelay)
+		_, want := s.undisturbed(t)
+		c.calm(t, s, here(t), want).spread()
+		rig.Report(t, rig.Seed(t), "%d pages of %d hosts, %d rows equal", crowdPages, crowdHosts, count(want))
+	})
+}
+
+// calm harvests on the cluster undisturbed.
+func (c *cluster) calm(t *testing.T, s *site, p place, want map[string][]string) *harvest {
+	t.Helper()
+	h := c.harvest(t, s, p)
+	h.run().Want(rig.ExitDone)
+	t.Logf("committed after %s", h.legs())
+	h.equals(want, true)
+	c.end(t)
+	return h
+}
