@@ -81,7 +81,7 @@ func Shared(t testing.TB) *Server {
 	}
 	s, end, err := open(program, loopback, dir)
 	if err == nil {
-		err = os.Setenv("STORAGE_EMULATOR_HOST", s.URL)
+		err = s.point()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +92,9 @@ func Shared(t testing.TB) *Server {
 	}
 	return s
 }
+
+// point lets this process, and those it starts, go to the server from now on.
+func (s *Server) point() error { return os.Setenv("STORAGE_EMULATOR_HOST", s.URL) }
 
 // EndShared ends the server of Shared, if there is one.
 func EndShared() {
