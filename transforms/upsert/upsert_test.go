@@ -304,7 +304,7 @@ func TestWhatCannotBeginNamesTheReason(t *testing.T) {
 		want   string
 	}{
 		{nil, map[string]json.RawMessage{"none": nil}, `no sink is called "none"`},
-		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${UNSET_NAME}"`)}, "load.fake: ${UNSET_NAME} has no value"},
+		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${UNSET_NAME}"`)}, "${UNSET_NAME} has no value"},
 		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${SET}"`)}, "load.fake: no fake x"},
 		{func(e *engine.Env) { e.Run = "0190e000-0000-7000-8000-000000000002" }, map[string]json.RawMessage{"sqlite": nil}, "not found"},
 	} {
