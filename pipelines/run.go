@@ -26,7 +26,7 @@ type Request struct {
 	Workspace string
 	Params    map[string]string
 	Runner    string          // empty: runners.Default
-	Options   runners.Options // what the runner is told; its Name is filled in
+	Options   runners.Options // what the runner is told; Name and Workspace are filled in
 	Run       string          // "" (go on, or new), new, last or an id
 	From      string          // first stage to run again; the others are the given run's
 	Until     string          // last stage to run
@@ -69,6 +69,13 @@ func (r Result) launch() string {
 
 // jobName is what a runner calls a run's job.
 func jobName(job, run string) string { return "harrow-" + job + "-" + run }
+
+// optionsOf names the run's job to the runner, and what the job's lock is about.
+func optionsOf(req Request, lake lakeio.Lake) runners.Options {
+	o := req.Options
+	o.Name, o.Workspace = jobName(lake.Job, lake.Run), lakeio.Name(lake.Store)
+	return o
+}
 
 // Run runs a job, or goes on with its unfinished run. When ctx ends, exchanges
 // in flight end, what was fetched is kept and the run can be resumed: the
@@ -355,8 +362,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	}
 	watched := make(chan struct{})
 	go func() { defer close(watched); watch() }()
-	req.Options.Name = jobName(lake.Job, lake.Run)
-	job, err := runners.Execute(run, req.Runner, pipeline, req.Options)
+	job, err := runners.Execute(run, req.Runner, pipeline, optionsOf(req, lake))
 	cause := context.Cause(run)
 	cancel(nil)
 	<-watched

@@ -116,3 +116,15 @@ func TestShardsGrowWithTheRunnersParallelism(t *testing.T) {
 		}
 	}
 }
+
+func TestARunnerIsToldWhoseJobItIs(t *testing.T) {
+	t.Parallel()
+	store, err := lakeio.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := optionsOf(Request{Options: runners.Options{FlinkMaster: "jm:1"}}, lakeio.Lake{Store: store, Job: "shop", Run: "id"})
+	if o.Name != "harrow-shop-id" || o.Workspace != store.Local() || o.FlinkMaster != "jm:1" {
+		t.Errorf("%+v", o)
+	}
+}

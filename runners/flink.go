@@ -2,6 +2,7 @@ package runners
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,7 +27,7 @@ const poolBeside = "localhost:50000"
 // of a bundle's size and time, and the number of retries, of Beam's Flink
 // options are for streams; the retries are made Flink's own here.
 type flinkRunner struct {
-	Options
+	Options // its Name is the submission's: no other job has it
 	env     environment
 	width   int // subtasks of a step
 	mode    string
@@ -43,6 +44,7 @@ const (
 
 func openFlink(o Options) (machine, error) {
 	f := &flinkRunner{Options: o}
+	f.Name = jobmanager.Name(o.Name, o.Workspace, rand.Text())
 	if err := beamFlags(o, f.define); err != nil {
 		return nil, err
 	}
@@ -175,7 +177,7 @@ func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (res Result
 }
 
 // makeWay ends what an earlier process left of the same harvest on the cluster:
-// whoever runs it now has the job's lock.
+// whoever runs it now has the job's lock in its workspace.
 func (f *flinkRunner) makeWay(ctx context.Context) error {
 	m, ok := f.jobManager()
 	if !ok {

@@ -23,6 +23,8 @@ import (
 const (
 	thisRun = "harrow-shop-0190c0de-0000-7000-8000-000000000002"
 	lastRun = "harrow-shop-0190c0de-0000-7000-8000-000000000001"
+
+	workspace = "gs://bucket/harvests"
 )
 
 // master is a JobManager's REST API with jobs on it; a job that is cancelled
@@ -72,13 +74,14 @@ func (m *master) states() (list []string) {
 }
 
 func TestOnlyOneJobOfAHarvestIsOnTheCluster(t *testing.T) {
-	m := newMaster(t, jobmanager.Job{ID: "zombie", Name: lastRun, State: "RUNNING"}, jobmanager.Job{ID: "other", Name: "wordcount", State: "RUNNING"})
+	m := newMaster(t, jobmanager.Job{ID: "zombie", Name: jobmanager.Name(lastRun, workspace, "a process"), State: "RUNNING"}, jobmanager.Job{ID: "other", Name: "wordcount", State: "RUNNING"},
+		jobmanager.Job{ID: "staging", Name: jobmanager.Name(lastRun, "gs://staging", "a process"), State: "RUNNING"})
 	s := (&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_DONE)}}}).start(t)
 	var log bytes.Buffer
-	if _, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: &log}); err != nil {
+	if _, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, Workspace: workspace, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: &log}); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.states(); !slices.Equal(got, []string{"other RUNNING", "zombie CANCELED"}) {
+	if got := m.states(); !slices.Equal(got, []string{"other RUNNING", "staging RUNNING", "zombie CANCELED"}) {
 		t.Errorf("on the cluster: %v", got)
 	}
 	if !strings.Contains(log.String(), "cancelled 1 jobs") || !strings.Contains(log.String(), "--parallelism=4") {
@@ -90,7 +93,7 @@ func TestNothingIsSubmittedToAClusterThatCantBeAsked(t *testing.T) {
 	m := newMaster(t)
 	m.Close()
 	s := (&service{}).start(t)
-	_, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint})
+	_, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, Workspace: workspace, FlinkMaster: m.address(), Endpoint: s.endpoint})
 	if !errors.Is(err, jobmanager.ErrUnavailable) || s.prepared != nil {
 		t.Errorf("%v, prepared %v", err, s.prepared)
 	}
@@ -117,13 +120,16 @@ func TestAJobThatIsGivenUpEndsOnTheCluster(t *testing.T) {
 			s.runs = func() {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				m.jobs = append(m.jobs, jobmanager.Job{ID: "new", Name: thisRun, State: "RUNNING", Start: 1})
+				name, _ := s.prepared.GetPipelineOptions().AsMap()["beam:option:job_name:v1"].(string)
+				// Another process may have gone on with the run meanwhile.
+				m.jobs = append(m.jobs, jobmanager.Job{ID: "new", Name: name, State: "RUNNING", Start: 1},
+					jobmanager.Job{ID: "taken over", Name: jobmanager.Name(thisRun, workspace, "another process"), State: "RUNNING", Start: 2})
 			}
-			res, err := Execute(ctx, "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: log})
+			res, err := Execute(ctx, "flink", aPipeline(), Options{Name: thisRun, Workspace: workspace, FlinkMaster: m.address(), Endpoint: s.endpoint, Log: log})
 			if lost && !errors.Is(err, errLost) || !lost && !errors.Is(err, context.Canceled) {
 				t.Errorf("%+v, %v", res, err)
 			}
-			if got := m.states(); !slices.Equal(got, []string{"new CANCELED", "old FAILED"}) {
+			if got := m.states(); !slices.Equal(got, []string{"new CANCELED", "old FAILED", "taken over RUNNING"}) {
 				t.Errorf("on the cluster: %v", got)
 			}
 			if !lost && (!strings.HasSuffix(res.Link, "/new/overview") || res.State != "CANCELLED") {

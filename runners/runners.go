@@ -27,7 +27,8 @@ var table = []struct {
 // Options say where a runner finds its machine. A flag that a runner has no
 // use for is an error of [Check].
 type Options struct {
-	Name        string    // of the job on the runner
+	Name        string    // of the job on the runner: harrow-<job>-<run>
+	Workspace   string    // of the run whose job it is, as its lock is about; empty: of none
 	FlinkMaster string    // host:port of the JobManager's REST API, or local: a Flink within the job server
 	Endpoint    string    // host:port of a Beam job server that runs already; empty: one is started
 	Beam        []string  // Beam's own flags, as a command line has them

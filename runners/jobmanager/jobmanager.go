@@ -5,6 +5,8 @@ package jobmanager
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,8 +96,7 @@ func (c Client) Jobs(ctx context.Context) ([]Job, error) {
 	return all.Jobs, err
 }
 
-// Find is the newest job of that name that goes on; !ok: there is none. Each
-// submission of a run has its name.
+// Find is the newest job of that name that goes on; !ok: there is none.
 func (c Client) Find(ctx context.Context, name string) (found Job, ok bool, err error) {
 	jobs, err := c.Jobs(ctx)
 	for _, j := range jobs {
@@ -151,14 +152,48 @@ func (c Client) End(ctx context.Context, mine func(Job) bool) (n int, err error)
 	}
 }
 
-// uuid is how a job's name ends: with its run.
-var uuid = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+// brief is the length of a digest and of a nonce in a job's name, in bytes.
+const brief = 4
 
-// Sibling tells the jobs that run the same harvest as the one of that name,
-// harrow-<job>-<run>: whichever run of it.
+const (
+	uuidForm  = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
+	briefForm = `[0-9a-f]{8}`
+)
+
+var (
+	ofRun       = regexp.MustCompile(`^(.*)-(` + uuidForm + `)$`)
+	ofWorkspace = regexp.MustCompile(`^(.*-` + briefForm + `)-` + uuidForm + `-` + briefForm + `$`)
+)
+
+// Name is what one submission of a job is called on Flink. The job's own name is
+// harrow-<job>-<run>; before the run comes a digest of the workspace, unless
+// that is empty, and the nonce of the submission follows. So what one lock of a
+// job is about has one beginning, and a submission a name that no other has: a
+// process that has lost the job must not cancel what another has submitted of
+// the same run.
+func Name(own, workspace, nonce string) string {
+	parts := ofRun.FindStringSubmatch(own)
+	if parts == nil || workspace == "" {
+		return own + "-" + short(nonce)
+	}
+	return parts[1] + "-" + short(workspace) + "-" + parts[2] + "-" + short(nonce)
+}
+
+func short(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:brief])
+}
+
+// Sibling tells the jobs that run the same harvest in the same workspace as the
+// submission of that name: whichever run of it. One that names no workspace has
+// none but itself.
 func Sibling(name string) func(Job) bool {
-	stem := uuid.ReplaceAllString(name, "")
+	stem := ofWorkspace.FindStringSubmatch(name)
 	return func(j Job) bool {
-		return j.Name == name || stem != name && uuid.MatchString(j.Name) && uuid.ReplaceAllString(j.Name, "") == stem
+		if j.Name == name {
+			return true
+		}
+		other := ofWorkspace.FindStringSubmatch(j.Name)
+		return stem != nil && other != nil && other[1] == stem[1]
 	}
 }

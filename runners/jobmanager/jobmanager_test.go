@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -61,32 +62,46 @@ func (c *cluster) start(t *testing.T) Client {
 const (
 	one = "0190c0de-0000-7000-8000-000000000001"
 	two = "0190c0de-0000-7000-8000-000000000002"
+	ws  = "gs://bucket/harvests"
 )
 
 func TestOnlyJobsOfTheSameHarvestAreSiblings(t *testing.T) {
 	t.Parallel()
-	sibling := Sibling("harrow-shop-" + one)
+	sibling := Sibling(Name("harrow-shop-"+one, ws, "a"))
 	for name, want := range map[string]bool{
-		"harrow-shop-" + one: true, "harrow-shop-" + two: true, "harrow-shop": false, "harrow-shop-x-" + two: false,
-		"harrow-sho-" + two: false, "shop-" + two: false, "harrow-shop-" + two + "-x": false, "": false,
+		Name("harrow-shop-"+one, ws, "a"): true, Name("harrow-shop-"+one, ws, "b"): true, Name("harrow-shop-"+two, ws, "c"): true,
+		Name("harrow-shop-"+one, "gs://another/harvests", "a"): false, Name("harrow-shop-"+one, "", "a"): false, "harrow-shop-" + one: false,
+		Name("harrow-shop-x-"+two, ws, "a"): false, Name("harrow-sho-"+two, ws, "a"): false, Name("shop-"+two, ws, "a"): false,
+		Name("harrow-shop-"+two, ws, "a") + "-x": false, "harrow-shop": false, "": false,
 	} {
 		if got := sibling(Job{Name: name}); got != want {
 			t.Errorf("%s: %t, want %t", name, got, want)
 		}
 	}
-	if same := Sibling("mine"); !same(Job{Name: "mine"}) || same(Job{Name: "mine-" + one}) {
-		t.Error("a name without a run has other siblings than itself")
+	for _, alone := range []string{"mine", Name("harrow-shop.doctor-"+one, "", "a"), Name("harrow-shop-0123abcd.doctor-"+one, "", "a")} {
+		if same := Sibling(alone); !same(Job{Name: alone}) || same(Job{Name: Name(alone, "", "a")}) || same(Job{Name: Name("harrow-shop.doctor-"+two, "", "a")}) {
+			t.Errorf("%s names no workspace and has other siblings than itself", alone)
+		}
+	}
+}
+
+func TestASubmissionIsCalledAfterItsJobWorkspaceAndRun(t *testing.T) {
+	t.Parallel()
+	form := regexp.MustCompile("^harrow-shop-[0-9a-f]{8}-" + one + "-[0-9a-f]{8}$")
+	first, second := Name("harrow-shop-"+one, ws, "a"), Name("harrow-shop-"+one, ws, "b")
+	if !form.MatchString(first) || first == second || Name("harrow-shop-"+one, ws, "a") != first {
+		t.Errorf("%s and %s", first, second)
 	}
 }
 
 func TestEndCancelsWhatGoesOnAndWaits(t *testing.T) {
 	t.Parallel()
 	c := &cluster{jobs: []Job{
-		{ID: "a", Name: "harrow-shop-" + one, State: "RUNNING"}, {ID: "b", Name: "harrow-shop-" + two, State: "FINISHED"},
-		{ID: "c", Name: "harrow-other-" + one, State: "RUNNING"}, {ID: "d", Name: "harrow-shop-" + two, State: "RESTARTING"},
+		{ID: "a", Name: Name("harrow-shop-"+one, ws, "1"), State: "RUNNING"}, {ID: "b", Name: Name("harrow-shop-"+two, ws, "2"), State: "FINISHED"},
+		{ID: "c", Name: Name("harrow-other-"+one, ws, "3"), State: "RUNNING"}, {ID: "d", Name: Name("harrow-shop-"+two, ws, "4"), State: "RESTARTING"},
 	}}
 	m := c.start(t)
-	if n, err := m.End(t.Context(), Sibling("harrow-shop-"+two)); n != 2 || err != nil {
+	if n, err := m.End(t.Context(), Sibling(Name("harrow-shop-"+two, ws, "5"))); n != 2 || err != nil {
 		t.Errorf("%d cancelled, %v", n, err)
 	}
 	jobs, err := m.Jobs(t.Context())
