@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
@@ -25,15 +26,15 @@ const (
 
 // dial stands for grpcx.Dial: all connections of a worker to its runner notice
 // when the other side is gone, and none goes by way of an HTTP proxy.
-func dial(ctx context.Context, endpoint string, timeout time.Duration) (*grpc.ClientConn, error) {
+func dial(ctx context.Context, endpoint string, timeout time.Duration, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	target := endpoint
 	if !strings.Contains(endpoint, ":/") && !strings.HasPrefix(endpoint, "unix:") {
 		target = "passthrough:///" + endpoint
 	}
-	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(connect),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	conn, err := grpc.NewClient(target, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(connect),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", endpoint, err)
 	}
@@ -51,6 +52,19 @@ func dial(ctx context.Context, endpoint string, timeout time.Duration) (*grpc.Cl
 			return nil, fmt.Errorf("%s is not to be reached (%v): %w", endpoint, state, ctx.Err())
 		}
 	}
+}
+
+// telling is a connection's option: connected is called when a control stream
+// has begun on it. From then on the runner notices when the worker ends.
+func telling(connected func()) grpc.DialOption {
+	control := fmt.Sprintf("/%s/%s", fnpb.BeamFnControl_ServiceDesc.ServiceName, fnpb.BeamFnControl_ServiceDesc.Streams[0].StreamName)
+	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		s, err := stream(ctx, desc, cc, method, opts...)
+		if err == nil && method == control {
+			connected()
+		}
+		return s, err
+	})
 }
 
 // connect is what gRPC dials with: addresses of its resolvers.

@@ -25,6 +25,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"google.golang.org/grpc"
 
 	"github.com/harrowdata/harrow/internal/build"
 	"github.com/harrowdata/harrow/runners/workerpool"
@@ -61,6 +62,7 @@ type Config struct {
 	Log   io.Writer // a line for why it ends; nil: nowhere
 
 	softly, bound time.Duration // other than the above, in tests
+	connected     func()        // called when there is a control stream; nil: tells the pool
 }
 
 // Run works until there is no more to do, or told yields something. It returns
@@ -69,6 +71,9 @@ type Config struct {
 func Run(cfg Config, told <-chan os.Signal) int {
 	cfg.Log = cmp.Or[io.Writer](cfg.Log, io.Discard)
 	cfg.softly, cfg.bound = cmp.Or(cfg.softly, softly), cmp.Or(cfg.bound, bound)
+	if cfg.connected == nil {
+		cfg.connected = workerpool.Connected()
+	}
 	say := func(format string, args ...any) {
 		line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") // Beam's errors have several
 		fmt.Fprintln(cfg.Log, "harrow: worker", line)
@@ -78,7 +83,10 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		say("can't work: %v", err)
 		return ExitRefused
 	}
-	grpcx.Dial = dial
+	connected := telling(cfg.connected)
+	grpcx.Dial = func(ctx context.Context, endpoint string, timeout time.Duration) (*grpc.ClientConn, error) {
+		return dial(ctx, endpoint, timeout, connected)
+	}
 	ctx, cancel := context.WithCancel(grpcx.WriteWorkerID(context.Background(), cfg.ID))
 	defer cancel()
 	worked := make(chan struct{})

@@ -66,6 +66,7 @@ func forget() { runtime.GlobalOptions = runtime.NewOptions() }
 // life is how a worker ended.
 type life struct {
 	code    int
+	told    atomic.Bool // whoever started it, that it is connected
 	log     string
 	drained atomic.Bool
 }
@@ -79,7 +80,7 @@ func live(t *testing.T, r *runner, drain func(ctx context.Context) error, then f
 	l := &life{}
 	told := make(chan os.Signal, 1)
 	go func() { <-r.there; then(told) }()
-	l.code = Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, softly: 20 * time.Millisecond, bound: 100 * time.Millisecond,
+	l.code = Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() { l.told.Store(true) }, softly: 20 * time.Millisecond, bound: 100 * time.Millisecond,
 		Drain: func(ctx context.Context) error { l.drained.Store(true); return drain(ctx) }}, told)
 	l.log = log.String()
 	return l
@@ -108,6 +109,9 @@ func TestAWorkerEndsWhenItIsNotNeededAnyMore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRunner(t)
 			l := live(t, r, c.drain, func(told chan<- os.Signal) { c.then(r, told) })
+			if !l.told.Load() {
+				t.Error("it never said that it was connected")
+			}
 			if l.code != c.code || !l.drained.Load() || !strings.Contains(l.log, c.says) {
 				t.Errorf("exit %d, drained %v, log %q; want exit %d and %q", l.code, l.drained.Load(), l.log, c.code, c.says)
 			}
@@ -169,6 +173,22 @@ func TestAnEndpointThatNobodyServesIsGivenUp(t *testing.T) {
 	r.server.Stop()
 	if _, err := dial(t.Context(), r.addr, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), r.addr+" is not to be reached") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAWorkerIsNotConnectedBeforeItsControlStreamIs(t *testing.T) {
+	r := newRunner(t)
+	told := false
+	conn, err := dial(t.Context(), r.addr, 10*time.Second, telling(func() { told = true }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fnpb.NewBeamFnLoggingClient(conn).Logging(t.Context()); err != nil || told {
+		t.Errorf("%v; said so for its log: %t", err, told)
+	}
+	if _, err := fnpb.NewBeamFnControlClient(conn).Control(t.Context()); err != nil || !told {
+		t.Errorf("%v; said so for its control stream: %t", err, told)
 	}
 }
 

@@ -80,7 +80,6 @@ type Pool struct {
 
 	mu      sync.Mutex
 	workers map[key]*worker
-	dead    []*worker // that nobody has told to end yet, the oldest first
 	ending  bool
 	over    sync.WaitGroup // of all workers
 }

@@ -19,7 +19,9 @@ import (
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/harrowdata/harrow/internal/build"
@@ -54,6 +56,15 @@ func actAsWorker() int {
 	switch {
 	case strings.HasPrefix(id, "dies"):
 		return 7
+	case strings.HasPrefix(id, "mute"):
+		fmt.Println("connects never")
+		<-told
+		return 130
+	}
+	workerpool.Connected()()
+	switch {
+	case strings.HasPrefix(id, "done"):
+		return 6
 	case strings.HasPrefix(id, "loud"):
 		fmt.Print(strings.Repeat("x", 20<<10), "\nwithout\x1b[31m colour\nand no end")
 		return 0
@@ -266,8 +277,8 @@ func TestWorkersOfTwoRunnersMayHaveOneName(t *testing.T) {
 		t.Errorf("a second one of the same runner: %q", err)
 	}
 	s.stop("1-1") // of which runner?
-	s.log.eventually(t, "2 workers were called 1-1, and which one is to end can't be told")
-	// Another caller's is known by its connection; the host is the same here.
+	s.log.eventually(t, "worker 1-1 is to be stopped: its caller has started 2 that are so called")
+	// Another caller's is known by its connection.
 	second := &pool{t: t, client: dial(t, s.addr)}
 	second.started("1-2", other)
 	s.started("1-2", one)
@@ -278,34 +289,39 @@ func TestWorkersOfTwoRunnersMayHaveOneName(t *testing.T) {
 	}
 }
 
-func TestToStopADeadWorkerStopsNoOther(t *testing.T) {
-	s, one, other := serve(t, workerpool.Config{}), listen(t, nil), listen(t, nil)
-	s.started("1-1", one)
-	_, text, _ := strings.Cut(s.log.eventually(t, "worker 1-1 of "+one+" started, pid "), "started, pid ")
-	text, _, _ = strings.Cut(text, "\n")
-	pid, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.started("1-1", other)
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	s.log.eventually(t, "worker 1-1 of "+one+" ended")
+// TestOnlyWhoStartedAWorkerStopsIt: its machine's worker has died, or the pool
+// that had it, and another machine's is called the same.
+func TestOnlyWhoStartedAWorkerStopsIt(t *testing.T) {
+	s, other := serve(t, workerpool.Config{}), listen(t, nil)
+	second := &pool{t: t, client: dial(t, s.addr)}
+	second.started("1-1", other)
 	s.stop("1-1")
+	s.log.eventually(t, "worker 1-1 is to be stopped: its caller has started 0 that are so called")
 	if err := s.start("1-1", other); !strings.Contains(err, "runs already") {
-		t.Errorf("the other runner's worker was stopped: %q", err)
+		t.Errorf("the other machine's worker was stopped: %q", err)
 	}
-	s.log.eventually(t, "2 workers were called 1-1, and which one is to end can't be told")
+}
+
+func TestAWorkerThatNeverConnectsIsNoneThatWasStarted(t *testing.T) {
+	s, at := serve(t, workerpool.Config{}), listen(t, nil)
+	if err := s.start("dies", at); !strings.Contains(err, "ended before it had a control stream: exit status 7") {
+		t.Errorf("the answer for one that dies: %q", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { s.log.eventually(t, "] connects never"); cancel() }()
+	if _, err := s.client.StartWorker(ctx, request("mute", at)); status.Code(err) != codes.Canceled {
+		t.Errorf("the answer for one that is waited for: %v", err)
+	}
+	s.log.eventually(t, "worker mute of "+at+" ended")
 }
 
 func TestADeadWorkersNameIsFree(t *testing.T) {
 	s, at := serve(t, workerpool.Config{}), listen(t, nil)
-	s.started("dies", at)
-	s.log.eventually(t, ": exit status 7\n")
-	s.started("dies", at)
+	s.started("done", at)
+	s.log.eventually(t, ": exit status 6\n")
+	s.started("done", at)
 	s.stop("never there")
-	s.stop("dies")
+	s.stop("done")
 }
 
 func TestAWorkerThatDoesNotEndIsKilled(t *testing.T) {

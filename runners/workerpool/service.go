@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -87,11 +86,12 @@ func checkStart(req *fnpb.StartWorkerRequest) error {
 	return nil
 }
 
-// startAs starts a worker unless there is one of that key.
+// startAs starts a worker unless there is one of that key, and waits until it is
+// connected with its runner.
 func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest) error {
 	w := &worker{key: k, pool: p, done: make(chan struct{})}
 	if caller, ok := peer.FromContext(ctx); ok {
-		w.caller = caller.Addr
+		w.caller = caller.Addr.String()
 	}
 	p.mu.Lock()
 	_, alive := p.workers[k]
@@ -106,13 +106,23 @@ func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest)
 	p.workers[k] = w
 	p.over.Add(1)
 	p.mu.Unlock()
+	if err := p.launch(ctx, w, req); err != nil {
+		w.free()
+		p.over.Done()
+		return err
+	}
+	return w.awaitConnected(ctx)
+}
+
+// launch starts the worker's process, if it can work for the runner.
+func (p *Pool) launch(ctx context.Context, w *worker, req *fnpb.StartWorkerRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
 	defer context.AfterFunc(p.starts, cancel)()
-	err := reachable(ctx, k.control)
+	err := reachable(ctx, w.control)
 	var info *fnpb.ProvisionInfo
 	if err == nil {
-		info, err = provision(ctx, k.id, req.GetProvisionEndpoint().GetUrl())
+		info, err = provision(ctx, w.id, req.GetProvisionEndpoint().GetUrl())
 	}
 	var options []byte
 	if err == nil {
@@ -123,10 +133,6 @@ func (p *Pool) startAs(ctx context.Context, k key, req *fnpb.StartWorkerRequest)
 	}
 	if err == nil {
 		err = w.start(req.GetLoggingEndpoint().GetUrl(), info, options)
-	}
-	if err != nil {
-		w.free(false)
-		p.over.Done()
 	}
 	return err
 }
@@ -178,61 +184,30 @@ func optionsOf(info *fnpb.ProvisionInfo) ([]byte, error) {
 }
 
 // StopWorker tells a worker to end and doesn't wait for it: a runner that
-// cancels a job must not be held up, and the worker knows what to do. To stop
-// one that is dead or was never there is no error. The request names no control
-// endpoint: of several workers with that id, dead ones too, it means the one
-// that its caller has started; if that can't be told, none is stopped, since a
-// worker whose runner has closed its control connection ends by itself.
+// cancels a job must not be held up, and the worker knows what to do. The
+// request names no control endpoint, and several of a cluster's machines may
+// have workers of one id here: it means the one that was started over the same
+// connection. If there is none, or not one alone, nobody is stopped, and that is
+// no error: a worker whose runner has closed its control stream ends by itself.
 func (p *Pool) StopWorker(ctx context.Context, req *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
+	caller, ok := peer.FromContext(ctx)
+	if !ok {
+		return &fnpb.StopWorkerResponse{}, nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []*worker
-	for _, w := range p.dead {
-		if w.id == req.GetWorkerId() {
-			all = append(all, w)
-		}
-	}
+	var its []*worker
 	for k, w := range p.workers {
-		if k.id == req.GetWorkerId() && !w.claimed() {
-			all = append(all, w)
+		if k.id == req.GetWorkerId() && w.caller == caller.Addr.String() {
+			its = append(its, w)
 		}
 	}
-	if caller, ok := peer.FromContext(ctx); ok {
-		all = startedBy(all, caller.Addr)
-	}
-	if len(all) == 1 {
-		all[0].end("its runner stops it")
-		p.dead = slices.DeleteFunc(p.dead, func(w *worker) bool { return w == all[0] })
-	} else if len(all) > 1 {
-		p.log.line("%d workers were called %s, and which one is to end can't be told: it will, when its control connection does", len(all), printable(req.GetWorkerId()))
+	if len(its) == 1 {
+		its[0].end("its runner stops it")
+	} else {
+		p.log.line("worker %s is to be stopped: its caller has started %d that are so called and run; they end with their control stream", printable(req.GetWorkerId()), len(its))
 	}
 	return &fnpb.StopWorkerResponse{}, nil
-}
-
-// startedBy narrows several workers down to those that a caller has started: by
-// its connection, else by its host.
-func startedBy(all []*worker, caller net.Addr) []*worker {
-	host := func(a net.Addr) string {
-		if tcp, ok := a.(*net.TCPAddr); ok {
-			return tcp.IP.String()
-		}
-		return ""
-	}
-	for _, same := range []func(net.Addr) bool{
-		func(a net.Addr) bool { return a.String() == caller.String() },
-		func(a net.Addr) bool { return host(a) != "" && host(a) == host(caller) },
-	} {
-		var its []*worker
-		for _, w := range all {
-			if len(all) > 1 && w.caller != nil && same(w.caller) {
-				its = append(its, w)
-			}
-		}
-		if len(its) > 0 {
-			return its
-		}
-	}
-	return all
 }
 
 // introduce names the pool's build in every answer.

@@ -3,11 +3,11 @@ package workerpool
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +20,7 @@ import (
 type worker struct {
 	key
 	pool   *Pool
-	caller net.Addr // who asked for it
+	caller string // the address of who asked for it
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd // nil: not started yet
@@ -28,6 +28,8 @@ type worker struct {
 	told string    // why it was told to end
 	kill *time.Timer
 	done chan struct{} // closed when the process is over
+
+	connected *os.File // says when the worker is; see connectedVar
 }
 
 // start starts the process.
@@ -46,8 +48,15 @@ func (w *worker) start(logging string, info *fnpb.ProvisionInfo, options []byte)
 	}
 	out := w.pool.log.of(w.id, cmd)
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := w.pool.threads.start(cmd); err != nil {
-		return errors.Join(fmt.Errorf("starting a worker: %w", err), os.RemoveAll(w.dir))
+	var says *os.File
+	if w.connected, says, err = os.Pipe(); err != nil {
+		return errors.Join(err, os.RemoveAll(w.dir))
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, says)
+	err = w.pool.threads.start(cmd)
+	_ = says.Close() // the worker's alone
+	if err != nil {
+		return errors.Join(fmt.Errorf("starting a worker: %w", err), w.connected.Close(), os.RemoveAll(w.dir))
 	}
 	w.cmd = cmd
 	w.pool.log.line("worker %s started, pid %d", w.key, cmd.Process.Pid)
@@ -61,7 +70,7 @@ func (w *worker) command(logging string, info *fnpb.ProvisionInfo, options []byt
 	cmd := program(w.pool.cfg.Program)
 	cmd.Args = append(cmd.Args, "--worker=true", "--id="+w.id, "--logging_endpoint="+logging, "--control_endpoint="+w.control, "--semi_persist_dir="+w.dir)
 	set := map[string]string{"TMPDIR": w.dir, "RUNNER_CAPABILITIES": strings.Join(info.GetRunnerCapabilities(), " "),
-		"STATUS_ENDPOINT": info.GetStatusEndpoint().GetUrl(), "PIPELINE_OPTIONS_FILE": ""}
+		"STATUS_ENDPOINT": info.GetStatusEndpoint().GetUrl(), "PIPELINE_OPTIONS_FILE": "", connectedVar: strconv.Itoa(connectedFD)}
 	if len(options) > 0 {
 		file := filepath.Join(w.dir, "options.json")
 		if err := os.WriteFile(file, options, 0o600); err != nil {
@@ -102,7 +111,7 @@ func (w *worker) wait(out *lines) {
 	if rerr := os.RemoveAll(w.dir); rerr != nil {
 		w.pool.log.line("worker %s: its temporary folder: %v", w.key, rerr)
 	}
-	w.free(true)
+	w.free()
 	w.pool.log.line("worker %s ended, pid %d: %s%s", w.key, w.cmd.Process.Pid, outcome(w.cmd, err), why)
 	w.pool.over.Done()
 }
@@ -115,27 +124,11 @@ func outcome(cmd *exec.Cmd, err error) string {
 	return err.Error()
 }
 
-// maxDead bounds how many dead workers a pool remembers.
-const maxDead = 1024
-
-// free makes room for another worker of that key. One that has died untold is
-// still to be stopped, by whoever has started it.
-func (w *worker) free(died bool) {
-	p, claimed := w.pool, w.claimed()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.workers, w.key)
-	if died && !claimed {
-		p.dead = append(p.dead, w)
-		p.dead = p.dead[max(0, len(p.dead)-maxDead):]
-	}
-}
-
-// claimed reports whether somebody has told it to end.
-func (w *worker) claimed() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.told != ""
+// free makes room for another worker of that key.
+func (w *worker) free() {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	delete(w.pool.workers, w.key)
 }
 
 // end tells the worker to end, once, and sees to it that it does.
