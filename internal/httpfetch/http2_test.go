@@ -375,7 +375,7 @@ func TestExchangesThatAreCutCloseTheirConnection(t *testing.T) {
 			}
 		}
 	}
-	c.config.Timeout = 20 * time.Second
+	c = newClient(t, address, nil)
 	for i := range 200 {
 		out, err := do(t, c, Request{URL: "http://www.example/cut", MaxBody: 10})
 		if err != nil || !out.Truncated {
