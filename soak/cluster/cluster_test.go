@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,77 @@ func (c *cluster) workers() (list []int) {
 		list = append(list, m.workers()...)
 	}
 	return list
+}
+
+// alive are the TaskManagers that run.
+func (c *cluster) alive() []flink.Process {
+	return slices.DeleteFunc(c.flink.TaskManagers(), func(p flink.Process) bool { return !p.Alive() })
+}
+
+// replace kills a TaskManager and, as Kubernetes would, starts another in its
+// place.
+func (c *cluster) replace(t *testing.T, p flink.Process) {
+	t.Helper()
+	if err := p.Kill(); err != nil {
+		t.Error(err)
+	}
+	for p.Alive() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // until the cluster has heard of it
+	if _, err := c.flink.StartTaskManager(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// master is the TaskManager that a worker works for; !ok: it is gone, or the
+// worker is.
+func (c *cluster) master(worker int) (_ flink.Process, ok bool) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", worker))
+	if err != nil {
+		return flink.Process{}, false
+	}
+	for arg := range strings.SplitSeq(string(line), "\x00") {
+		endpoint, is := strings.CutPrefix(arg, "--control_endpoint=")
+		if !is {
+			continue
+		}
+		port, err := strconv.Atoi(endpoint[strings.LastIndex(endpoint, ":")+1:])
+		for _, p := range c.alive() {
+			if err == nil && listens(p.PID, port) {
+				return p, true
+			}
+		}
+	}
+	return flink.Process{}, false
+}
+
+// listens reports whether a process listens on a TCP port.
+func listens(pid, port int) bool {
+	sockets := map[string]bool{}
+	fds := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(fds)
+	if err != nil {
+		return false // it has ended
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink(fds + e.Name()); err == nil {
+			sockets[to] = true
+		}
+	}
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
+		if err != nil {
+			return false
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line) // proc(5): sl, local_address, rem_address, st (0A: listening), …, inode
+			if len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && sockets["socket:["+f[9]+"]"] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // tell says what the cluster's processes wrote.

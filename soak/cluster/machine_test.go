@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/harrowdata/harrow/soak/rig"
 )
 
@@ -86,6 +88,15 @@ func (m *machine) startPool(t *testing.T, env ...string) {
 	if !m.pool.Eventually(func() bool { return strings.Contains(m.pool.Out.String(), m.poolAt) }) {
 		t.Fatalf("the pool on %s does not serve:\n%s", m.name, m.pool.Out.String())
 	}
+}
+
+// killPool kills the pool and, as Kubernetes would, starts another in its
+// place.
+func (m *machine) killPool(t *testing.T) {
+	t.Helper()
+	m.pool.Signal(unix.SIGKILL)
+	m.pool.Wait()
+	m.startPool(t, m.poolEnv...)
 }
 
 // freePort finds one below those that the kernel gives to clients.
@@ -195,4 +206,12 @@ func (m *machine) ours() (files []string) {
 		m.t.Error(err)
 	}
 	return files
+}
+
+// send sends a signal to a process that is not a child of ours.
+func send(t *testing.T, pid int, s unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(pid, s); err != nil && !errors.Is(err, unix.ESRCH) {
+		t.Errorf("%v to %d: %v", s, pid, err)
+	}
 }

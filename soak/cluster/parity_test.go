@@ -57,20 +57,42 @@ func TestParityOfRunners(t *testing.T) {
 	}
 }
 
-// The demo's harvest and a larger one come to the same tables on a real cluster
-// of two TaskManagers.
+// The demo's harvest, a larger one, and that one again while whatever there is
+// is killed, on a real cluster of two TaskManagers: they come to what they come
+// to in one process undisturbed, and no host is asked sooner than it was
+// promised.
 func TestHarvestsOnACluster(t *testing.T) {
+	seed, trials := rig.Seed(t), 1
+	if rig.Long() {
+		trials = 5
+	}
 	c := plain(t)
 	t.Run("demo", func(t *testing.T) {
 		_, want := demoSite(t, loopback).undisturbed(t)
 		c.calm(t, demoSite(t, loopback), here(t), want)
 	})
+	s := crowdSite(t, loopback, crowdDelay)
+	_, want := s.undisturbed(t)
+	p := pace{}
 	t.Run("crowd", func(t *testing.T) {
-		s := crowdSite(t, loopback, crowdDelay)
-		_, want := s.undisturbed(t)
-		c.calm(t, s, here(t), want).spread()
-		rig.Report(t, rig.Seed(t), "%d pages of %d hosts, %d rows equal", crowdPages, crowdHosts, count(want))
+		h := c.calm(t, s, here(t), want)
+		h.spread()
+		p = h.pace()
 	})
+	for number := range trials {
+		if t.Failed() {
+			break // its pace is unknown, or it hurt the cluster
+		}
+		t.Run(fmt.Sprintf("failures-%d", number), func(t *testing.T) {
+			x := &trial{harvest: c.harvest(t, s, here(t)), c: c, r: rig.Random(seed, 3000+number), pace: p}
+			list := strokes(x.r, number)
+			t.Logf("seed %d: %v", seed, list)
+			x.suffer(list)
+			x.equals(want, false)
+			c.end(t)
+		})
+	}
+	rig.Report(t, seed, "%d of each of %d kinds of failure, %d rows equal", trials, len(kinds), count(want))
 }
 
 // calm harvests on the cluster undisturbed.
