@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -135,7 +136,9 @@ func (p *Pool) Serve(ctx context.Context) error {
 		err = serr
 	}
 	p.threads.stop()
-	if err = errors.Join(err, p.temp.remove()); err != nil {
+	// A pool that was killed right before this one began may have had workers
+	// that still held its folder then.
+	if err = errors.Join(err, p.temp.remove(), sweep(filepath.Dir(p.temp.path))); err != nil {
 		return fmt.Errorf("worker pool: %w", err)
 	}
 	p.log.line("worker pool ended")

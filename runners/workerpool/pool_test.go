@@ -520,6 +520,39 @@ func TestNoWorkerOutlivesAPoolThatIsKilled(t *testing.T) {
 	}
 }
 
+func TestAPoolThatEndsRemovesWhatWasStillHeldWhenItBegan(t *testing.T) {
+	temp := t.TempDir()
+	dir := filepath.Join(temp, "harrow-pool-of-one-that-was-killed")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	worker, err := os.Open(dir) // the last one of the pool that was killed
+	if err == nil {
+		err = syscall.Flock(int(worker.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := workerpool.Listen(t.Context(), workerpool.Config{Listen: "127.0.0.1:0", Temp: temp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("a folder that is held: %v", err)
+	}
+	if err := worker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := next.Serve(ended); err != nil {
+		t.Fatal(err)
+	}
+	if names := left(t, temp); len(names) > 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}
+
 // alive reports whether a process runs; one that nobody has waited for is dead.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
