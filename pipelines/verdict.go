@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
@@ -24,7 +25,11 @@ func verdict(ctx context.Context, lake lakeio.Lake, p Plan) (exit int, why strin
 		return 0, "", err
 	}
 	if deferred > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d requests were deferred: the next run asks them first", deferred))
+		reason := fmt.Sprintf("%d requests were deferred: the next run asks them first", deferred)
+		if end := p.Job.Fetch.MaxBundleTime; end > 0 {
+			reason += fmt.Sprintf("; of bundles of %s discover.rounds allows %d one after the other, more of either make a run complete", time.Duration(end), max(1, p.Run.Rounds-1))
+		}
+		reasons = append(reasons, reason)
 	}
 	if len(reasons) > 0 {
 		return 3, strings.Join(reasons, "; "), nil

@@ -159,9 +159,9 @@ func (b BundlePlan) text() string {
 	case b.Rounds == 1:
 		return "one round has time for every key"
 	case b.Runs == 1:
-		return fmt.Sprintf("%s needs %d rounds; discover.rounds is %d, so one run does", b.Key, b.Rounds, b.PerRun)
+		return fmt.Sprintf("%s needs %d rounds; discover.rounds is %d, so one run has time for what is known", b.Key, b.Rounds, b.PerRun)
 	}
-	return fmt.Sprintf("%s needs %d rounds; discover.rounds is %d, so that is %d runs, one after the other (exit 3 but for the last), or one with discover.rounds %d",
+	return fmt.Sprintf("%s needs %d rounds; discover.rounds is %d, so each run ends with exit 3, and after %d runs each page was asked once; one run is complete with discover.rounds %d",
 		b.Key, b.Rounds, b.PerRun, b.Runs, b.Rounds)
 }
 

@@ -157,8 +157,8 @@ func TestPlanSaysHowManyRunsBundlesTake(t *testing.T) {
 		runs                 int64
 	}{
 		// A bundle of 10 s: robots.txt, and 99 starts 100 ms apart; later ones wait the delay too: 98.
-		{"10s", "3", "bundles   of 10.0 s at most: big.example needs 11 rounds; discover.rounds is 3, so that is 4 runs, one after the other (exit 3 but for the last), or one with discover.rounds 11\n", 4},
-		{"10s", "16", "bundles   of 10.0 s at most: big.example needs 11 rounds; discover.rounds is 16, so one run does\n", 1},
+		{"10s", "3", "bundles   of 10.0 s at most: big.example needs 11 rounds; discover.rounds is 3, so each run ends with exit 3, and after 4 runs each page was asked once; one run is complete with discover.rounds 11\n", 4},
+		{"10s", "16", "bundles   of 10.0 s at most: big.example needs 11 rounds; discover.rounds is 16, so one run has time for what is known\n", 1},
 		{"10m", "3", "bundles   of 10m00s at most: one round has time for every key\n", 1},
 		{"150ms", "3", "bundles   of 150 ms at most: big.example is never through: in a bundle of a later round it waits its delay, asks for robots.txt, and has no time for a page\n", 0},
 	} {
@@ -217,7 +217,7 @@ func TestPlanWarnsOfWhatAClusterRefusesAndOfBundlesTooLongForDataflow(t *testing
 	asked(t, l, time.Millisecond, map[string]int{"big.example": 30_001})
 	got := planText(t, forecast(t, store, "politeness: {", "politeness: {key: ip, "))
 	for _, want := range []string{"load.sqlite is for one process", "fetch.politeness.key ip is for one process",
-		"on Dataflow a bundle of fetch would run for 50m00s: set fetch.max_bundle_time; with 10m big.example needs 6 rounds; discover.rounds is 3, so that is 2 runs"} {
+		"on Dataflow a bundle of fetch would run for 50m00s: set fetch.max_bundle_time; with 10m big.example needs 6 rounds; discover.rounds is 3, so each run ends with exit 3, and after 2 runs each page was asked once"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
