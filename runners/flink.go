@@ -79,11 +79,6 @@ func (f *flinkRunner) check() error {
 	case f.Endpoint == "":
 		return errors.New("want --flink-master HOST:PORT of the JobManager's REST API, or --flink-master " + flink.Local)
 	}
-	if f.Endpoint != "" {
-		if err := hostPort(f.Endpoint); err != nil {
-			return fmt.Errorf("--endpoint %s: %w of a Beam job server", f.Endpoint, err)
-		}
-	}
 	if f.width < 1 {
 		return fmt.Errorf("-- --parallelism=%d: want a whole number > 0", f.width)
 	}
@@ -93,7 +88,26 @@ func (f *flinkRunner) check() error {
 	if err := f.checkRestarts(); err != nil {
 		return err
 	}
-	return f.env.check(kind, poolBeside)
+	if err := f.env.check(kind, poolBeside); err != nil {
+		return err
+	}
+	return f.checkEndpoint()
+}
+
+// checkEndpoint wants to know the cluster behind a job server that was named:
+// to cancel a job that server only stops waiting for it. Workers in this process
+// end with it, and so does their job.
+func (f *flinkRunner) checkEndpoint() error {
+	if f.Endpoint == "" {
+		return nil
+	}
+	if err := hostPort(f.Endpoint); err != nil {
+		return fmt.Errorf("--endpoint %s: %w of a Beam job server", f.Endpoint, err)
+	}
+	if f.FlinkMaster == "" && f.env.kind != envLoopback {
+		return fmt.Errorf("--endpoint %s alone: want --flink-master HOST:PORT too, of the JobManager's REST API, since a job server can't cancel its job there; or %s, if its Flink is within it", f.Endpoint, flink.Local)
+	}
+	return nil
 }
 
 func (f *flinkRunner) checkRestarts() error {
@@ -157,21 +171,33 @@ func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (res Result
 		return res, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	j := &job{}
+	j := &job{log: f.Log}
 	if j.pipeline, err = translate(ctx, p, pool); err != nil {
 		return res, err
 	}
 	apart(j.pipeline)
+	if res, err = f.converse(ctx, j); err != nil && j.client != nil {
+		err = errors.Join(err, f.endLate(ctx, j, res.Link != ""))
+	}
+	return res, err
+}
+
+// converse has a job server run the job, and ends that, if it is this run's.
+func (f *flinkRunner) converse(ctx context.Context, j *job) (Result, error) {
 	ctx, endpoint, closeServer, err := f.server(ctx)
 	if err != nil {
-		return res, err
+		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, closeServer()) }()
+	defer func() {
+		if err := closeServer(); err != nil { // what the job has come to it has
+			fmt.Fprintf(f.Log, "flink: the job server's end: %v\n", err)
+		}
+	}()
 	conn, err := dial(endpoint)
 	if err != nil {
-		return res, err
+		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer conn.Close()
 	j.client = jobpb.NewJobServiceClient(conn)
 	return f.follow(ctx, j)
 }
@@ -191,6 +217,9 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if n, err := m.TaskManagers(ctx); err == nil && n > 1 && f.env.kind == envLoopback {
+		return fmt.Errorf("-- --environment_type=%s: workers in this process are for one TaskManager on this machine, and the cluster has %d; leave it out, and let each have a worker pool", envLoopback, n)
 	}
 	if slots, err := m.Slots(ctx); err == nil && slots > 0 && f.width == 1 {
 		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", slots, slots)
@@ -224,18 +253,15 @@ func (f *flinkRunner) server(ctx context.Context) (_ context.Context, endpoint s
 	}, nil
 }
 
-// follow runs the job to its end, and makes sure that nothing of it goes on
-// where it has failed.
+// follow runs the job to its end.
 func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
-	m, asked := f.jobManager()
 	var shown sync.WaitGroup
 	link := ""
 	look, enough := context.WithCancel(ctx)
-	mine := func(j jobmanager.Job) bool { return j.Name == f.Name }
-	if asked {
+	if m, ok := f.jobManager(); ok {
 		// The job server only stops waiting: its job would go on.
 		j.end = func(ctx context.Context) error {
-			_, err := m.End(ctx, mine)
+			_, err := m.End(ctx, f.mine)
 			return err
 		}
 		j.running = func() { shown.Go(func() { link = f.show(look, m) }) }
@@ -244,13 +270,38 @@ func (f *flinkRunner) follow(ctx context.Context, j *job) (Result, error) {
 	enough()
 	shown.Wait()
 	res.Link = link
-	if err == nil || !asked {
-		return res, err
+	return res, err
+}
+
+// mine tells this submission from all other jobs.
+func (f *flinkRunner) mine(j jobmanager.Job) bool { return j.Name == f.Name }
+
+// latePatience is how long a job that was never seen may be on its way from the
+// job server to the cluster, but in tests.
+var latePatience = 3 * time.Second
+
+// endLate makes sure, after the job server's end, that nothing of a job that
+// has not come to its own end goes on on the cluster. The job server says that
+// a job runs long before it has handed it on: one that was never seen may come
+// yet.
+func (f *flinkRunner) endLate(ctx context.Context, j *job, seen bool) error {
+	m, ok := f.jobManager()
+	if !ok {
+		return nil
 	}
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 	defer cancel()
-	_, eerr := m.End(after, mine)
-	return res, errors.Join(err, eerr)
+	for until := time.Now().Add(latePatience); ; {
+		n, err := m.End(ctx, f.mine)
+		if err != nil || n > 0 || seen || !j.sent || j.state == jobpb.JobState_FAILED || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(min(showEvery, latePatience)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // showEvery is how often Flink is asked whether it has the job.

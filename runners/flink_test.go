@@ -44,7 +44,9 @@ func newMaster(t *testing.T, jobs ...jobmanager.Job) *master {
 		defer m.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(map[string]any{"jobs": m.jobs})
 	})
-	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"slots-total":4}`)) })
+	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"taskmanagers":2,"slots-total":4}`))
+	})
 	mux.HandleFunc("PATCH /jobs/{id}", func(w http.ResponseWriter, r *http.Request) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -132,10 +134,48 @@ func TestAJobThatIsGivenUpEndsOnTheCluster(t *testing.T) {
 			if got := m.states(); !slices.Equal(got, []string{"new CANCELED", "old FAILED", "taken over RUNNING"}) {
 				t.Errorf("on the cluster: %v", got)
 			}
+			if !lost && s.cancels != 1 { // or it may hand the job on still
+				t.Errorf("the service was told %d times", s.cancels)
+			}
 			if !lost && (!strings.HasSuffix(res.Link, "/new/overview") || res.State != "CANCELLED") {
 				t.Errorf("%+v", res)
 			}
 		})
+	}
+}
+
+// TestAJobThatCameLateEnds: the service says that a job runs long before the
+// cluster has it.
+func TestAJobThatCameLateEnds(t *testing.T) {
+	impatient(t)
+	endPatience, latePatience = 10*time.Second, 5*time.Second
+	m := newMaster(t)
+	s := (&service{plays: [][]*jobpb.JobMessagesResponse{running}, deaf: true}).start(t)
+	ctx, giveUp := context.WithCancel(t.Context())
+	s.runs = func() {
+		name, _ := s.prepared.GetPipelineOptions().AsMap()["beam:option:job_name:v1"].(string)
+		giveUp()
+		time.AfterFunc(time.Second, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.jobs = append(m.jobs, jobmanager.Job{ID: "late", Name: name, State: "RUNNING"})
+		})
+	}
+	_, err := Execute(ctx, "flink", aPipeline(), Options{Name: thisRun, Workspace: workspace, FlinkMaster: m.address(), Endpoint: s.endpoint})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if got := m.states(); !slices.Equal(got, []string{"late CANCELED"}) {
+		t.Errorf("on the cluster: %v", got)
+	}
+}
+
+func TestWorkersInThisProcessAreForOneTaskManager(t *testing.T) {
+	m := newMaster(t)
+	s := (&service{}).start(t)
+	_, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: thisRun, FlinkMaster: m.address(), Endpoint: s.endpoint, Beam: []string{"--environment_type=LOOPBACK"}})
+	if err == nil || !strings.Contains(err.Error(), "the cluster has 2") || s.prepared != nil {
+		t.Errorf("%v, prepared %v", err, s.prepared)
 	}
 }
 

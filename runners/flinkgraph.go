@@ -18,9 +18,19 @@ const (
 // is refused. Such inputs get a Reshuffle, which on Flink is no operator but
 // another edge, and always handed over.
 func apart(p *pipepb.Pipeline) {
-	g := fusing{all: p.GetComponents().GetTransforms(), from: map[string]string{}, to: map[string][]string{}}
-	g.index()
-	for _, id := range g.splitOnes() {
+	for again := true; again; {
+		again = handOver(p)
+	}
+}
+
+// handOver does so for the Flattens that are split now. A Reshuffle takes its
+// input, which is handed over from then on: that may split another Flatten that
+// takes it, too. It reports whether there were any, which ends: inputs that are
+// handed over stay so.
+func handOver(p *pipepb.Pipeline) bool {
+	g := indexed(p)
+	ids := g.splitOnes()
+	for _, id := range ids {
 		t := g.all[id]
 		for name, in := range t.GetInputs() {
 			if g.handedOver(in) {
@@ -39,6 +49,7 @@ func apart(p *pipepb.Pipeline) {
 			t.Inputs[name] = between
 		}
 	}
+	return len(ids) > 0
 }
 
 // fusing is who makes and who takes each PCollection, of those that the runner
@@ -49,7 +60,8 @@ type fusing struct {
 	to   map[string][]string
 }
 
-func (g fusing) index() {
+func indexed(p *pipepb.Pipeline) fusing {
+	g := fusing{all: p.GetComponents().GetTransforms(), from: map[string]string{}, to: map[string][]string{}}
 	inside := map[string]bool{}
 	for _, t := range g.all {
 		if t.GetSpec().GetUrn() == urnReshuffle {
@@ -69,11 +81,11 @@ func (g fusing) index() {
 			g.to[in] = append(g.to[in], id)
 		}
 	}
+	return g
 }
 
 // splitOnes lists the Flattens of which some inputs are handed over, and some are
-// not, before any of them is changed: that changes none of the others, since an
-// input of theirs is handed over then as it was before.
+// not.
 func (g fusing) splitOnes() (ids []string) {
 	for id, t := range g.all {
 		if t.GetSpec().GetUrn() == urnFlatten && g.split(id) {
@@ -98,7 +110,9 @@ func (g fusing) split(id string) bool {
 }
 
 // handedOver reports whether a PCollection leaves the step that makes it: Flink
-// made it, or something takes it that can't be in a step.
+// made it, or something takes it that can't be in a step. That is the fuser's
+// rule where no DoFn has side inputs, state or timers, and all are of one
+// environment.
 func (g fusing) handedOver(pc string) bool {
 	maker := g.from[pc]
 	switch g.all[maker].GetSpec().GetUrn() {

@@ -21,8 +21,7 @@ func init() {
 // splits counts the Flattens of which some inputs are handed over and some are
 // not: what Beam's fuser refuses.
 func splits(p *pipepb.Pipeline) (n int) {
-	g := fusing{all: p.GetComponents().GetTransforms(), from: map[string]string{}, to: map[string][]string{}}
-	g.index()
+	g := indexed(p)
 	for id, t := range g.all {
 		if t.GetSpec().GetUrn() == urnFlatten && g.split(id) {
 			n++
@@ -57,6 +56,11 @@ func TestFlattensThatTheFuserCantTakeAreMadeApart(t *testing.T) {
 		"one within another": {func(s beam.Scope, some func() beam.PCollection) beam.PCollection {
 			return beam.Flatten(s, some(), beam.Flatten(s, some(), beam.Impulse(s)))
 		}, 2, 2},
+		"one's input is another's, too": {func(s beam.Scope, some func() beam.PCollection) beam.PCollection {
+			b := some()
+			beam.ParDo(s, pass, beam.Flatten(s, b, beam.Impulse(s)))
+			return beam.Flatten(s, b, some())
+		}, 1, 2},
 	} {
 		p, s := beam.NewPipelineWithRoot()
 		beam.ParDo(s, pass, c.build(s, func() beam.PCollection { return beam.ParDo(s, pass, beam.Impulse(s)) }))

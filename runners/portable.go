@@ -41,10 +41,12 @@ type job struct {
 	client   jobpb.JobServiceClient
 	pipeline *pipepb.Pipeline
 	id       string
+	sent     bool                        // the service was told to run it, whatever it said
 	running  func()                      // called once when it runs; nil: nobody listens
 	end      func(context.Context) error // ends it where it runs; nil: the service does
 	state    jobpb.JobState_Enum         // the last one heard of
 	failure  string                      // the last error heard of
+	log      io.Writer
 }
 
 // dial connects with a job service. Its own messages are bounded by the
@@ -110,6 +112,7 @@ func (j *job) submit(ctx context.Context, name string, options map[string]any) e
 	if err := stageNothing(ctx, prepared.GetArtifactStagingEndpoint().GetUrl(), token); err != nil {
 		return fmt.Errorf("staging job %s: %w", name, err)
 	}
+	j.sent = true
 	started, err := j.client.Run(ctx, &jobpb.RunJobRequest{PreparationId: prepared.GetPreparationId(), RetrievalToken: token})
 	if err != nil {
 		return fmt.Errorf("starting job %s: %w", name, err)
@@ -211,16 +214,19 @@ func (j *job) enter(s jobpb.JobState_Enum) {
 	}
 }
 
-// cancel cancels the job and waits for its end.
+// cancel cancels the job and waits for its end. A service that has not handed
+// the job on yet won't, then; whether it runs on elsewhere is another's to say.
 func (j *job) cancel(ctx context.Context) error {
+	short, enough := context.WithTimeout(ctx, endPatience/3)
+	defer enough()
+	res, err := j.client.Cancel(short, &jobpb.CancelJobRequest{JobId: j.id})
 	if j.end != nil {
-		err := j.end(ctx)
-		if err == nil {
-			j.state = jobpb.JobState_CANCELLED
+		if err := j.end(ctx); err != nil {
+			return err
 		}
-		return err
+		j.state = jobpb.JobState_CANCELLED
+		return nil
 	}
-	res, err := j.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: j.id})
 	if err != nil {
 		return fmt.Errorf("cancelling: %w", err)
 	}
@@ -233,15 +239,17 @@ func (j *job) cancel(ctx context.Context) error {
 	return nil
 }
 
-// result is what the service knows of the job at its end.
-func (j *job) result(ctx context.Context) (Result, error) {
+// result is what the service knows of the job at its end. A job is what it is
+// without counters, too.
+func (j *job) result(ctx context.Context) Result {
 	res := Result{State: j.state.String()}
 	m, err := j.client.GetJobMetrics(ctx, &jobpb.GetJobMetricsRequest{JobId: j.id})
 	if err != nil {
-		return res, fmt.Errorf("counters: %w", err)
+		fmt.Fprintf(j.log, "the job's counters can't be read: %v\n", err)
+		return res
 	}
 	res.Counters = countersOf(*metricsx.FromMonitoringInfos(j.pipeline, m.GetMetrics().GetAttempted(), m.GetMetrics().GetCommitted()))
-	return res, nil
+	return res
 }
 
 // outcome is the error of a job that is over.
@@ -283,9 +291,5 @@ func (j *job) run(ctx context.Context, name string, options map[string]any) (Res
 		}
 		return Result{State: j.state.String()}, err
 	}
-	res, rerr := j.result(after)
-	if err := j.outcome(); err != nil {
-		return res, err // without counters, maybe
-	}
-	return res, rerr
+	return j.result(after), j.outcome()
 }

@@ -54,7 +54,7 @@ func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (res
 		return res, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	j := &job{client: client}
+	j := &job{client: client, log: p.Log}
 	if j.pipeline, err = translate(ctx, pipeline, pool); err != nil {
 		return res, err
 	}

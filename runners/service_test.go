@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/harrowdata/harrow/internal/flink"
 )
 
 // service is a Beam job service that runs nothing: it plays what a job's
@@ -33,6 +35,7 @@ type service struct {
 	asks     *pipepb.ArtifactInformation // an artifact that it insists on
 	deaf     bool                        // to Cancel
 	prepares error
+	measures error
 	runs     func() // when it is told to run the job
 
 	mu        sync.Mutex
@@ -41,6 +44,7 @@ type service struct {
 	ran       *jobpb.RunJobRequest
 	cancelled chan struct{}
 	listened  int
+	cancels   int
 	endpoint  string
 	server    *grpc.Server
 }
@@ -127,6 +131,9 @@ func (s *service) GetMessageStream(r *jobpb.JobMessagesRequest, stream jobpb.Job
 }
 
 func (s *service) Cancel(context.Context, *jobpb.CancelJobRequest) (*jobpb.CancelJobResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancels++
 	if !s.deaf {
 		close(s.cancelled)
 	}
@@ -134,7 +141,7 @@ func (s *service) Cancel(context.Context, *jobpb.CancelJobRequest) (*jobpb.Cance
 }
 
 func (s *service) GetJobMetrics(context.Context, *jobpb.GetJobMetricsRequest) (*jobpb.GetJobMetricsResponse, error) {
-	return &jobpb.GetJobMetricsResponse{Metrics: s.metrics}, nil
+	return &jobpb.GetJobMetricsResponse{Metrics: s.metrics}, s.measures
 }
 
 func state(s jobpb.JobState_Enum) *jobpb.JobMessagesResponse {
@@ -161,9 +168,9 @@ func aPipeline() *beam.Pipeline {
 // impatient shortens how long a job service is waited for.
 func impatient(t *testing.T) {
 	t.Helper()
-	was, again := endPatience, askAgain
-	endPatience, askAgain = 300*time.Millisecond, time.Millisecond
-	t.Cleanup(func() { endPatience, askAgain = was, again })
+	was, again, late := endPatience, askAgain, latePatience
+	endPatience, askAgain, latePatience = 300*time.Millisecond, time.Millisecond, 200*time.Millisecond
+	t.Cleanup(func() { endPatience, askAgain, latePatience = was, again, late })
 }
 
 var running = []*jobpb.JobMessagesResponse{state(jobpb.JobState_STARTING), state(jobpb.JobState_RUNNING)}
@@ -191,7 +198,7 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.service.start(t)
-			res, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", Endpoint: s.endpoint})
+			res, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", FlinkMaster: flink.Local, Endpoint: s.endpoint})
 			if res.State != c.state || (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("%+v, %v; want %s, %q", res, err, c.state, c.want)
 			}
@@ -202,7 +209,7 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 func TestAJobCarriesItsOptionsAndNoArtifacts(t *testing.T) {
 	impatient(t)
 	s := (&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_DONE)}}}).start(t)
-	if _, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", Endpoint: s.endpoint,
+	if _, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", FlinkMaster: flink.Local, Endpoint: s.endpoint,
 		Beam: []string{"--parallelism=3", "--environment_config=pool:50000", "--object_reuse"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -232,9 +239,19 @@ func TestCountersComeBackSummedOverSteps(t *testing.T) {
 	s := &service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_DONE)}}}
 	s.metrics = &jobpb.MetricResults{Attempted: []*pipepb.MonitoringInfo{counter("e1", "fetch", "requests", 5), counter("e2", "fetch", "requests", 7), counter("e1", "fetch", "rejects", 1)}}
 	s.start(t)
-	res, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", Endpoint: s.endpoint})
+	res, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", FlinkMaster: flink.Local, Endpoint: s.endpoint})
 	if err != nil || res.Counters["fetch.requests"] != 12 || res.Counters["fetch.rejects"] != 1 {
 		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+func TestAJobIsDoneWithoutItsCounters(t *testing.T) {
+	impatient(t)
+	s := (&service{plays: [][]*jobpb.JobMessagesResponse{{state(jobpb.JobState_DONE)}}, measures: status.Error(codes.Unavailable, "it has gone")}).start(t)
+	var log strings.Builder
+	res, err := Execute(t.Context(), "flink", aPipeline(), Options{Name: "harrow-x", FlinkMaster: flink.Local, Endpoint: s.endpoint, Log: &log})
+	if err != nil || res.State != "DONE" || res.Counters != nil || !strings.Contains(log.String(), "counters can't be read: ") {
+		t.Errorf("%+v, %v, said %q", res, err, log.String())
 	}
 }
 
@@ -246,7 +263,7 @@ func TestARunThatIsGivenUpCancelsItsJob(t *testing.T) {
 			ctx, giveUp := context.WithCancelCause(t.Context())
 			why := errors.New("it was paused")
 			time.AfterFunc(100*time.Millisecond, func() { giveUp(why) })
-			res, err := Execute(ctx, "flink", aPipeline(), Options{Name: "harrow-x", Endpoint: s.endpoint})
+			res, err := Execute(ctx, "flink", aPipeline(), Options{Name: "harrow-x", FlinkMaster: flink.Local, Endpoint: s.endpoint})
 			if !errors.Is(err, why) {
 				t.Errorf("%v, want %v", err, why)
 			}

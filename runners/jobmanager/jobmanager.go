@@ -116,6 +116,15 @@ func (c Client) Slots(ctx context.Context) (int, error) {
 	return overview.Slots, err
 }
 
+// TaskManagers is how many the cluster has at the moment.
+func (c Client) TaskManagers(ctx context.Context) (int, error) {
+	var overview struct {
+		TaskManagers int `json:"taskmanagers"`
+	}
+	err := c.ask(ctx, http.MethodGet, "/overview", &overview)
+	return overview.TaskManagers, err
+}
+
 // Version is which Flink it is.
 func (c Client) Version(ctx context.Context) (string, error) {
 	var config struct {

@@ -51,7 +51,7 @@ func (c *cluster) start(t *testing.T) Client {
 		w.WriteHeader(http.StatusAccepted)
 	})
 	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"slots-total":4,"flink-version":"1.19.3"}`))
+		_, _ = w.Write([]byte(`{"taskmanagers":2,"slots-total":4,"flink-version":"1.19.3"}`))
 	})
 	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"flink-version":"1.19.3"}`)) })
 	s := httptest.NewServer(mux)
@@ -144,6 +144,9 @@ func TestWhatTheClusterHas(t *testing.T) {
 	m := (&cluster{}).start(t)
 	slots, err := m.Slots(t.Context())
 	version, verr := m.Version(t.Context())
+	if n, err := m.TaskManagers(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d TaskManagers, %v", n, err)
+	}
 	if slots != 4 || version != "1.19.3" || err != nil || verr != nil {
 		t.Errorf("%d slots, Flink %q, %v, %v", slots, version, err, verr)
 	}
