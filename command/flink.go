@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -106,6 +107,16 @@ func (c *flinkUpCmd) options() (map[string]string, error) {
 	return options, nil
 }
 
+// besideTaskManagers is how the TaskManagers of this machine name a pool that
+// listens there: one that listens on all addresses is on localhost, too.
+func besideTaskManagers(listens string) string {
+	host, port, err := net.SplitHostPort(listens)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return listens
+}
+
 // say says what to type now.
 func (c *flinkUpCmd) say(e *env, cluster flink.Standing, fresh bool) error {
 	state := "is up"
@@ -114,7 +125,7 @@ func (c *flinkUpCmd) say(e *env, cluster flink.Standing, fresh bool) error {
 	}
 	flags := ""
 	if cluster.Pool != workerpool.DefaultListen {
-		flags = " --environment_config=" + cluster.Pool
+		flags = " --environment_config=" + besideTaskManagers(cluster.Pool)
 	}
 	_, err := fmt.Fprintf(e.stdout, `Flink %s %s: http://%s; logs are in %s
 

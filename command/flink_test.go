@@ -37,3 +37,11 @@ func TestFlinkSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("left in the cache: %v, %v", left, err)
 	}
 }
+
+func TestAPoolThatListensEverywhereIsOnLocalhost(t *testing.T) {
+	for listens, want := range map[string]string{"[::]:50001": "localhost:50001", "0.0.0.0:50001": "localhost:50001", "10.0.0.7:50001": "10.0.0.7:50001", "localhost:1": "localhost:1"} {
+		if got := besideTaskManagers(listens); got != want {
+			t.Errorf("%s: %s, want %s", listens, got, want)
+		}
+	}
+}

@@ -197,7 +197,7 @@ func (f *flinkRunner) converse(ctx context.Context, j *job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing is on it any more
 	j.client = jobpb.NewJobServiceClient(conn)
 	return f.follow(ctx, j)
 }

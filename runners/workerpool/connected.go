@@ -43,7 +43,7 @@ func Connected() func() {
 // awaitConnected waits until the worker says that it is connected. One that was
 // never is told to end.
 func (w *worker) awaitConnected(ctx context.Context) error {
-	defer w.connected.Close()
+	defer func() { _ = w.connected.Close() }() // only read from
 	said := make(chan bool, 1)
 	go func() {
 		n, _ := w.connected.Read(make([]byte, 1)) // it ends with the worker, or when it is closed

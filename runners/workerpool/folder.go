@@ -38,7 +38,8 @@ func newFolder(in string) (*folder, error) {
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) { // else it was swept before it was locked
+		// Else another pool's sweep had it before it was locked, or has it now.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("temporary files: %w", err)
 		}
 	}
