@@ -77,10 +77,12 @@ func (p *Process) loadLeft(ctx context.Context, s *shard) error {
 	if err != nil {
 		return err
 	}
-	return eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error {
-		if err := p.noteSeed(s, r); err != nil {
+	// The first one that is admitted has its robots.txt asked for, which may be
+	// answered while the others are read.
+	if p.cfg.Sitemaps {
+		if err := eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error { return p.noteSeed(s, r) }); err != nil {
 			return err
 		}
-		return p.admitAs(s, r, true, nil)
-	})
+	}
+	return eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error { return p.admitAs(s, r, true, nil) })
 }

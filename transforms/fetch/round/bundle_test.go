@@ -563,3 +563,55 @@ func TestMaxTimeCountsTheRoundsBefore(t *testing.T) {
 		t.Errorf("%v, %d deferred", count, n)
 	}
 }
+
+// The robots.txt of the seeds that are left is answered while they are read: it
+// is asked for once, and what it names is announced once.
+func TestTheOriginOfSeedsThatAreLeftIsAnnouncedOnce(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/robots.txt", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, "Sitemap: http://one.example/sitemap.xml")
+	})
+	asked := make(chan struct{}, 1)
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+	})
+	b, _ := newCut(t, mux, 0, 0)
+	b.cfg.Sitemaps = true
+	var urls []string
+	for i := range 1000 {
+		urls = append(urls, fmt.Sprintf("http://one.example/%d", i))
+	}
+	requests, before := b.requests(urls...), 0
+	for r := range 2 {
+		b.cfg.Round, b.cfg.Env.Stage = r, lakeio.FetchStage(r)
+		p, err := Join(t.Context(), b.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.Admit(t.Context(), 0, requests)
+		if err != nil {
+			t.Fatal(errors.Join(err, p.Close()))
+		}
+		<-asked
+		a.Began(time.Now().Add(-bundleTime))
+		parts, err := a.Wait(t.Context())
+		if err := errors.Join(err, p.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if left(t, b, parts) == 0 {
+			t.Fatalf("round %d left nothing", r)
+		}
+		if n := b.log.Count("http://one.example/robots.txt") - before; n != 1 {
+			t.Errorf("round %d: robots.txt was asked for %d times, want once", r, n)
+		}
+		before = b.log.Count("http://one.example/robots.txt")
+		requests = b.next(parts)
+		select {
+		case <-asked:
+		default:
+		}
+	}
+}

@@ -147,8 +147,12 @@ func (p *Process) noteSeed(s *shard, r harrow.Request) error {
 		return fmt.Errorf("request %s: %w", r.ID, err)
 	}
 	at := origin(u)
-	s.seeds[at] = true
-	p.recall.robots.forget(at)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.seeds[at] {
+		s.seeds[at] = true
+		p.recall.robots.forget(at)
+	}
 	return nil
 }
 
@@ -156,7 +160,10 @@ func (p *Process) noteSeed(s *shard, r harrow.Request) error {
 // says so to the writer, before anything of that origin is started: what is
 // fetched later never counts without these links.
 func (p *Process) announce(s *shard, at string, lines []string) error {
-	if !s.seeds[at] || len(lines) == 0 {
+	p.mu.Lock()
+	seed := s.seeds[at]
+	p.mu.Unlock()
+	if !seed || len(lines) == 0 {
 		return nil
 	}
 	u, err := p.site.canon.Parse(at + "/robots.txt")
