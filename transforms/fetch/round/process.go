@@ -51,6 +51,7 @@ type Process struct {
 	refs      int // under processesMu
 	left      sync.Once
 	leftErr   error
+	released  error // how the permit was given back; once ended is closed
 
 	// mu guards everything below, and the fields of keys and shards.
 	mu       sync.Mutex
@@ -130,16 +131,17 @@ type asking struct {
 
 var (
 	processesMu sync.Mutex
-	processes   = map[string]*Process{} // by workspace, job, run, stage
+	processes   = map[string]*Process{} // by workspace, job, run, stage, who submitted it
 	leaving     = map[*Process]bool{}   // no longer to be joined, and not through yet
 )
 
 func (c Config) identity() string {
-	return c.Env.Workspace + "\x00" + c.Env.Job + "\x00" + c.Env.Run + "\x00" + c.Env.Stage
+	return c.Env.Workspace + "\x00" + c.Env.Job + "\x00" + c.Env.Run + "\x00" + c.Env.Stage + "\x00" + c.Process
 }
 
-// Join returns this process's Process of a round, starting it if need be.
-// Each Join wants one Close.
+// Join returns this process's Process of a round, starting it if need be: also
+// when one has ended, of which a bundle has not let go. Each Join wants one
+// Close.
 func Join(ctx context.Context, cfg Config) (*Process, error) {
 	processesMu.Lock()
 	defer processesMu.Unlock()
@@ -147,8 +149,12 @@ func Join(ctx context.Context, cfg Config) (*Process, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, errClosed)
 	}
 	if p, ok := processes[cfg.identity()]; ok {
-		p.refs++
-		return p, nil
+		if !p.hasEnded() {
+			p.refs++
+			return p, nil
+		}
+		delete(processes, cfg.identity())
+		leaving[p] = true
 	}
 	p, err := start(ctx, cfg)
 	if err != nil {
@@ -214,7 +220,7 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 }
 
 // run owns the goroutines: when starts end, exchanges in flight end, then the
-// writer, then the reporter.
+// writer, then the reporter, then the permit.
 func (p *Process) run() {
 	reporter, stopReporter := make(chan struct{}), make(chan struct{})
 	go func() { defer close(reporter); p.report(stopReporter) }()
@@ -228,7 +234,19 @@ func (p *Process) run() {
 	p.giveUp()
 	close(stopReporter)
 	<-reporter
+	p.released = p.permit.Release() // nothing is appended any more, whoever still holds on to the process
 	close(p.ended)
+}
+
+// hasEnded reports whether the process has, for whatever reason: it does
+// nothing any more.
+func (p *Process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // giveUp ends the shards that are not done.
@@ -281,9 +299,6 @@ func (p *Process) free() error {
 		errs = append(errs, p.seen.Close())
 	}
 	errs = append(errs, p.known.close(), p.met.close())
-	if p.permit != nil {
-		errs = append(errs, p.permit.Release())
-	}
 	return errors.Join(errs...)
 }
 
@@ -426,7 +441,10 @@ func (p *Process) leave() error {
 		p.stop(nil)
 		<-p.ended
 		p.cancel()
-		p.leftErr = p.free()
+		if p.released != nil { // the workspace may be there again
+			p.released = p.permit.Release()
+		}
+		p.leftErr = errors.Join(p.released, p.free())
 		processesMu.Lock()
 		delete(leaving, p)
 		processesMu.Unlock()

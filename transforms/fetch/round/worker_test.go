@@ -279,3 +279,41 @@ func TestNothingIsSentWhenThePermitHasEnded(t *testing.T) {
 	p.mu.Unlock()
 	store.keepAway(false)
 }
+
+// A bundle that the runner gave up on in its midst holds on to its round for as
+// long as the process lives.
+func TestARoundThatHasEndedHoldsNobodyUp(t *testing.T) {
+	c := newCrew(t, chain(3, 0))
+	dead, err := Join(t.Context(), c.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if joined, err := Join(t.Context(), c.cfg); err != nil || joined != dead {
+		t.Errorf("a round that goes on is not joined: %v", err)
+	}
+	if n := len(c.workers()); n != 1 {
+		t.Errorf("%d permits of one worker", n)
+	}
+	dead.stop(nil)
+	<-dead.ended
+	if n := len(c.workers()); n != 0 {
+		t.Errorf("%d permits of a worker that has ended", n)
+	}
+	parts, err := c.bench.run(t.Context(), "http://one.example/")
+	if err != nil || len(rowsOf(t, c.lake, lakeio.Captures, parts)) != 4 {
+		t.Errorf("whoever comes next gets %d parts, %v", len(parts), err)
+	}
+	if n := len(c.workers()); n != 0 {
+		t.Errorf("%d permits are left", n)
+	}
+	other := c.cfg
+	other.Process = "another submission"
+	if c.cfg.identity() == other.identity() {
+		t.Error("two submissions share a round")
+	}
+	for range 2 {
+		if err := dead.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
