@@ -69,7 +69,7 @@ func (c *gcCmd) collect(ctx context.Context, e *env, store lakeio.Store, jobs []
 		meter := &collect.Meter{}
 		stop := e.meter(job, meter)
 		report, err := collect.Job(ctx, store, collect.Config{Job: job, Keep: c.Keep, OlderThan: time.Duration(c.OlderThan), DryRun: c.DryRun, Now: time.Now, Meter: meter,
-			Waiting: e.waiting, Workers: e.waitingForWorkers,
+			Waiting: e.waiting, Workers: e.endedWorkers,
 			Sinks: func(ctx context.Context, run lakeio.Run, dry bool) (harrow.Collected, error) {
 				return pipelines.CollectSinks(ctx, store, run, dry)
 			}})

@@ -61,29 +61,37 @@ func (c *pauseCmd) Run(e *env) error {
 	return err
 }
 
-// workers pauses a run that no command watches over any more, if it has workers
-// that go on without one.
+// workers pauses a run that no command watches over any more, if it may have
+// workers that go on without one. Between two rounds, and while they parse, they
+// hold no permit: what they find when they go on must be there before.
 func (c *pauseCmd) workers(e *env, lake lakeio.Lake) (err error) {
-	var left []lakeio.Holder
+	run := lakeio.Run{State: lakeio.Done}
 	if lake.Run, err = lakeio.WorkersRun(e.ctx, lake.Store, lake.Job); err == nil && lake.Run != "" {
-		left, err = lake.Workers(e.ctx)
+		run, err = lakeio.ReadRun(e.ctx, lake.Store, lake.Job, lake.Run)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, lakeio.ErrNotFound) {
 		return err
 	}
-	if len(left) == 0 {
+	if err != nil || run.State == lakeio.Done {
 		_, err := fmt.Fprintf(e.stdout, "job %s is not running\n", lake.Job)
 		return err
 	}
 	if err := lake.Stop(e.ctx, pauseNote); err != nil {
 		return err
 	}
+	left, err := lake.Workers(e.ctx)
+	if err != nil {
+		return err
+	}
 	if c.NoWait {
 		_, err := fmt.Fprintf(e.stdout, "run %s was asked to stop\n", lake.Run)
 		return err
 	}
-	e.waitingForWorkers(lake.Run, left)
-	if err := lakeio.AwaitWorkers(e.ctx, lake); err != nil {
+	if len(left) == 0 {
+		_, err := fmt.Fprintf(e.stdout, "run %s was asked to stop; no worker of it asks for anything now, and harrow run goes on with it\n", lake.Run)
+		return err
+	}
+	if err := lakeio.AwaitWorkers(e.ctx, lake, e.waitingForWorkers); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "run %s is paused; harrow run goes on with it\n", lake.Run)

@@ -172,7 +172,7 @@ func TestPauseOfARunWhoseCommandDiedEndsItsWorkers(t *testing.T) {
 	l := tinyRun(t, dir)
 	permit, err := lakeio.TakeWorkerPermit(t.Context(), l, 0, lakeio.LockConfig{Now: time.Now(), TTL: time.Minute})
 	if err == nil {
-		err = l.BeginWorkers(t.Context())
+		err = l.BeginWorkers(t.Context(), "a command that died")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +197,17 @@ func TestPauseOfARunWhoseCommandDiedEndsItsWorkers(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	// Between two rounds its workers hold no permit.
+	if err := l.ClearStop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, _ = harrowRun(t, "pause", "tiny", "--workspace", dir)
+	if stopped, err := l.Stopped(t.Context()); code != 0 || !stopped || err != nil || !strings.HasPrefix(stdout, "run "+l.Run+" was asked to stop; no worker of it asks") {
+		t.Errorf("exit %d, stopped %t (%v), %s", code, stopped, err, stdout)
+	}
+	if _, err := lakeio.ChangeRun(t.Context(), l.Store, l.Job, l.Run, func(r *lakeio.Run) error { r.State = lakeio.Done; return nil }); err != nil {
+		t.Fatal(err)
 	}
 	if code, stdout, _ := harrowRun(t, "pause", "tiny", "--workspace", dir); code != 0 || stdout != "job tiny is not running\n" {
 		t.Errorf("exit %d, %s", code, stdout)

@@ -139,12 +139,22 @@ func (e *env) waiting(h lakeio.Holder, longest time.Duration) {
 
 // waitingForWorkers says so where workers of a run have not ended.
 func (e *env) waitingForWorkers(run string, left []lakeio.Holder) {
+	if len(left) == 0 {
+		return
+	}
 	longest := time.Duration(0)
 	for _, h := range left {
 		longest = max(longest, h.TTL)
 	}
 	fmt.Fprintf(e.stderr, "waiting for %d workers of run %s to end what they have in flight (process %d on %s); if they are dead, for %s\n",
 		len(left), run, left[0].PID, left[0].Host, longest.Round(time.Second))
+}
+
+// endedWorkers is waitingForWorkers for who doesn't go on with the run.
+func (e *env) endedWorkers(run string, left []lakeio.Holder) {
+	if e.waitingForWorkers(run, left); len(left) == 0 {
+		fmt.Fprintf(e.stderr, "run %s was asked to stop; if it is staged as a template, that can't be launched any more: harrow run goes on with it\n", run)
+	}
 }
 
 // interruptible ends its context at the first interrupt, so that the run

@@ -43,7 +43,8 @@ type Request struct {
 	// the job's holder is alive.
 	Waiting func(h lakeio.Holder, longest time.Duration)
 	// Workers is called when it has to be waited for worker processes of a run
-	// to end: those that hold a permit yet.
+	// to end: those that hold a permit yet; again every minute. See
+	// [lakeio.EndWorkers].
 	Workers func(run string, left []lakeio.Holder)
 }
 
@@ -354,7 +355,7 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	run, cancel := context.WithCancelCause(ctx)
 	watch := func() { watchStop(run, lake, lock, cancel) }
 	if p.Remote {
-		if err := lake.BeginWorkers(ctx); err != nil {
+		if err := lake.BeginWorkers(ctx, p.Process); err != nil {
 			return runners.Result{}, stoppedBy(ctx, err)
 		}
 		run, cancel = context.WithCancelCause(context.WithoutCancel(ctx))

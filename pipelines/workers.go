@@ -28,8 +28,8 @@ func endFor(lake lakeio.Lake, p Plan) time.Duration {
 
 // endOthers ends the workers of whatever run the job was submitted for last.
 func (d *decision) endOthers(ctx context.Context, req Request, lake lakeio.Lake) error {
-	waited, err := lakeio.EndWorkers(ctx, lake.Store, lake.Job, "run "+lake.Run+" takes the job", req.Workers)
-	if waited {
+	had, err := lakeio.EndWorkers(ctx, lake.Store, lake.Job, "run "+lake.Run+" takes the job", req.Workers)
+	if had { // they may have asked for something just now
 		d.died, d.lastEnd = true, time.Now()
 	}
 	return stoppedBy(ctx, err)
@@ -47,18 +47,18 @@ func watchWorkers(ctx, run context.Context, lake lakeio.Lake, lock *lakeio.JobLo
 		return
 	}
 	why := context.Cause(asked)
-	if lock.Err() != nil { // the workers are somebody else's to tell
-		cancel(why)
+	drain, over := context.WithTimeout(run, drainFor(lake, p))
+	defer over()
+	if mine, err := holds(drain, lake, lock, p); !mine { // the workers are somebody else's to tell
+		cancel(errors.Join(why, err))
 		return
 	}
 	if ctx.Err() != nil {
 		why = ErrStopped
 	}
-	drain, over := context.WithTimeout(run, drainFor(lake, p))
-	defer over()
 	err := lake.Stop(drain, "harrow run was stopped")
 	if err == nil {
-		err = lakeio.AwaitWorkers(drain, lake)
+		err = lakeio.AwaitWorkers(drain, lake, nil)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // it is waited for them again when the runner has cancelled
@@ -69,14 +69,27 @@ func watchWorkers(ctx, run context.Context, lake lakeio.Lake, lock *lakeio.JobLo
 // endWorkers sees to it that no worker of the run is left when it ends, with err
 // or without one. Of a run that has committed its work none can start anything.
 func endWorkers(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.JobLock, p Plan, err error) error {
-	if !p.Remote || lock.Err() != nil {
+	if !p.Remote {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endFor(lake, p))
 	defer cancel()
-	if err == nil {
-		return lake.ForgetWorkers(ctx)
+	if mine, herr := holds(ctx, lake, lock, p); !mine {
+		return herr
 	}
-	_, err = lakeio.EndWorkers(ctx, lake.Store, lake.Job, "harrow run has ended", req.Workers)
-	return err
+	if err == nil {
+		return lake.ForgetWorkers(ctx, p.Process)
+	}
+	return lake.EndWorkers(ctx, p.Process, "harrow run has ended", req.Workers)
+}
+
+// holds reports whether the run, and the job, are still this process's. One that
+// slept longer than its lease lasts may be woken up before that has met its
+// successor's: a lease that may be over is none.
+func holds(ctx context.Context, lake lakeio.Lake, lock *lakeio.JobLock, p Plan) (bool, error) {
+	if lock.Err() != nil || lock.Left() == 0 {
+		return false, nil
+	}
+	others, err := lake.Superseded(ctx, p.Process)
+	return err == nil && !others, err
 }

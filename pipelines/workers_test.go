@@ -17,7 +17,7 @@ import (
 func (b *bench) zombie(run string) (heard chan bool) {
 	b.t.Helper()
 	l := b.lake(run)
-	if err := l.BeginWorkers(b.t.Context()); err != nil {
+	if err := l.BeginWorkers(b.t.Context(), "a command that died"); err != nil {
 		b.t.Fatal(err)
 	}
 	permit, err := lakeio.TakeWorkerPermit(b.t.Context(), l, 0, lakeio.LockConfig{Now: time.Now(), TTL: time.Minute})

@@ -159,18 +159,24 @@ func (l Lake) Workers(ctx context.Context) (left []Holder, err error) {
 // any more: when each of their permits is ended, or dead and buried. Call it
 // when the run has been asked to stop (see [Lake.Stop]): a worker that goes on
 // is waited for. One that takes its permit later finds the stop file, or
-// another submission in run.json, before it asks for anything.
-func AwaitWorkers(ctx context.Context, l Lake) error {
-	return awaitWorkers(ctx, l, LockConfig{}.of(l.Job))
+// another submission in run.json, before it asks for anything. told, if not nil,
+// hears who is waited for, and every minute who still is.
+func AwaitWorkers(ctx context.Context, l Lake, told func(run string, left []Holder)) error {
+	return awaitWorkers(ctx, l, told, LockConfig{}.of(l.Job))
 }
 
-func awaitWorkers(ctx context.Context, l Lake, c LockConfig) error {
+// tellEvery is how often it is said who is waited for.
+var tellEvery = time.Minute
+
+func awaitWorkers(ctx context.Context, l Lake, told func(run string, left []Holder), c LockConfig) error {
 	uris, err := l.permits(ctx)
 	if err != nil {
 		return err
 	}
+	var said time.Time
 	for {
 		var left []string
+		var who []Holder
 		again := l.LookEvery()
 		for _, uri := range uris {
 			at, over, err := overWorker(ctx, l.Store, uri, c)
@@ -178,11 +184,15 @@ func awaitWorkers(ctx context.Context, l Lake, c LockConfig) error {
 				return err
 			}
 			if !over {
-				left, again = append(left, uri), min(again, max(at.again, time.Millisecond))
+				left, who, again = append(left, uri), append(who, at.holder), min(again, max(at.again, time.Millisecond))
 			}
 		}
 		if uris = left; len(uris) == 0 {
 			return nil
+		}
+		if told != nil && time.Since(said) >= tellEvery {
+			told(l.Run, who)
+			said = time.Now()
 		}
 		select {
 		case <-ctx.Done():
@@ -193,19 +203,21 @@ func awaitWorkers(ctx context.Context, l Lake, c LockConfig) error {
 }
 
 // submitted is <job>/workers.json: the run whose worker processes may be at
-// work. There is one at most: nobody submits another before they have ended.
+// work, and the process that submitted them, as run.json has it. There is one at
+// most: nobody submits another before they have ended.
 type submitted struct {
 	Version int    `json:"version"`
-	Run     string `json:"run"`
+	Run     string `json:"run,omitempty"`
+	Process string `json:"process,omitempty"`
 }
 
 func submittedURI(job string) string { return path.Join(job, "workers.json") }
 
 // BeginWorkers notes that worker processes of the run may be at work from now
-// on. The holder of the job lock calls it before it submits work to a runner
-// whose workers are other processes.
-func (l Lake) BeginWorkers(ctx context.Context) error {
-	data, err := json.Marshal(submitted{jsonVersion, l.Run})
+// on, submitted by process. The holder of the job lock calls it before it
+// submits work to a runner whose workers are other processes.
+func (l Lake) BeginWorkers(ctx context.Context, process string) error {
+	data, err := json.Marshal(submitted{jsonVersion, l.Run, process})
 	if err != nil {
 		return err
 	}
@@ -215,47 +227,83 @@ func (l Lake) BeginWorkers(ctx context.Context) error {
 // WorkersRun is the run of a job whose worker processes may be at work; empty:
 // there is none.
 func WorkersRun(ctx context.Context, s Store, job string) (string, error) {
+	at, err := readSubmitted(ctx, s, job)
+	return at.Run, err
+}
+
+func readSubmitted(ctx context.Context, s Store, job string) (submitted, error) {
 	at, err := readJSON[submitted](ctx, s, submittedURI(job))
 	if errors.Is(err, ErrNotFound) {
 		err = nil
 	}
-	return at.Run, err
+	return at, err
+}
+
+// errOthers: workers.json names another submission.
+var errOthers = errors.New("another submission has the job")
+
+// forget takes BeginWorkers back, unless another submission has followed.
+func (at submitted) forget(ctx context.Context, s Store, job string) error {
+	_, err := swapJSON(ctx, s, submittedURI(job), func(*submitted) bool { return false }, func(now *submitted) error {
+		if now.Run != at.Run || now.Process != at.Process {
+			return errOthers
+		}
+		*now = submitted{Version: jsonVersion}
+		return nil
+	})
+	if errors.Is(err, errOthers) {
+		return nil
+	}
+	return err
 }
 
 // ForgetWorkers takes BeginWorkers back: the workers have ended, or the run has
 // committed all that they were to do and none can start an exchange any more.
-func (l Lake) ForgetWorkers(ctx context.Context) error {
-	return l.Store.Delete(ctx, submittedURI(l.Job))
+// What another process has submitted since stays.
+func (l Lake) ForgetWorkers(ctx context.Context, process string) error {
+	return submitted{Run: l.Run, Process: process}.forget(ctx, l.Store, l.Job)
 }
 
 // EndWorkers asks the workers of the run that was submitted last to stop, as far
-// as there are any, and returns when they have ended; waited says that some had
-// not. Who holds the job lock calls it before it does anything else with the
-// job, and when its own submission is over. told, if not nil, hears once who is
-// waited for.
-func EndWorkers(ctx context.Context, s Store, job, why string, told func(run string, left []Holder)) (waited bool, err error) {
-	run, err := WorkersRun(ctx, s, job)
-	if run == "" || err != nil {
+// as there are any, and returns when they have ended; had says that there may
+// have been some until now. Who holds the job lock calls it before it does
+// anything else with the job. told, if not nil, hears who is waited for, as
+// [AwaitWorkers] has it, or once of nobody (left is empty) where the run was
+// asked to stop and none of its workers asks for anything at that moment.
+func EndWorkers(ctx context.Context, s Store, job, why string, told func(run string, left []Holder)) (had bool, err error) {
+	at, err := readSubmitted(ctx, s, job)
+	if at.Run == "" || err != nil {
 		return false, err
 	}
-	l := Lake{Store: s, Job: job, Run: run}
-	switch _, err := ReadRun(ctx, s, job, run); {
+	return true, at.end(ctx, Lake{Store: s, Job: job, Run: at.Run}, why, told)
+}
+
+// EndWorkers is the function of that name for who submitted them as process: it
+// leaves alone what another process has submitted since.
+func (l Lake) EndWorkers(ctx context.Context, process, why string, told func(run string, left []Holder)) error {
+	at, err := readSubmitted(ctx, l.Store, l.Job)
+	if err != nil || at.Run != l.Run || at.Process != process {
+		return err
+	}
+	return at.end(ctx, l, why, told)
+}
+
+func (at submitted) end(ctx context.Context, l Lake, why string, told func(run string, left []Holder)) error {
+	switch run, err := ReadRun(ctx, l.Store, l.Job, l.Run); {
 	case err == nil:
 		if err := l.Stop(ctx, why); err != nil {
-			return false, err
+			return err
+		}
+		if left, err := l.Workers(ctx); err != nil {
+			return err
+		} else if len(left) == 0 && run.State != Done && told != nil {
+			told(l.Run, nil)
 		}
 	case !errors.Is(err, ErrNotFound):
-		return false, err
+		return err
 	}
-	left, err := l.Workers(ctx)
-	if err != nil {
-		return false, err
+	if err := AwaitWorkers(ctx, l, told); err != nil {
+		return err
 	}
-	if waited = len(left) > 0; waited && told != nil {
-		told(run, left)
-	}
-	if err := AwaitWorkers(ctx, l); err != nil {
-		return waited, err
-	}
-	return waited, l.ForgetWorkers(ctx)
+	return at.forget(ctx, l.Store, l.Job)
 }

@@ -21,16 +21,16 @@ func workerPermit(t *testing.T, l Lake, round int, clock *hands) *WorkerPermit {
 
 func TestWorkersAreAwaitedUntilTheyHaveEnded(t *testing.T) {
 	l, clock := testLake(t), &hands{}
-	check(t, AwaitWorkers(t.Context(), l)) // none
+	check(t, AwaitWorkers(t.Context(), l, nil)) // none
 	a, b := workerPermit(t, l, 0, clock), workerPermit(t, l, 1, clock)
 	left, err := l.Workers(t.Context())
 	if err != nil || len(left) != 2 || left[0].Run != l.Run || left[0].PID == 0 {
 		t.Errorf("workers %+v, %v", left, err)
 	}
 	check(t, a.Release(someTime))
-	wants(t, awaitWorkers(soon(t), l, virtual(l, clock)), context.DeadlineExceeded, "1 workers", l.Run)
+	wants(t, awaitWorkers(soon(t), l, nil, virtual(l, clock)), context.DeadlineExceeded, "1 workers", l.Run)
 	check(t, b.Release(someTime))
-	check(t, AwaitWorkers(t.Context(), l))
+	check(t, AwaitWorkers(t.Context(), l, nil))
 	if a.Err() != nil || b.Left() > 0 {
 		t.Errorf("released: %v, left %s", a.Err(), b.Left())
 	}
@@ -41,18 +41,18 @@ func TestADeadWorkerIsBuriedAndRenewsNothingAnyMore(t *testing.T) {
 	p := workerPermit(t, l, 0, theirs)
 	p.lease.stop() // it sleeps
 	<-p.lease.ended
-	wants(t, awaitWorkers(soon(t), l, virtual(l, clock)), context.DeadlineExceeded)
+	wants(t, awaitWorkers(soon(t), l, nil, virtual(l, clock)), context.DeadlineExceeded)
 	theirs.advance(59 * time.Minute)
 	clock.advance(59 * time.Minute)
 	check(t, p.lease.renew(t.Context())) // just in time
 	clock.advance(59 * time.Minute)
-	wants(t, awaitWorkers(soon(t), l, virtual(l, clock)), context.DeadlineExceeded)
+	wants(t, awaitWorkers(soon(t), l, nil, virtual(l, clock)), context.DeadlineExceeded)
 	if p.Left() != time.Hour {
 		t.Errorf("left %s", p.Left())
 	}
 	clock.advance(time.Hour)
 	theirs.advance(time.Hour)
-	check(t, awaitWorkers(t.Context(), l, virtual(l, clock)))
+	check(t, awaitWorkers(t.Context(), l, nil, virtual(l, clock)))
 	wants(t, p.lease.renew(t.Context()), ErrBuried, p.URI())
 	wants(t, p.Err(), ErrBuried)
 	if p.Left() != 0 {
@@ -62,21 +62,22 @@ func TestADeadWorkerIsBuriedAndRenewsNothingAnyMore(t *testing.T) {
 
 func TestWhoTakesTheJobEndsTheWorkersOfTheRunBefore(t *testing.T) {
 	l, clock := testLake(t), &hands{}
-	end := func() (waited bool, told int) {
+	end := func() (had bool, told int) {
 		t.Helper()
-		waited, err := EndWorkers(t.Context(), l.Store, l.Job, "test", func(run string, left []Holder) {
-			if told = len(left); run != l.Run {
+		told = -1
+		had, err := EndWorkers(t.Context(), l.Store, l.Job, "test", func(run string, left []Holder) {
+			if told = max(told, len(left)); run != l.Run {
 				t.Errorf("told of run %s", run)
 			}
 		})
 		check(t, err)
-		return waited, told
+		return had, told
 	}
-	if waited, told := end(); waited || told > 0 {
+	if waited, told := end(); waited || told >= 0 {
 		t.Errorf("waited %t for %d of a job that has no workers", waited, told)
 	}
 	check(t, CreateRun(t.Context(), l.Store, Run{ID: l.Run, Job: l.Job}))
-	check(t, l.BeginWorkers(t.Context()))
+	check(t, l.BeginWorkers(t.Context(), mine))
 	p := workerPermit(t, l, 0, clock)
 	ended := make(chan error)
 	go func() {
@@ -90,7 +91,7 @@ func TestWhoTakesTheJobEndsTheWorkersOfTheRunBefore(t *testing.T) {
 	}
 	check(t, <-ended)
 	check(t, l.ClearStop(t.Context()))
-	if waited, told := end(); waited || told > 0 {
+	if waited, told := end(); waited || told >= 0 {
 		t.Errorf("waited %t for %d once more", waited, told)
 	}
 	if stopped, err := l.Stopped(t.Context()); stopped || err != nil {
@@ -99,15 +100,66 @@ func TestWhoTakesTheJobEndsTheWorkersOfTheRunBefore(t *testing.T) {
 	// A run whose folder is gone leaves nothing to stop.
 	other := l
 	other.Run = "0190a0b0-0000-7000-8000-000000000009"
-	check(t, other.BeginWorkers(t.Context()))
-	if waited, told := end(); waited || told > 0 {
+	check(t, other.BeginWorkers(t.Context(), mine))
+	if waited, told := end(); !waited || told >= 0 {
 		t.Errorf("waited %t for %d of a run that is gone", waited, told)
+	}
+	// One that is between two permits is told to stop.
+	check(t, l.BeginWorkers(t.Context(), mine))
+	if waited, told := end(); !waited || told != 0 {
+		t.Errorf("waited %t for %d between two permits", waited, told)
+	}
+	if stopped, err := l.Stopped(t.Context()); !stopped || err != nil {
+		t.Errorf("it was not asked to stop: %v", err)
 	}
 }
 
+// Who comes late, after another process has gone on with the run, leaves that
+// one's workers, and what names them, alone.
+func TestWorkersAreEndedByWhoSubmittedThem(t *testing.T) {
+	l := testLake(t)
+	check(t, l.ForgetWorkers(t.Context(), mine)) // there are none
+	check(t, CreateRun(t.Context(), l.Store, Run{ID: l.Run, Job: l.Job}))
+	check(t, l.BeginWorkers(t.Context(), "successor"))
+	check(t, l.EndWorkers(t.Context(), mine, "test", nil))
+	check(t, l.ForgetWorkers(t.Context(), mine))
+	other := l
+	other.Run = "0190a0b0-0000-7000-8000-000000000009"
+	check(t, other.ForgetWorkers(t.Context(), "successor"))
+	stopped, err := l.Stopped(t.Context())
+	if run, rerr := WorkersRun(t.Context(), l.Store, l.Job); stopped || run != l.Run || err != nil || rerr != nil {
+		t.Errorf("stopped %t, workers of %q, %v %v", stopped, run, err, rerr)
+	}
+	check(t, l.EndWorkers(t.Context(), "successor", "test", nil))
+	stopped, err = l.Stopped(t.Context())
+	if run, rerr := WorkersRun(t.Context(), l.Store, l.Job); !stopped || run != "" || err != nil || rerr != nil {
+		t.Errorf("its own: stopped %t, workers of %q, %v %v", stopped, run, err, rerr)
+	}
+}
+
+func TestItIsSaidAgainWhoIsWaitedFor(t *testing.T) {
+	l, clock := testLake(t), &hands{}
+	defer func(every time.Duration) { tellEvery = every }(tellEvery)
+	tellEvery = time.Nanosecond
+	p := workerPermit(t, l, 0, clock)
+	said := 0
+	check(t, awaitWorkers(t.Context(), l, func(_ string, left []Holder) {
+		if said++; len(left) != 1 || left[0].Run != l.Run {
+			t.Errorf("told of %v", left)
+		}
+		if said == 2 {
+			check(t, p.Release(someTime))
+		}
+	}, virtual(l, clock)))
+	if said != 2 {
+		t.Errorf("it was said %d times", said)
+	}
+}
+
+const mine = "mine" // a process that submits work
+
 func TestARunIsSomebodyElses(t *testing.T) {
 	l := testLake(t)
-	const mine = "mine"
 	ask := func(want bool) {
 		t.Helper()
 		if got, err := l.Superseded(t.Context(), mine); err != nil || got != want {

@@ -85,7 +85,7 @@ func TestWorkersEndBeforeRunsGo(t *testing.T) {
 	id := must[string](t)(lakeio.NewRunID())
 	l := h.lake(id)
 	check(t, lakeio.CreateRun(t.Context(), h.store, lakeio.Run{ID: id, Job: l.Job, State: lakeio.Active}))
-	check(t, l.BeginWorkers(t.Context()))
+	check(t, l.BeginWorkers(t.Context(), "a command that died"))
 	permit := must[*lakeio.WorkerPermit](t)(lakeio.TakeWorkerPermit(t.Context(), l, 0, lakeio.LockConfig{Now: time.Now(), TTL: time.Minute}))
 	ended := make(chan error)
 	go func() {

@@ -70,7 +70,8 @@ type Config struct {
 	// [lakeio.LockConfig].
 	Waiting func(h lakeio.Holder, longest time.Duration)
 	// Workers is told before it is waited for worker processes of a run whose
-	// command has died; see [lakeio.EndWorkers].
+	// command has died, and of a run that is asked to stop though nobody has to
+	// be waited for: it may be staged as a template. See [lakeio.EndWorkers].
 	Workers func(run string, left []lakeio.Holder)
 	// Sinks removes what the job's sinks keep of a run that goes, or that
 	// nobody can go on with; see [harrow.Collector]. Nil: there are none. A
