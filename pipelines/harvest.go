@@ -30,8 +30,11 @@ type Plan struct {
 	Died      bool      // that process did, without a word
 	Remote    bool      // the runner's workers are other processes than this one
 	Process   string    // who submits it, as run.json says
-	Until     string    // last stage to run; empty: all
-	Build     string    // of the program that the workers run, as build.Of names it; empty: any
+	// Submission is Process where the runner gives up at the first error, as
+	// engine.Env has it.
+	Submission string
+	Until      string // last stage to run; empty: all
+	Build      string // of the program that the workers run, as build.Of names it; empty: any
 
 	replayed parts.Collection // of a run that replays: what stage discover sends to the others
 }
@@ -40,7 +43,7 @@ type Plan struct {
 // from another run lives there.
 func (p Plan) env(stage string) engine.Env {
 	return engine.Env{Workspace: p.Workspace, Job: p.Run.Job, Run: p.Run.Source(stage), Stage: stage,
-		Memory: int64(p.Job.Limits.Memory), Spill: p.Job.Limits.Spill, Shards: p.Run.Shards, Build: p.Build}
+		Memory: int64(p.Job.Limits.Memory), Spill: p.Job.Limits.Spill, Shards: p.Run.Shards, Build: p.Build, Submission: p.Submission}
 }
 
 // Harvest composes the whole job:

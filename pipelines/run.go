@@ -14,6 +14,7 @@ import (
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
+	"github.com/harrowdata/harrow/transforms/parts/engine"
 	"github.com/harrowdata/harrow/transforms/upsert"
 )
 
@@ -226,6 +227,9 @@ func locked(ctx context.Context, req Request, job *Job, lake lakeio.Lake, d deci
 		return res, err
 	}
 	p.Remote = runners.Remote(req.Runner, req.Options)
+	if runners.TriesOnce(req.Runner) {
+		p.Submission = p.Process
+	}
 	before := time.Now()
 	res.Job, err = execute(ctx, req, lake, lock, p)
 	if err == nil {
@@ -363,18 +367,26 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	}
 	watched := make(chan struct{})
 	go func() { defer close(watched); watch() }()
-	job, err := runners.Execute(run, req.Runner, pipeline, optionsOf(req, lake))
+	// Before the runner hears of an end, so that nothing it still lets through is
+	// committed.
+	job, end := context.WithCancelCause(context.WithoutCancel(run))
+	defer end(nil)
+	defer context.AfterFunc(run, func() {
+		engine.GiveUp(p.Submission, context.Cause(run))
+		end(context.Cause(run))
+	})()
+	res, err := runners.Execute(job, req.Runner, pipeline, optionsOf(req, lake))
 	cause := context.Cause(run)
 	cancel(nil)
 	<-watched
 	// A runner that gave up may leave bundles behind: what they fetched is
 	// appended, and they let go of the job.
 	err = errors.Join(err, round.Shutdown(lake))
-	if err == nil && job.State == runners.Staged {
-		return job, nil // whoever launches it begins workers
+	if err == nil && res.State == runners.Staged {
+		return res, nil // whoever launches it begins workers
 	}
 	if err == nil {
-		return job, endWorkers(ctx, req, lake, lock, p, nil)
+		return res, endWorkers(ctx, req, lake, lock, p, nil)
 	}
 	asked := ctx.Err() != nil || errors.Is(cause, ErrStopped)
 	if !asked {
@@ -384,9 +396,9 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 	}
 	err = errors.Join(err, endWorkers(ctx, req, lake, lock, p, err))
 	if asked {
-		return job, fmt.Errorf("%w: %w", ErrStopped, err)
+		return res, fmt.Errorf("%w: %w", ErrStopped, err)
 	}
-	return job, err
+	return res, err
 }
 
 // publish lets the sinks show what stage load has committed.

@@ -17,11 +17,12 @@ const Default = "direct"
 var table = []struct {
 	name string
 	open func(Options) (machine, error)
+	once bool // it gives up at the first bundle that fails
 }{
-	{"direct", openDirect},
-	{"prism", openPrism},
-	{"flink", openFlink},
-	{Dataflow, openDataflow},
+	{"direct", openDirect, true},
+	{"prism", openPrism, true},
+	{"flink", openFlink, false},
+	{Dataflow, openDataflow, false},
 }
 
 // Options say where a runner finds its machine. A flag that a runner has no
@@ -87,6 +88,17 @@ func Check(name string, o Options) error {
 func Remote(name string, o Options) bool {
 	m, err := open(name, o)
 	return err == nil && m.remote()
+}
+
+// TriesOnce reports whether the runner gives up at the first bundle that
+// fails: nothing tries it again.
+func TriesOnce(name string) bool {
+	for _, r := range table {
+		if r.name == name {
+			return r.once
+		}
+	}
+	return false
 }
 
 // Parallelism is how many bundles of a step the runner has processed at once,

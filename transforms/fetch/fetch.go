@@ -131,6 +131,18 @@ type roundFn struct {
 
 // ProcessElement admits one shard.
 func (f *roundFn) ProcessElement(ctx context.Context, shard int, next func(*engine.Slice) bool, _ func(harrow.Part)) error {
+	return f.failed(f.admit(ctx, shard, next))
+}
+
+// failed has a step's error noted before the runner hears of it.
+func (f *roundFn) failed(err error) error {
+	if cfg, cerr := f.config(); cerr == nil {
+		return cfg.Env.Failed(err)
+	}
+	return err
+}
+
+func (f *roundFn) admit(ctx context.Context, shard int, next func(*engine.Slice) bool) error {
 	var slices []engine.Slice
 	for s := (engine.Slice{}); next(&s); {
 		slices = append(slices, s)
@@ -175,13 +187,13 @@ func (f *roundFn) FinishBundle(ctx context.Context, emit func(harrow.Part)) (err
 	for _, a := range f.admitted {
 		parts, werr := a.Wait(ctx)
 		if werr != nil {
-			return f.leave(werr)
+			return f.failed(f.leave(werr))
 		}
 		for _, p := range parts {
 			emit(p)
 		}
 	}
-	return f.leave(nil)
+	return f.failed(f.leave(nil))
 }
 
 // Teardown leaves a round whose bundle ended in an error before its end.

@@ -94,15 +94,15 @@ func (fn *mapFn) ProcessElement(ctx context.Context, p harrow.Part, emit func(ha
 		return nil
 	}
 	if err := fn.bundle.begin(ctx, fn.Env); err != nil || fn.bundle.done {
-		return err
+		return fn.Env.Failed(err)
 	}
 	fn.bundle.group.Go(fn.bundle.worker.Map(fn.Step, p))
-	return fn.bundle.group.Emit(outstanding, emit)
+	return fn.Env.Failed(fn.bundle.group.Emit(outstanding, emit))
 }
 
 // FinishBundle waits for the bundle's parts.
 func (fn *mapFn) FinishBundle(_ context.Context, emit func(harrow.Part)) error {
-	return fn.bundle.drain(emit)
+	return fn.Env.Failed(fn.bundle.drain(emit))
 }
 
 // Teardown ends what is left running.
@@ -129,7 +129,7 @@ func (fn *slicesFn) ProcessElement(ctx context.Context, p harrow.Part, _ func(in
 		return nil
 	}
 	if err := fn.bundle.begin(ctx, fn.Env); err != nil || fn.bundle.done {
-		return err
+		return fn.Env.Failed(err)
 	}
 	fn.parts = append(fn.parts, p)
 	return nil
@@ -144,7 +144,7 @@ func (fn *slicesFn) FinishBundle(_ context.Context, emit func(int, engine.Slice)
 			fn.bundle.group.Go(task)
 		}
 	}
-	return fn.bundle.drain(func(s engine.Sliced) { emit(s.Shard, s.Slice) })
+	return fn.Env.Failed(fn.bundle.drain(func(s engine.Sliced) { emit(s.Shard, s.Slice) }))
 }
 
 // Teardown ends what is left running.
@@ -167,7 +167,7 @@ type mergeFn struct {
 // merged beside each other.
 func (fn *mergeFn) ProcessElement(ctx context.Context, shard int, next func(*engine.Slice) bool, _ func(harrow.Part)) error {
 	if err := fn.bundle.begin(ctx, fn.Env); err != nil || fn.bundle.done {
-		return err
+		return fn.Env.Failed(err)
 	}
 	if fn.shards == nil {
 		fn.shards = map[int][]engine.Slice{}
@@ -186,7 +186,7 @@ func (fn *mergeFn) FinishBundle(_ context.Context, emit func(harrow.Part)) error
 	for _, shard := range slices.Sorted(maps.Keys(shards)) {
 		fn.bundle.group.Go(fn.bundle.worker.Merge(fn.Step, shard, shards[shard], len(shards)))
 	}
-	return fn.bundle.drain(emit)
+	return fn.Env.Failed(fn.bundle.drain(emit))
 }
 
 // Teardown ends what is left running.
@@ -208,7 +208,7 @@ type commitFn struct {
 func (fn *commitFn) ProcessElement(ctx context.Context, _ int, next func(*harrow.Part) bool, emit func(harrow.Part)) error {
 	worker, err := engine.NewWorker(fn.Env)
 	if err != nil {
-		return err
+		return fn.Env.Failed(err)
 	}
 	var refs []harrow.Part
 	var ref harrow.Part
@@ -226,5 +226,5 @@ func (fn *commitFn) ProcessElement(ctx context.Context, _ int, next func(*harrow
 	for _, p := range parts {
 		emit(p)
 	}
-	return err
+	return fn.Env.Failed(err)
 }

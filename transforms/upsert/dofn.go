@@ -49,7 +49,7 @@ func (f *keyFn) ProcessElement(ctx context.Context, p harrow.Part, emit func(str
 		return nil
 	}
 	if done, err := f.lake.Committed(ctx, f.Env.Stage); err != nil || done {
-		return err
+		return f.Env.Failed(err)
 	}
 	emit(key.String(), p)
 	return nil
@@ -95,11 +95,11 @@ func (f *loadFn) StartBundle(context.Context, func(harrow.Part)) error {
 // ProcessElement takes note of a shard.
 func (f *loadFn) ProcessElement(ctx context.Context, name string, values func(*harrow.Part) bool, _ func(harrow.Part)) error {
 	if done, err := f.lake.Committed(ctx, f.Env.Stage); err != nil || done {
-		return err
+		return f.Env.Failed(err)
 	}
 	key, err := parseShardKey(name)
 	if err != nil {
-		return err
+		return f.Env.Failed(err)
 	}
 	t := task{key: key}
 	for p := (harrow.Part{}); values(&p); {
@@ -118,7 +118,7 @@ func (f *loadFn) FinishBundle(ctx context.Context, emit func(harrow.Part)) error
 	}
 	out, err := loadAll(ctx, f.Env, f.Config, tasks)
 	if err != nil {
-		return err
+		return f.Env.Failed(err)
 	}
 	for _, p := range out {
 		emit(p)

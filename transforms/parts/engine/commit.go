@@ -29,6 +29,9 @@ func (w *Worker) Commit(ctx context.Context, refs []harrow.Part) (parts []harrow
 	err = w.retry(ctx, func() error {
 		m, err := w.lake.Manifest(ctx, w.env.Stage)
 		if errors.Is(err, lakeio.ErrNotFound) {
+			if err := w.mayCommit(ctx); err != nil {
+				return err
+			}
 			m, err = w.lake.Commit(ctx, w.env.Stage, list, counters, w.Now())
 		}
 		parts = m.Parts

@@ -31,6 +31,10 @@ type Env struct {
 	// Build is the build of Harrow whose workers may do the step, as
 	// [build.Self] names it; empty: any.
 	Build string `json:"build,omitempty"`
+	// Submission names what was handed to a runner that gives up at the first
+	// error, where that runner may let what comes behind go on for a moment as
+	// if nothing were missing; empty: another runner. See [Env.Failed].
+	Submission string `json:"submission,omitempty"`
 }
 
 // Open opens the lake. A process of another build than the one that composed
