@@ -164,10 +164,10 @@ func TestRoundsOfBundlesThatEndMakeTheTablesOfOneThatDoesNot(t *testing.T) {
 					t.Fatal(err)
 				}
 				run = res.Run
+				left += b.left(run)[0]
 				return res.Exit
 			})
 			same(t, fmt.Sprintf("seed %d, bundles of %v", seed, bundle), want, b.tables(run))
-			left += b.left(run)[0]
 			if twice := b.log.AskedTwice(true); len(twice) > pages/2 { // failures and what was in flight, no more
 				t.Errorf("asked twice: %v", twice)
 			}

@@ -88,7 +88,6 @@ func dieAndGoOn(t *testing.T, n int, reads bool, want map[string][]string) {
 
 // The same with a file system that is really full.
 func TestAFullDiskIsResumable(t *testing.T) {
-	t.Parallel()
 	b := newShop(t, demosite.Options{Products: 40}, exact...)
 	if err := os.MkdirAll(b.dir, 0o777); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,9 @@ func TestParityOfRunners(t *testing.T) {
 		{name: "prism with external workers", flags: []string{"--runner", "prism"}, pool: external},
 		{name: "embedded Flink", flags: []string{"--runner", "flink", "--flink-master", "local"}, beam: []string{fmt.Sprintf("--parallelism=%d", slots)}},
 	} {
+		if w.beam == nil && !rig.Long() {
+			continue // pipelines and soak/workers hold Prism to the same
+		}
 		t.Run(w.name, func(t *testing.T) {
 			p := here(t)
 			if w.pool != nil {
@@ -67,10 +70,12 @@ func TestHarvestsOnACluster(t *testing.T) {
 		trials = 5
 	}
 	c := plain(t)
-	t.Run("demo", func(t *testing.T) {
-		_, want := demoSite(t, loopback).undisturbed(t)
-		c.calm(t, demoSite(t, loopback), here(t), want)
-	})
+	if rig.Long() { // else embedded Flink stands for it: minutes
+		t.Run("demo", func(t *testing.T) {
+			_, want := demoSite(t, loopback).undisturbed(t)
+			c.calm(t, demoSite(t, loopback), here(t), want)
+		})
+	}
 	s := crowdSite(t, loopback, crowdDelay)
 	undisturbed, want := s.undisturbed(t)
 	p := undisturbed.pace()
