@@ -34,8 +34,12 @@ func (s *site) undisturbed(t *testing.T) (h *harvest, tables map[string][]string
 	return h, tables
 }
 
-// The demo's harvest comes to the same tables wherever it runs.
+// The demo's harvest comes to the same tables wherever it runs. In CI pipelines
+// and soak/workers hold Prism to that, and the larger harvest a cluster.
 func TestParityOfRunners(t *testing.T) {
+	if !rig.Long() {
+		t.Skip("HARROW_SOAK=1 runs it: minutes")
+	}
 	_, want := demoSite(t, loopback).undisturbed(t)
 	external := newMachine(t, "external")
 	for _, w := range []way{
@@ -43,9 +47,6 @@ func TestParityOfRunners(t *testing.T) {
 		{name: "prism with external workers", flags: []string{"--runner", "prism"}, pool: external},
 		{name: "embedded Flink", flags: []string{"--runner", "flink", "--flink-master", "local"}, beam: []string{fmt.Sprintf("--parallelism=%d", slots)}},
 	} {
-		if w.beam == nil && !rig.Long() {
-			continue // pipelines and soak/workers hold Prism to the same
-		}
 		t.Run(w.name, func(t *testing.T) {
 			p := here(t)
 			if w.pool != nil {
@@ -70,7 +71,7 @@ func TestHarvestsOnACluster(t *testing.T) {
 		trials = 5
 	}
 	c := plain(t)
-	if rig.Long() { // else embedded Flink stands for it: minutes
+	if rig.Long() { // minutes
 		t.Run("demo", func(t *testing.T) {
 			_, want := demoSite(t, loopback).undisturbed(t)
 			c.calm(t, demoSite(t, loopback), here(t), want)
