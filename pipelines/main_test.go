@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(hold())
 	}
 	// Runs mostly wait: for a Retry-After, for a crawl-delay, before a retry.
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
 	// Of a job's lock in a bucket; a process of its own is told.
