@@ -149,7 +149,7 @@ func TestRoundsOfBundlesThatEndMakeTheTablesOfOneThatDoesNot(t *testing.T) {
 		left := 0
 		for _, seed := range mazeSeeds(t) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			pages, bundle := 40+r.IntN(40), time.Duration(20+r.IntN(60))*time.Millisecond
+			pages, bundle := 40+r.IntN(40), time.Duration(4+r.IntN(12))*time.Millisecond
 			t.Logf("seed %d: %d pages, bundles end after %v", seed, pages, bundle)
 			newBench := func(bundle time.Duration) *bench {
 				return newBench(t, newMaze(rand.New(rand.NewPCG(seed, 2)), pages), mazeJob(24, bundle))
