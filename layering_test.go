@@ -30,7 +30,7 @@ logic < root logic
 	internal/audit internal/build internal/canon internal/carry internal/cookies internal/demosite internal/dnscache internal/frontier internal/gunzip internal/httpfetch internal/httpheader
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
-	internal/expr internal/refine
+	internal/expr internal/refine internal/scratch
 
 # What tests share: where the public suites lie, a name server.
 suites < NOTHING

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/harrowdata/harrow/internal/build"
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // Defaults of a pool.
@@ -71,7 +72,7 @@ type Pool struct {
 	cfg     Config
 	build   string // of the workers
 	log     *logger
-	temp    *folder
+	temp    *scratch.Folder
 	threads *starter
 	lis     net.Listener
 	server  *grpc.Server
@@ -138,7 +139,7 @@ func (p *Pool) Serve(ctx context.Context) error {
 	p.threads.stop()
 	// A pool that was killed right before this one began may have had workers
 	// that still held its folder then.
-	if err = errors.Join(err, p.temp.remove(), sweep(filepath.Dir(p.temp.path))); err != nil {
+	if err = errors.Join(err, p.temp.Remove(), scratch.Sweep(filepath.Dir(p.temp.Path), folderPrefix)); err != nil {
 		return fmt.Errorf("worker pool: %w", err)
 	}
 	p.log.line("worker pool ended")

@@ -39,7 +39,7 @@ func (w *worker) start(logging string, info *fnpb.ProvisionInfo, options []byte)
 	if w.told != "" {
 		return errors.New(w.told)
 	}
-	if w.dir, err = w.pool.temp.sub(); err != nil {
+	if w.dir, err = os.MkdirTemp(w.pool.temp.Path, "worker-"); err != nil {
 		return err
 	}
 	cmd, err := w.command(logging, info, options)
@@ -89,7 +89,7 @@ func (w *worker) command(logging string, info *fnpb.ProvisionInfo, options []byt
 		}
 	}
 	cmd.SysProcAttr = withPool()
-	cmd.ExtraFiles = []*os.File{w.pool.temp.lock} // held by every worker: its files are not swept while it lives
+	cmd.ExtraFiles = []*os.File{w.pool.temp.Lock} // held by every worker: its files are not swept while it lives
 	cmd.WaitDelay = 2 * time.Second               // for a child of its own that holds its output open
 	return cmd, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/scratch"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -109,7 +110,7 @@ type merger struct {
 	ctx   context.Context
 	spill string // limits.spill
 	runs  []run
-	dir   mergeDir // of intermediate files; zero while there are none
+	dir   *scratch.Folder // of intermediate files; nil while there are none
 	local lakeio.Store
 }
 
@@ -206,9 +207,17 @@ func (m *merger) makeDir() (err error) {
 	if m.dir, err = newMergeDir(m.spill); err != nil {
 		return err
 	}
-	m.local, err = lakeio.Open(m.dir.path)
+	m.local, err = lakeio.Open(m.dir.Path)
 	return err
 }
 
 // clean deletes what the merger wrote.
-func (m *merger) clean() error { return m.dir.remove() }
+func (m *merger) clean() error {
+	if m.dir == nil {
+		return nil
+	}
+	if err := m.dir.Remove(); err != nil {
+		return fmt.Errorf("limits.spill: %w", err)
+	}
+	return nil
+}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 func TestFoldersOfMergesThatWereKilledGo(t *testing.T) {
@@ -22,19 +24,19 @@ func TestFoldersOfMergesThatWereKilledGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := sweepMerges(spill); err != nil {
+	if err := scratch.Sweep(spill, mergePrefix); err != nil {
 		t.Fatal(err)
 	}
-	for dir, want := range map[string]bool{alive.path: true, killed: false, foreign: true} {
+	for dir, want := range map[string]bool{alive.Path: true, killed: false, foreign: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: there is %v, want %v", dir, err == nil, want)
 		}
 	}
-	if err := alive.remove(); err != nil {
+	if err := alive.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(alive.path); err == nil {
-		t.Errorf("%s stays", alive.path)
+	if _, err := os.Stat(alive.Path); err == nil {
+		t.Errorf("%s stays", alive.Path)
 	}
 }
 
@@ -49,7 +51,7 @@ func TestAProcessLooksForLeftoversOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.remove(); err != nil {
+		if err := d.Remove(); err != nil {
 			t.Fatal(err)
 		}
 	}
