@@ -29,15 +29,23 @@ type Permit interface {
 	Release() error
 }
 
-// lockPermit is the permit of an in-process runner: the job lock (on a local
-// disk freed by death, elsewhere a lease) and the stop file. Epochs of shard
-// records guard the rest.
-type lockPermit struct {
+// heldPermit is a right that lasts as long as it is renewed in the background,
+// unless the stop file is there. That of an in-process runner is the job lock
+// (on a local disk freed by death, elsewhere a lease); epochs of shard records
+// guard the rest.
+type heldPermit struct {
 	lake    lakeio.Lake
-	lock    *lakeio.JobLock
+	right   right
 	looked  time.Time // at the stop file
 	stopped atomic.Bool
 	lapsed  atomic.Bool
+}
+
+// right is a job lock, or a worker's own lease.
+type right interface {
+	Left() time.Duration
+	Err() error
+	Release(now time.Time) error
 }
 
 // lockTTL is lakeio.TTL, but in tests.
@@ -58,36 +66,36 @@ func newLockPermit(ctx context.Context, l lakeio.Lake, timeout time.Duration) (P
 	if err != nil {
 		return nil, err
 	}
-	p := &lockPermit{lake: l, lock: lock}
+	p := &heldPermit{lake: l, right: lock}
 	if err := p.Renew(ctx); err != nil {
 		return nil, errors.Join(err, p.Release())
 	}
 	return p, nil
 }
 
-func (p *lockPermit) Until() time.Time {
+func (p *heldPermit) Until() time.Time {
 	if p.stopped.Load() || p.Err() != nil {
 		return time.Time{}
 	}
-	return time.Now().Add(p.lock.Left())
+	return time.Now().Add(p.right.Left())
 }
 
 // errLapsed ends starts for good: what is left to do is for a resume.
 var errLapsed = errors.New("the right to start exchanges could not be renewed in time and is over")
 
-func (p *lockPermit) Err() error {
-	if err := p.lock.Err(); err != nil {
+func (p *heldPermit) Err() error {
+	if err := p.right.Err(); err != nil {
 		return err
 	}
-	if p.lapsed.Load() || p.lock.Left() == 0 {
+	if p.lapsed.Load() || p.right.Left() == 0 {
 		p.lapsed.Store(true)
 		return errLapsed
 	}
 	return nil
 }
 
-// Renew looks whether the run was asked to stop; the lock renews itself.
-func (p *lockPermit) Renew(ctx context.Context) error {
+// Renew looks whether the run was asked to stop; the right renews itself.
+func (p *heldPermit) Renew(ctx context.Context) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
@@ -103,8 +111,8 @@ func (p *lockPermit) Renew(ctx context.Context) error {
 	return err
 }
 
-func (p *lockPermit) Lasts() bool { return p.lock.Left() > 0 }
+func (p *heldPermit) Lasts() bool { return p.right.Left() > 0 }
 
-func (p *lockPermit) URI() string { return "" }
+func (p *heldPermit) URI() string { return "" }
 
-func (p *lockPermit) Release() error { return p.lock.Release(time.Now()) }
+func (p *heldPermit) Release() error { return p.right.Release(time.Now()) }

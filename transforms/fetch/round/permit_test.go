@@ -138,7 +138,7 @@ func TestStartsWaitForALateRenewal(t *testing.T) {
 	b, store, p, a := leased(t)
 	b.await(10)
 	store.keepAway(true)
-	lock := p.permit.(*lockPermit).lock
+	lock := p.permit.(*heldPermit).right
 	for lock.Left() > testTimeout-100*time.Millisecond {
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -15,16 +15,12 @@ import (
 // while its workers go on: they may finish their work, and nobody else starts
 // before they have ended.
 type workerPermit struct {
-	lake    lakeio.Lake
-	process string // who submitted the round
-	lease   *lakeio.WorkerPermit
-	wide    time.Duration // how often it is looked at who has the run
-	looked  time.Time     // at the stop file
-	widely  time.Time     // at who has the run
-
-	stopped    atomic.Bool
+	heldPermit
+	uri        string        // of the lease
+	process    string        // who submitted the round
+	wide       time.Duration // how often it is looked at who has the run
+	widely     time.Time     // when that was
 	superseded atomic.Bool
-	lapsed     atomic.Bool
 }
 
 // errSuperseded: what this worker was told to do is somebody else's now.
@@ -39,7 +35,7 @@ func newWorkerPermit(ctx context.Context, l lakeio.Lake, c Config) (Permit, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &workerPermit{lake: l, process: c.Process, lease: lease, wide: max(ttl/4, l.LookEvery())}
+	p := &workerPermit{heldPermit: heldPermit{lake: l, right: lease}, uri: lease.URI(), process: c.Process, wide: max(ttl/4, l.LookEvery())}
 	err = p.Renew(ctx)
 	if err == nil && p.stopped.Load() {
 		err = fmt.Errorf("%w: before this worker began", ErrStopped)
@@ -50,43 +46,30 @@ func newWorkerPermit(ctx context.Context, l lakeio.Lake, c Config) (Permit, erro
 	return p, nil
 }
 
-func (p *workerPermit) Until() time.Time {
-	if p.stopped.Load() || p.Err() != nil {
-		return time.Time{}
-	}
-	return time.Now().Add(p.lease.Left())
-}
-
 func (p *workerPermit) Err() error {
 	if p.superseded.Load() {
 		return errSuperseded
 	}
-	if err := p.lease.Err(); err != nil {
-		return err
+	return p.heldPermit.Err()
+}
+
+func (p *workerPermit) Until() time.Time {
+	if p.superseded.Load() {
+		return time.Time{}
 	}
-	if p.lapsed.Load() || p.lease.Left() == 0 {
-		p.lapsed.Store(true)
-		return errLapsed
-	}
-	return nil
+	return p.heldPermit.Until()
 }
 
 // Renew looks whether the run was asked to stop and, less often, whether it is
-// still this worker's; the lease renews itself.
+// still this worker's.
 func (p *workerPermit) Renew(ctx context.Context) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	now := time.Now()
-	if now.Sub(p.looked) < p.lake.LookEvery() {
-		return nil
-	}
-	p.looked = now
-	stopped, err := p.lake.Stopped(ctx)
-	if stopped || err != nil {
-		p.stopped.Store(true)
+	if err := p.heldPermit.Renew(ctx); err != nil || p.stopped.Load() {
 		return err
 	}
+	now := time.Now()
 	if now.Sub(p.widely) < p.wide {
 		return nil
 	}
@@ -102,8 +85,4 @@ func (p *workerPermit) Renew(ctx context.Context) error {
 	return err
 }
 
-func (p *workerPermit) Lasts() bool { return p.lease.Left() > 0 }
-
-func (p *workerPermit) URI() string { return p.lease.URI() }
-
-func (p *workerPermit) Release() error { return p.lease.Release(time.Now()) }
+func (p *workerPermit) URI() string { return p.uri }
