@@ -50,10 +50,16 @@ func Check(want string) error {
 	if err != nil {
 		return err
 	}
-	if runs != want {
-		return fmt.Errorf("%w: this process runs %s, the job was made by %s; let both be the same executable", ErrOther, runs, want)
+	return Differ("this process runs", runs, want)
+}
+
+// Differ is ErrOther where who would do a job's work has another build than made
+// it; who is the sentence's beginning: "its workers are".
+func Differ(who, runs, want string) error {
+	if runs == want {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %s %s, the job was made by %s; let both be the same executable", ErrOther, who, runs, want)
 }
 
 // Of names the build of an executable, in a form made to be read and compared:

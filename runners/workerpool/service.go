@@ -128,8 +128,8 @@ func (p *Pool) launch(ctx context.Context, w *worker, req *fnpb.StartWorkerReque
 	if err == nil {
 		options, err = optionsOf(info)
 	}
-	if want := BuildIn(options); err == nil && want != "" && want != p.build {
-		err = fmt.Errorf("%w: its workers are %s, the job was made by %s; let both be the same executable", build.ErrOther, p.build, want)
+	if want := BuildIn(options); err == nil && want != "" {
+		err = build.Differ("its workers are", p.build, want)
 	}
 	if err == nil {
 		err = w.start(req.GetLoggingEndpoint().GetUrl(), info, options)
@@ -151,6 +151,11 @@ func reachable(ctx context.Context, endpoint string) error {
 	return conn.Close()
 }
 
+// connect connects with host:port, past proxies: it is of this cluster.
+func connect(endpoint string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+}
+
 // provision asks the runner what else a worker should know; an empty endpoint
 // tells nothing.
 func provision(ctx context.Context, id, endpoint string) (_ *fnpb.ProvisionInfo, err error) {
@@ -162,7 +167,7 @@ func provision(ctx context.Context, id, endpoint string) (_ *fnpb.ProvisionInfo,
 			err = fmt.Errorf("the runner's provision endpoint %s: %w", endpoint, err)
 		}
 	}()
-	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	conn, err := connect(endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +234,7 @@ func Ping(ctx context.Context, endpoint string) (buildName string, err error) {
 	if err := reachable(ctx, endpoint); err != nil {
 		return "", errors.Unwrap(err)
 	}
-	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	conn, err := connect(endpoint)
 	if err != nil {
 		return "", err
 	}
@@ -259,8 +264,11 @@ func Fits(ctx context.Context, endpoint string) error {
 		return err
 	}
 	own, err := build.Self()
-	if err == nil && theirs != own {
-		err = fmt.Errorf("worker pool %s: %w: its workers are %s, the job was made by %s; let both be the same executable", endpoint, build.ErrOther, theirs, own)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := build.Differ("its workers are", theirs, own); err != nil {
+		return fmt.Errorf("worker pool %s: %w", endpoint, err)
+	}
+	return nil
 }
