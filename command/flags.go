@@ -23,16 +23,19 @@ type paramFlag struct {
 	Param []string `help:"Fill in $${param.NAME} of the job file." placeholder:"NAME=VALUE" sep:"none"`
 }
 
-func (p paramFlag) params() (map[string]string, error) {
-	params := map[string]string{}
-	for _, text := range p.Param {
+func (p paramFlag) params() (map[string]string, error) { return named("--param", p.Param) }
+
+// named reads what a flag that may be given again was given: NAME=VALUE.
+func named(flag string, texts []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			return nil, view.Usagef("--param %s: want NAME=VALUE", text)
+			return nil, view.Usagef("%s %s: want NAME=VALUE", flag, text)
 		}
-		params[name] = value
+		values[name] = value
 	}
-	return params, nil
+	return values, nil
 }
 
 // runnerFlags say where a pipeline runs.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/internal/flink"
@@ -96,15 +95,7 @@ func (c *flinkUpCmd) options() (map[string]string, error) {
 	if err := workerpool.CheckListen(c.PoolListen); err != nil {
 		return nil, view.Usagef("--pool-listen: %v", err)
 	}
-	options := map[string]string{}
-	for _, text := range c.Option {
-		name, value, ok := strings.Cut(text, "=")
-		if !ok || name == "" {
-			return nil, view.Usagef("--option %s: want NAME=VALUE", text)
-		}
-		options[name] = value
-	}
-	return options, nil
+	return named("--option", c.Option)
 }
 
 // besideTaskManagers is how the TaskManagers of this machine name a pool that
