@@ -127,11 +127,7 @@ func LockJob(ctx context.Context, l Lake, c LockConfig) (*JobLock, error) {
 	if j, err := share(l, at); j != nil || err != nil {
 		return j, err
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	j := &JobLock{holder: Holder{Version: jsonVersion, Run: l.Run, Host: host, PID: os.Getpid(), Since: c.Now.UTC()}}
+	j := &JobLock{holder: Holder{Version: jsonVersion, Run: l.Run, Host: hostname(), PID: os.Getpid(), Since: c.Now.UTC()}}
 	if at.store != nil {
 		j.holder.Nonce, j.holder.TTL, j.holder.Renewed = uuid.NewString(), c.TTL, time.Now().UTC()
 		j.lease, j.prior, err = takeLease(ctx, at.store, at.uri, j.holder, c)

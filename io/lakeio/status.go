@@ -98,19 +98,24 @@ func (r *RecordSample) Merge(other RecordSample) {
 	r.Rejects = rejects
 }
 
+// hostname is this machine's, for people to look at.
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
 // WorkerName is a name for the status of a piece of work that begins in this
 // process: no other has it, on this machine or another, now or later.
 func WorkerName(stage string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	host = strings.Map(func(r rune) rune {
+	host := strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
-	}, host)
+	}, hostname())
 	return fmt.Sprintf("%s-%.40s-%d-%.8s", stage, host, os.Getpid(), uuid.NewString())
 }
 

@@ -31,11 +31,7 @@ func workersDir(l Lake, stage string) string { return path.Join(l.Stage(stage), 
 // released or lost.
 func TakeWorkerPermit(ctx context.Context, l Lake, round int, c LockConfig) (*WorkerPermit, error) {
 	c = c.of(l.Job)
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	h := Holder{Version: jsonVersion, Run: l.Run, Host: host, PID: os.Getpid(), Since: c.Now.UTC(), Nonce: uuid.NewString(), TTL: c.TTL, Renewed: time.Now().UTC()}
+	h := Holder{Version: jsonVersion, Run: l.Run, Host: hostname(), PID: os.Getpid(), Since: c.Now.UTC(), Nonce: uuid.NewString(), TTL: c.TTL, Renewed: time.Now().UTC()}
 	lease := newWorkerLease(l, round, h, c)
 	began := c.clock()
 	if err := lease.write(ctx); err != nil {
