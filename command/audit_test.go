@@ -53,7 +53,7 @@ func TestAuditExitsByWhetherTheLimitsHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := shard.Take(t.Context(), "me"); err != nil {
+		if _, _, err := shard.Claim(t.Context(), lakeio.Claim{Owner: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := shard.Append(t.Context(), "me", lakeio.Roll{Name: "00001-00001-a", Parts: []harrow.Part{part}}); err != nil {

@@ -17,7 +17,7 @@ import (
 func roll(t testing.TB, l lakeio.Lake, round, shard int, name string, rows ...harrow.Exchange) {
 	t.Helper()
 	at := lakeio.FetchShard{Lake: l, Round: round, Shard: shard}
-	_, err := at.Take(t.Context(), "me")
+	_, _, err := at.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 	check(t, err)
 	b := lakeio.Exchanges.NewBuilder()
 	defer b.Release()

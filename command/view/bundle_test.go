@@ -66,7 +66,7 @@ func TestARunsViewOfARequestIsThatOfItsLastRound(t *testing.T) {
 func TestSummaryKeepsOnlyWhatIsAnswered(t *testing.T) {
 	_, l := newLake(t, "shop")
 	at := lakeio.FetchShard{Lake: l}
-	_, err := at.Take(t.Context(), "me")
+	_, _, err := at.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 	check(t, err)
 	check(t, at.Append(t.Context(), "me", lakeio.Roll{Name: "00001-00001-x", Parts: []harrow.Part{{Table: "captures", URI: "a", Rows: 7}, {Table: "requests", URI: "b", Rows: 4}}}))
 	run, err := lakeio.ReadRun(t.Context(), l.Store, "shop", l.Run)

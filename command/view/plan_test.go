@@ -112,7 +112,7 @@ func TestPlanReckonsFromTheLastRun(t *testing.T) {
 	commit(t, l, "parse", nil, part(t, l, "parse", lakeio.Rejects,
 		harrow.Reject{Stage: "parse", Class: harrow.DataFault, Code: "required", Record: "book", Field: "title", At: begun}))
 	at := lakeio.FetchShard{Lake: l}
-	_, err := at.Take(t.Context(), "me")
+	_, _, err := at.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 	check(t, err)
 	check(t, at.Note(t.Context(), "me", lakeio.Notes{Delays: map[string]time.Duration{"slow.example": 2 * time.Second}}))
 	f := forecast(t, store)

@@ -21,7 +21,7 @@ func TestSummaryAddsUp(t *testing.T) {
 	commit(t, l, "load", map[string]int64{"load.sqlite.book.added": 1, "load.sqlite.book.changed": 2, "load.sqlite.book.unchanged": 3, "load.sqlite.book.stale": 4, "load.sqlite.book.rejected": 5, "parts": 9})
 	for shard, times := range [][2]time.Duration{{8 * time.Second, 9 * time.Second}, {5 * time.Second, 10 * time.Second}} {
 		f := lakeio.FetchShard{Lake: l, Round: 0, Shard: shard}
-		_, err := f.Take(t.Context(), "me")
+		_, _, err := f.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 		check(t, err)
 		check(t, f.Finish(t.Context(), "me", times[0], times[1]))
 	}
@@ -121,7 +121,7 @@ func TestSummaryOfPagesParsedAgainSaysWhatToCompare(t *testing.T) {
 func TestSummaryOfAPausedRunCountsWhatIsKept(t *testing.T) {
 	store, l := newLake(t, "shop")
 	f := lakeio.FetchShard{Lake: l, Round: 0, Shard: 0}
-	_, err := f.Take(t.Context(), "me")
+	_, _, err := f.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 	check(t, err)
 	check(t, f.Append(t.Context(), "me", lakeio.Roll{Name: "r", Parts: []harrow.Part{{Table: "captures", Rows: 7}, {Table: "links", Rows: 9}}}))
 	r, err := view.FindRun(t.Context(), store, "shop", "")

@@ -49,5 +49,5 @@
 //
 // What survives a power cut: a manifest with its parts, run.json, a fetch shard
 // that is done with its rolls. Rolls of a shard that isn't done may be lost,
-// wholly or in part: [FetchShard.Take] drops these, and they are asked again.
+// wholly or in part: [FetchShard.Claim] drops these, and they are asked again.
 package lakeio

@@ -16,33 +16,17 @@ type Claim struct {
 	clock func() time.Duration // sinceBoot, but in tests
 }
 
-// Take makes owner the shard's owner: it raises the epoch and, in the same
-// swap, adopts the complete rolls that its last owner left in the folder and
-// drops those whose files a power cut took. Rolls of owners before the last do
-// not count: what they wrote after the shard was taken from them may have been
-// asked again since. A done shard is returned as it is.
+// Claim makes the claimant the shard's owner: it raises the epoch and, in the
+// same swap, adopts the complete rolls that its last owner left in the folder
+// and drops those whose files a power cut took. Rolls of owners before the last
+// do not count: what they wrote after the shard was taken from them may have
+// been asked again since. A done shard is returned as it is.
 //
-// As long as another worker's permit, which the record names, may last, the
-// shard can't be taken: that is waited for.
-func (f FetchShard) Take(ctx context.Context, owner string) (ShardRecord, error) {
-	for {
-		r, held, err := f.Claim(ctx, Claim{Owner: owner})
-		if !held || err != nil {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-time.After(f.Lake.LookEvery()):
-		}
-	}
-}
-
-// Claim is Take that doesn't wait: held says that another worker may start
-// exchanges of the shard yet. Claim it again, every [Lake.LookEvery]: the other
-// may have done it, have ended or be dead. Dead is a permit that this process
-// has seen unchanged for as long as it lasts; it is ended before the shard is
-// taken, so that its owner, who may only sleep, can't renew it.
+// held says that another worker, whose permit the record names, may start
+// exchanges of it yet. Claim it again, every [Lake.LookEvery]: the other may have
+// done it, have ended or be dead. Dead is a permit that this process has seen
+// unchanged for as long as it lasts; it is ended before the shard is taken, so
+// that its owner, who may only sleep, can't renew it.
 func (f FetchShard) Claim(ctx context.Context, c Claim) (r ShardRecord, held bool, err error) {
 	for {
 		r, held, err = f.claim(ctx, c)

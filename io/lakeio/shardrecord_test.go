@@ -55,7 +55,7 @@ func rollNames(r ShardRecord) (names []string) {
 
 func take(t *testing.T, f FetchShard, owner string) ShardRecord {
 	t.Helper()
-	r, err := f.Take(t.Context(), owner)
+	r, _, err := f.Claim(t.Context(), Claim{Owner: owner})
 	check(t, err)
 	return r
 }
@@ -186,7 +186,7 @@ func TestATakerLooksAgainWhenItWasOvertaken(t *testing.T) {
 		take(t, f, "quick")
 		left = closeRoll(t, f, "00002-00000-bb").Name
 	})}
-	r, err := slow.Take(ctx, "slow")
+	r, _, err := slow.Claim(ctx, Claim{Owner: "slow"})
 	check(t, err)
 	if r.Epoch != 3 || r.Owner != "slow" || !slices.Equal(rollNames(r), []string{left}) {
 		t.Errorf("epoch %d of %s, rolls %v; want 3 with %s", r.Epoch, r.Owner, rollNames(r), left)
@@ -239,7 +239,7 @@ func TestReadErrorsEndATake(t *testing.T) {
 	closeRoll(t, f, "00001-00000-aa")
 	sound := f.Lake.Store
 	f.Lake.Store = &countingStore{Store: sound, wrap: func(r Reader) Reader { return &flaky{r, 0, errDisk} }}
-	_, err := f.Take(t.Context(), "x")
+	_, _, err := f.Claim(t.Context(), Claim{Owner: "x"})
 	wants(t, err, errDisk, "00001-00000-aa")
 	f.Lake.Store = sound
 	if r := take(t, f, "y"); r.Epoch != 2 || len(r.Rolls) != 1 {
@@ -298,7 +298,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 	f := testShard(t)
 	for data, want := range map[string]string{"x": "want JSON", "{}": "version 0", `{"version":2}`: "version 2", `{"version":1,"epoch":"x"}`: "epoch"} {
 		check(t, f.Lake.Store.Put(t.Context(), f.URI(), []byte(data)))
-		_, err := f.Take(t.Context(), "x")
+		_, _, err := f.Claim(t.Context(), Claim{Owner: "x"})
 		wants(t, err, ErrCorrupt, f.URI(), want)
 		_, err = f.Read(t.Context())
 		wants(t, err, ErrCorrupt, f.URI(), want)
@@ -318,7 +318,7 @@ func TestTakersAtOnceLoseNothing(t *testing.T) {
 		all.Go(func() {
 			for i := range 5 {
 				owner := fmt.Sprintf("owner-%d-%d", g, i)
-				if _, err := f.Take(ctx, owner); err != nil {
+				if _, _, err := f.Claim(ctx, Claim{Owner: owner}); err != nil {
 					t.Error(err)
 				}
 				for n := range 3 {

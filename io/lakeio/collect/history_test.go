@@ -239,7 +239,8 @@ func (h *history) replayed(r lakeio.Run) (parts []harrow.Part) {
 // round fetches a page of its own, and what pages know conditionally.
 func (h *history) round(r lakeio.Run, l lakeio.Lake, p plan) []harrow.Part {
 	f := lakeio.FetchShard{Lake: l}
-	must[lakeio.ShardRecord](h.t)(f.Take(h.ctx, "me"))
+	_, _, err := f.Claim(h.ctx, lakeio.Claim{Owner: "me"})
+	check(h.t, err)
 	dir := path.Join(l.Stage("fetch-0"), "shard-00000")
 	h.texts++
 	text := fmt.Appendf(nil, "<p>page %d", h.texts)

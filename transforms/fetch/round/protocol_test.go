@@ -78,7 +78,7 @@ func TestAnOldOwnerLearnsToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := lakeio.FetchShard{Lake: b.lake, Round: 0, Shard: 0}
-	taken, err := at.Take(t.Context(), "a new owner")
+	taken, _, err := at.Claim(t.Context(), lakeio.Claim{Owner: "a new owner"})
 	if err != nil {
 		t.Fatal(err)
 	}

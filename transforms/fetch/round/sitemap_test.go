@@ -247,7 +247,7 @@ func TestASitemapThatWasCutOffByAKillIsReadAgain(t *testing.T) {
 		for asked.Load() < after {
 			time.Sleep(time.Millisecond)
 		}
-		if _, err := (lakeio.FetchShard{Lake: b.lake}).Take(t.Context(), fmt.Sprint("another owner ", i)); err != nil {
+		if _, _, err := (lakeio.FetchShard{Lake: b.lake}).Claim(t.Context(), lakeio.Claim{Owner: fmt.Sprint("another owner ", i)}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := a.Wait(t.Context()); !errors.Is(err, lakeio.ErrLost) {
