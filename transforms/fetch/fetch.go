@@ -123,6 +123,7 @@ func oneRound(s beam.Scope, c round.Config, shards int, in parts.Collection) par
 type roundFn struct {
 	Config []byte // JSON of round.Config
 
+	cfg      *round.Config // which Config says; nil until it was read
 	lake     lakeio.Lake
 	process  *round.Process
 	admitted []*round.Admission
@@ -136,10 +137,10 @@ func (f *roundFn) ProcessElement(ctx context.Context, shard int, next func(*engi
 
 // failed has a step's error noted before the runner hears of it.
 func (f *roundFn) failed(err error) error {
-	if cfg, cerr := f.config(); cerr == nil {
-		return cfg.Env.Failed(err)
+	if f.cfg == nil {
+		return err
 	}
-	return err
+	return f.cfg.Env.Failed(err)
 }
 
 func (f *roundFn) admit(ctx context.Context, shard int, next func(*engine.Slice) bool) error {
@@ -211,11 +212,16 @@ func (f *roundFn) leave(err error) error {
 	return err
 }
 
-func (f *roundFn) config() (cfg round.Config, err error) {
-	if err := json.Unmarshal(f.Config, &cfg); err != nil {
-		return cfg, fmt.Errorf("fetch: config: %w", err)
+// config reads the config, once: it may hold many rules.
+func (f *roundFn) config() (round.Config, error) {
+	if f.cfg == nil {
+		var cfg round.Config
+		if err := json.Unmarshal(f.Config, &cfg); err != nil {
+			return cfg, fmt.Errorf("fetch: config: %w", err)
+		}
+		f.cfg = &cfg
 	}
-	return cfg, nil
+	return *f.cfg, nil
 }
 
 // committed reports whether the round has its manifest. The lake is opened

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/harrowdata/harrow/io/lakeio"
 )
 
 // givenUp are submissions of which a step failed in this process, or that were
@@ -44,11 +42,9 @@ func (w *Worker) mayCommit(ctx context.Context) error {
 	if cause, ok := givenUp.Load(w.env.Submission); ok {
 		return finalError{fmt.Errorf("%w: %w", errIncomplete, cause.(error))}
 	}
-	switch stopped, err := w.lake.Stopped(ctx); {
-	case err != nil && !errors.Is(err, lakeio.ErrNotFound):
-		return err
-	case stopped:
-		return finalError{fmt.Errorf("%w: the run was asked to stop", errIncomplete)}
+	stopped, err := w.lake.Stopped(ctx)
+	if stopped {
+		err = finalError{fmt.Errorf("%w: the run was asked to stop", errIncomplete)}
 	}
-	return nil
+	return err
 }
