@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,6 @@ import (
 	"github.com/harrowdata/harrow/internal/seen"
 	"github.com/harrowdata/harrow/internal/session"
 	"github.com/harrowdata/harrow/io/lakeio"
-	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
 // Process is what this process does for one round of one run. Bundles share
@@ -127,45 +125,6 @@ type shard struct {
 type asking struct {
 	waiting   []*key
 	unreached bool // it is no longer asked for: what needs it is deferred
-}
-
-var (
-	processesMu sync.Mutex
-	processes   = map[string]*Process{} // by workspace, job, run, stage, who submitted it
-	leaving     = map[*Process]bool{}   // no longer to be joined, and not through yet
-)
-
-func (c Config) identity() string {
-	return c.Env.Workspace + "\x00" + c.Env.Job + "\x00" + c.Env.Run + "\x00" + c.Env.Stage + "\x00" + c.Process
-}
-
-// Join returns this process's Process of a round, starting it if need be: also
-// when one has ended, of which a bundle has not let go. Each Join wants one
-// Close.
-func Join(ctx context.Context, cfg Config) (*Process, error) {
-	processesMu.Lock()
-	defer processesMu.Unlock()
-	if closed {
-		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, errClosed)
-	}
-	if p, ok := processes[cfg.identity()]; ok {
-		if !p.hasEnded() {
-			p.refs++
-			return p, nil
-		}
-		delete(processes, cfg.identity())
-		leaving[p] = true
-	}
-	p, err := start(ctx, cfg)
-	if err != nil {
-		if cfg.Remote {
-			err = engine.OnWorker(err)
-		}
-		return nil, fmt.Errorf("%s: %w", cfg.Env.Stage, err)
-	}
-	p.refs = 1
-	processes[cfg.identity()] = p
-	return p, nil
 }
 
 func start(ctx context.Context, cfg Config) (_ *Process, err error) {
@@ -302,22 +261,6 @@ func (p *Process) free() error {
 	return errors.Join(errs...)
 }
 
-// Close gives one Join back; the last one ends the process's goroutines.
-func (p *Process) Close() error {
-	processesMu.Lock()
-	p.refs--
-	last := p.refs == 0
-	if last && processes[p.cfg.identity()] == p {
-		delete(processes, p.cfg.identity())
-		leaving[p] = true
-	}
-	processesMu.Unlock()
-	if !last {
-		return nil
-	}
-	return p.leave()
-}
-
 // stop ends all starts; fault is what made it necessary, nil for a pause.
 func (p *Process) stop(fault error) {
 	p.mu.Lock()
@@ -409,45 +352,3 @@ func (p *Process) pending(k *key) {
 }
 
 func newOwner() string { return uuid.NewString() }
-
-// Shutdown ends what this process still runs of a run, after its pipeline
-// ended: exchanges in flight end, rolls are appended, the job lock is let go.
-func Shutdown(l lakeio.Lake) error {
-	processesMu.Lock()
-	for name, p := range processes {
-		if p.lake.Job == l.Job && p.lake.Run == l.Run && p.lake.Store.Local() == l.Store.Local() {
-			delete(processes, name)
-			leaving[p] = true
-		}
-	}
-	var left []*Process
-	for p := range leaving {
-		if p.lake.Job == l.Job && p.lake.Run == l.Run && p.lake.Store.Local() == l.Store.Local() {
-			left = append(left, p)
-		}
-	}
-	processesMu.Unlock()
-	var errs []error
-	for _, p := range left {
-		errs = append(errs, p.leave())
-	}
-	restRobots(l.Run)
-	return errors.Join(errs...)
-}
-
-// leave ends the process once, however often it is asked to.
-func (p *Process) leave() error {
-	p.left.Do(func() {
-		p.stop(nil)
-		<-p.ended
-		p.cancel()
-		if p.released != nil { // the workspace may be there again
-			p.released = p.permit.Release()
-		}
-		p.leftErr = errors.Join(p.released, p.free())
-		processesMu.Lock()
-		delete(leaving, p)
-		processesMu.Unlock()
-	})
-	return p.leftErr
-}
