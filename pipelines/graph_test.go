@@ -17,31 +17,37 @@ import (
 // stages over.
 func shopPlan(t *testing.T, from string) Plan {
 	t.Helper()
-	b := newBench(t, smallSite(), shopJob(t))
-	job, err := ReadJob(b.request.JobFile, b.request.Params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := openWorkspace(b.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := decide(t.Context(), store, job, b.request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.run.Previous, d.run.Inputs = "0190e000-0000-7000-8000-000000000001", []lakeio.Input{{Path: "seeds.txt", Digest: "d", Bytes: 1}}
+	p := newBench(t, smallSite(), shopJob(t)).plan()
+	p.Run.Previous, p.Run.Inputs = "0190e000-0000-7000-8000-000000000001", []lakeio.Input{{Path: "seeds.txt", Digest: "d", Bytes: 1}}
 	if from != "" {
-		d.run.Sources = map[string]string{}
+		p.Run.Sources = map[string]string{}
 		for _, stage := range lakeio.Stages {
 			if after(from, stage) {
-				d.run.Sources[stage] = "0190e000-0000-7000-8000-000000000001"
+				p.Run.Sources[stage] = "0190e000-0000-7000-8000-000000000001"
 			}
 		}
 	}
-	p, err := plan(b.dir, d, job, "")
+	return p
+}
+
+// plan is that of a new run; nothing is written.
+func (b *bench) plan() Plan {
+	b.t.Helper()
+	job, err := ReadJob(b.request.JobFile, b.request.Params)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
+	}
+	store, err := openWorkspace(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	d, err := decide(b.t.Context(), store, job, b.request)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p, err := plan(b.request, b.dir, d, job)
+	if err != nil {
+		b.t.Fatal(err)
 	}
 	return p
 }

@@ -299,13 +299,20 @@ func workspaceURI(given string, store lakeio.Store) string {
 	return store.Local()
 }
 
-// plan reads back what is to be composed.
-func plan(workspace string, d decision, job *Job, until string) (Plan, error) {
-	p := Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Process: d.run.Process, Until: until}
-	if err := json.Unmarshal(d.run.Spec, &p.Job); err != nil {
-		return p, fmt.Errorf("run %s: spec: %w", d.run.ID, err)
+// plan reads back what is to be composed, for the runner that is asked for.
+func plan(req Request, workspace string, d decision, job *Job) (p Plan, err error) {
+	p = Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Process: d.run.Process, Until: req.Until,
+		Remote: runners.Remote(req.Runner, req.Options)}
+	if runners.TriesOnce(req.Runner) {
+		p.Submission = p.Process
 	}
-	var err error
-	p.Build, err = build.Self()
+	if p.Job, err = specIn(d.run); err != nil {
+		return p, err
+	}
+	if program := runners.Program(req.Runner, req.Options); program != "" {
+		p.Build, err = build.Of(program)
+	} else {
+		p.Build, err = build.Self()
+	}
 	return p, err
 }

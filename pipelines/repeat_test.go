@@ -28,7 +28,7 @@ func TestAWholeGraphRunTwiceDoesNothingTheSecondTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := plan(b.dir, decision{run: run}, job, "")
+		p, err := plan(b.request, b.dir, decision{run: run}, job)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,24 +60,8 @@ func TestAPipelineCarriesNoSecret(t *testing.T) {
 // whatever is encoded in them.
 func carried(t *testing.T, b *bench) []byte {
 	t.Helper()
-	job, err := ReadJob(b.request.JobFile, b.request.Params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := openWorkspace(b.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := decide(t.Context(), store, job, b.request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := plan(b.dir, d, job, "")
-	if err != nil {
-		t.Fatal(err)
-	}
 	pipeline, root := beam.NewPipelineWithRoot()
-	Harvest(root, p)
+	Harvest(root, b.plan())
 	edges, _, err := pipeline.Build()
 	if err != nil {
 		t.Fatal(err)
