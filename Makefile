@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Everything but the long tests, which have a target of their own.
-packages = $$(go list ./... | grep -vE '/soak(/cluster|/dataflow|/permits|/workers)?$$')
+long = /soak(/cluster|/dataflow|/permits|/workers)?$$
+packages = $$(go list ./... | grep -vE '$(long)')
 # Packages whose tests, with all they import, build without Beam, and without
 # gRPC, which Cloud Storage comes with. (Deps of a test binary, so that what
 # only a test imports counts too.)
@@ -43,7 +44,7 @@ test-fast: ## Run the tests of what doesn't need Beam: seconds
 
 .PHONY: test-race
 test-race: setup ## Run the tests with the race detector, without what says nothing of races
-	go test -race -short -timeout 15m $$(echo $(packages) | tr ' ' '\n' | grep -v /bench/)
+	go test -race -short -timeout 15m $$(go list ./... | grep -vE '$(long)|/bench/')
 
 .PHONY: test-soak
 test-soak: setup ## Run the long tests at their small counts: minutes
