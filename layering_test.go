@@ -121,7 +121,7 @@ compare < root logic lake engine view
 	command/compare
 trial < root logic lake lookup view
 	command/trial
-doctor < look view
+doctor < look view jobmanager
 	command/doctor
 command < root logic flink lake collect stores sinks workers runners engine round parts verbs look pipelines demo docs view compare trial doctor
 	command
@@ -198,7 +198,6 @@ net/http
 	internal/httpfetch       the client
 	internal/demosite        the server of the demo and of tests
 	internal/serverlog       what a server was asked, and whether that was polite
-	command/doctor           asks a JobManager what it has
 	io/gcsio                 names the statuses that Cloud Storage answers with
 	runners/jobmanager       Flink's REST API
 	runners/dataflow         Dataflow's API and Secret Manager are HTTP

@@ -218,11 +218,15 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n, err := m.TaskManagers(ctx); err == nil && n > 1 && f.env.kind == envLoopback {
-		return fmt.Errorf("-- --environment_type=%s: workers in this process are for one TaskManager on this machine, and the cluster has %d; leave it out, and let each have a worker pool", envLoopback, n)
+	has, err := m.Overview(ctx)
+	if err != nil {
+		return nil // it was asked for its jobs just now, and what follows is advice
 	}
-	if slots, err := m.Slots(ctx); err == nil && slots > 0 && f.width == 1 {
-		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", slots, slots)
+	if has.TaskManagers > 1 && f.env.kind == envLoopback {
+		return fmt.Errorf("-- --environment_type=%s: workers in this process are for one TaskManager on this machine, and the cluster has %d; leave it out, and let each have a worker pool", envLoopback, has.TaskManagers)
+	}
+	if has.Slots > 0 && f.width == 1 {
+		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", has.Slots, has.Slots)
 	}
 	return nil
 }

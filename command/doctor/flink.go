@@ -2,31 +2,19 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
+
+	"github.com/harrowdata/harrow/runners/jobmanager"
 )
 
 // Cluster is what a Flink cluster tells of itself.
 type Cluster struct {
-	TaskManagers int    `json:"taskmanagers"`
-	Slots        int    `json:"slots-total"`
-	Free         int    `json:"slots-available"`
-	Version      string `json:"flink-version"`
-	Running      int    `json:"jobs-running"`
+	jobmanager.Overview
 
 	config map[string]string
 }
-
-// patience is for one question to a JobManager.
-const patience = 10 * time.Second
-
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 4 << 20
 
 // FlinkJob is what a job wants of a cluster.
 type FlinkJob struct {
@@ -39,7 +27,9 @@ type FlinkJob struct {
 // runs there.
 func Flink(ctx context.Context, master string, job FlinkJob) (Cluster, []Check) {
 	var c Cluster
-	if err := ask(ctx, master, "/overview", &c); err != nil {
+	var err error
+	m := jobmanager.Client{Address: master}
+	if c.Overview, err = m.Overview(ctx); err != nil {
 		return c, []Check{fail("flink", "is the JobManager up, is this its REST address (rest.port, 8081 unless set), and may this machine reach it?", "flink: %v", err)}
 	}
 	if c.Version == "" {
@@ -52,7 +42,7 @@ func Flink(ctx context.Context, master string, job FlinkJob) (Cluster, []Check) 
 		list = append(list, ok("version", "version: Flink %s", c.Version))
 	}
 	list = append(list, c.slots(job))
-	if err := c.readConfig(ctx, master); err != nil {
+	if c.config, err = m.Config(ctx); err != nil {
 		return c, append(list, warn("config", "the settings of its TaskManagers are not looked at", "config: %v", err))
 	}
 	return c, append(list, c.settings(job)...)
@@ -74,21 +64,8 @@ func (c Cluster) slots(job FlinkJob) Check {
 	return ok("slots", "slots: %d of %d are free, the job wants %d", c.Free, c.Slots, job.Parallelism)
 }
 
-// readConfig reads the configuration that the JobManager was started with. Its
-// TaskManagers have the same file, as a rule.
-func (c *Cluster) readConfig(ctx context.Context, master string) error {
-	var entries []struct{ Key, Value string }
-	if err := ask(ctx, master, "/jobmanager/config", &entries); err != nil {
-		return err
-	}
-	c.config = map[string]string{}
-	for _, e := range entries {
-		c.config[e.Key] = e.Value
-	}
-	return nil
-}
-
-// settings judges those settings that have kept jobs from running.
+// settings judges those settings that have kept jobs from running. The
+// TaskManagers have the JobManager's file, as a rule.
 func (c Cluster) settings(job FlinkJob) (list []Check) {
 	const offHeap, timeout, interval = "taskmanager.memory.task.off-heap.size", "heartbeat.timeout", "heartbeat.interval"
 	const buffers = "taskmanager.network.sort-shuffle.min-buffers"
@@ -127,28 +104,6 @@ func millis(text string, otherwise time.Duration) time.Duration {
 		return d
 	}
 	return otherwise
-}
-
-// ask sends one question to a JobManager's REST API.
-func ask(ctx context.Context, master, path string, into any) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", req.URL, res.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("%s answers what is no JobManager's: %w", req.URL, err)
-	}
-	return nil
 }
 
 // Pool judges the worker pool at an address, as far as it can be seen from

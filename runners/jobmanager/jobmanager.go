@@ -83,7 +83,10 @@ func (c Client) ask(ctx context.Context, method, path string, out any) (err erro
 	case out == nil:
 		return nil
 	}
-	return json.Unmarshal(body, out)
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("what answers is no JobManager's: %w", err)
+	}
+	return nil
 }
 
 // Jobs lists the cluster's jobs, those that are over too as long as it keeps
@@ -107,31 +110,31 @@ func (c Client) Find(ctx context.Context, name string) (found Job, ok bool, err 
 	return found, ok, err
 }
 
-// Slots is how many task slots the cluster has at the moment.
-func (c Client) Slots(ctx context.Context) (int, error) {
-	var overview struct {
-		Slots int `json:"slots-total"`
-	}
-	err := c.ask(ctx, http.MethodGet, "/overview", &overview)
-	return overview.Slots, err
+// Overview is what the cluster has at the moment.
+type Overview struct {
+	TaskManagers int    `json:"taskmanagers"`
+	Slots        int    `json:"slots-total"`
+	Free         int    `json:"slots-available"`
+	Version      string `json:"flink-version"`
+	Running      int    `json:"jobs-running"`
 }
 
-// TaskManagers is how many the cluster has at the moment.
-func (c Client) TaskManagers(ctx context.Context) (int, error) {
-	var overview struct {
-		TaskManagers int `json:"taskmanagers"`
-	}
-	err := c.ask(ctx, http.MethodGet, "/overview", &overview)
-	return overview.TaskManagers, err
+// Overview asks what the cluster has.
+func (c Client) Overview(ctx context.Context) (o Overview, err error) {
+	err = c.ask(ctx, http.MethodGet, "/overview", &o)
+	return o, err
 }
 
-// Version is which Flink it is.
-func (c Client) Version(ctx context.Context) (string, error) {
-	var config struct {
-		Version string `json:"flink-version"`
+// Config is the configuration that the JobManager was started with, by Flink's
+// names.
+func (c Client) Config(ctx context.Context) (map[string]string, error) {
+	var entries []struct{ Key, Value string }
+	err := c.ask(ctx, http.MethodGet, "/jobmanager/config", &entries)
+	config := map[string]string{}
+	for _, e := range entries {
+		config[e.Key] = e.Value
 	}
-	err := c.ask(ctx, http.MethodGet, "/config", &config)
-	return config.Version, err
+	return config, err
 }
 
 // End cancels all jobs that mine wants and waits, as long as ctx lasts, until

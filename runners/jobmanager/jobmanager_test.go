@@ -53,7 +53,9 @@ func (c *cluster) start(t *testing.T) Client {
 	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"taskmanagers":2,"slots-total":4,"flink-version":"1.19.3"}`))
 	})
-	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"flink-version":"1.19.3"}`)) })
+	mux.HandleFunc("GET /jobmanager/config", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`[{"key":"heartbeat.timeout","value":"50000"}]`))
+	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return Client{Address: strings.TrimPrefix(s.URL, "http://")}
@@ -142,13 +144,13 @@ func TestFindTakesTheNewestThatGoesOn(t *testing.T) {
 func TestWhatTheClusterHas(t *testing.T) {
 	t.Parallel()
 	m := (&cluster{}).start(t)
-	slots, err := m.Slots(t.Context())
-	version, verr := m.Version(t.Context())
-	if n, err := m.TaskManagers(t.Context()); n != 2 || err != nil {
-		t.Errorf("%d TaskManagers, %v", n, err)
+	has, err := m.Overview(t.Context())
+	if has.TaskManagers != 2 || has.Slots != 4 || has.Version != "1.19.3" || err != nil {
+		t.Errorf("%+v, %v", has, err)
 	}
-	if slots != 4 || version != "1.19.3" || err != nil || verr != nil {
-		t.Errorf("%d slots, Flink %q, %v, %v", slots, version, err, verr)
+	config, err := m.Config(t.Context())
+	if len(config) != 1 || config["heartbeat.timeout"] != "50000" || err != nil {
+		t.Errorf("%v, %v", config, err)
 	}
 }
 
