@@ -61,16 +61,13 @@ func (r Result) staged() bool { return r.Job.State == runners.Staged }
 // has committed, by whatever launch, is not done again.
 func (r Result) launch() string {
 	return fmt.Sprintf("staged as template %s, which runs this one run: launch it (gcloud dataflow jobs run %s --gcs-location=%s), "+
-		"and when that job is done, harrow run ends the run", r.Job.Link, jobName(r.Run.Job, r.Run.ID), r.Job.Link)
+		"and when that job is done, harrow run ends the run", r.Job.Link, runners.JobName(r.Run.Job, r.Run.ID), r.Job.Link)
 }
-
-// jobName is what a runner calls a run's job.
-func jobName(job, run string) string { return "harrow-" + job + "-" + run }
 
 // optionsOf names the run's job to the runner, and what the job's lock is about.
 func optionsOf(req Request, lake lakeio.Lake) runners.Options {
 	o := req.Options
-	o.Name, o.Workspace = jobName(lake.Job, lake.Run), lakeio.Name(lake.Store)
+	o.Name, o.Workspace = runners.JobName(lake.Job, lake.Run), lakeio.Name(lake.Store)
 	return o
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/harrowdata/harrow/runners/dataflow"
 )
 
 // Default is the runner that a run uses unless told otherwise.
@@ -28,13 +30,16 @@ var table = []struct {
 // Options say where a runner finds its machine. A flag that a runner has no
 // use for is an error of [Check].
 type Options struct {
-	Name        string    // of the job on the runner: harrow-<job>-<run>
+	Name        string    // of the job on the runner: harrow-<job>-<run>, see JobName
 	Workspace   string    // of the run whose job it is, as its lock is about; empty: of none
 	FlinkMaster string    // host:port of the JobManager's REST API, or local: a Flink within the job server
 	Endpoint    string    // host:port of a Beam job server that runs already; empty: one is started
 	Beam        []string  // Beam's own flags, as a command line has them
 	Log         io.Writer // takes a line about what the runner does, now and then; nil: nobody listens
 }
+
+// JobName is a run's job for Options.Name; runners tell from it whose job it is.
+func JobName(job, run string) string { return dataflow.JobName(job, run) }
 
 // Result is what a runner knows of a job that is over.
 type Result struct {
