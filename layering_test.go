@@ -38,7 +38,7 @@ suites < NOTHING
 	internal/suites internal/dnscache/dnstest
 
 # Flink as child processes: jars, job server, a small cluster. Knows no Beam.
-flink < NOTHING
+flink < logic
 	internal/flink
 
 # Tables, parts, manifests: the files that outlive a process.

@@ -32,6 +32,7 @@ func TestWrongFlagsOfARunnerAreMisuse(t *testing.T) {
 		"run x.yaml --runner flink":                                             "--runner flink: want --flink-master HOST:PORT",
 		"run x.yaml --flink-master local":                                       "--runner direct: --flink-master local is not for this runner",
 		"run x.yaml --runner flink --flink-master local -- --max_bundle_size=1": "-- --max_bundle_size is not known",
+		"run x.yaml --parallelism=4":                                            "unknown flag --parallelism; a flag of Beam's stands after --",
 		"run x.yaml -- x":                                                       "-- x: want a flag of Beam's",
 		"demo --runner prism --endpoint localhost:1":                            "--endpoint localhost:1 is not for this runner",
 	} {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -145,7 +146,11 @@ func misuse(parser *kong.Kong, args []string, err error) error {
 	case !known && !strings.HasPrefix(args[0], "-"):
 		return view.Usagef("unknown command %q; want one of %s", args[0], all)
 	}
-	return view.Usagef("%s", err.Error())
+	hint := ""
+	if strings.HasPrefix(err.Error(), "unknown flag") && slices.Contains([]string{"run", "demo", "doctor"}, args[0]) {
+		hint = "; a flag of Beam's stands after --"
+	}
+	return view.Usagef("%s%s", err.Error(), hint)
 }
 
 // env is what a command runs in.

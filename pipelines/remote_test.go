@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,12 +10,32 @@ import (
 
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
+	"github.com/harrowdata/harrow/runners/jobmanager"
 )
 
 // far is a workspace that is on no machine of ours.
 type far struct{ lakeio.Store }
 
 func (far) Local() string { return "" }
+
+// A mistyped address is no reason to begin a run, and what a runner refuses is
+// said before anything of a run that is there.
+func TestNothingIsBegunForAClusterThatIsNot(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSite(), strings.Replace(fmt.Sprintf(smallJob, `{urls: ["http://a.example/"]}`, "/**"), "parse:", "load: {parquet: {path: out}}\nparse:", 1))
+	cluster := func(r *Request) { r.Runner, r.Options = "flink", runners.Options{FlinkMaster: "127.0.0.1:1"} }
+	_, err := b.run(cluster)
+	if !errors.Is(err, jobmanager.ErrUnavailable) || !strings.Contains(err.Error(), "--flink-master 127.0.0.1:1") {
+		t.Errorf("%v", err)
+	}
+	store, err := lakeio.Open(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run, err := lakeio.LastRun(t.Context(), store, "small"); !errors.Is(err, lakeio.ErrNotFound) {
+		t.Errorf("run %s was begun, %v", run.ID, err)
+	}
+}
 
 func TestWhatWorkersElsewhereCantShareIsRefused(t *testing.T) {
 	t.Parallel()

@@ -89,6 +89,9 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err := lakeio.Free(ctx, lakeio.Lake{Store: store, Job: job.Name}, lockAs); err != nil {
 		return Result{}, stoppedBy(ctx, err)
 	}
+	if err := checkRemote(req, job, store); err != nil {
+		return Result{}, err
+	}
 	d, err := decide(ctx, store, job, req)
 	if err != nil {
 		return Result{}, err
@@ -96,14 +99,14 @@ func Run(ctx context.Context, req Request) (Result, error) {
 	if err := d.checkLookups(ctx, job); err != nil {
 		return Result{}, err
 	}
-	if err := checkRemote(req, job, store); err != nil {
-		return Result{}, err
-	}
 	if err := CheckStores(ctx, job, store); err != nil {
 		return Result{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	if err := runners.Ready(ctx, req.Runner, req.Options); err != nil {
+		return Result{}, stoppedBy(ctx, err)
 	}
 	lake := lakeio.Lake{Store: store, Job: job.Name, Run: d.run.ID}
 	lockAs.Now = time.Now()

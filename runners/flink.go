@@ -202,6 +202,18 @@ func (f *flinkRunner) converse(ctx context.Context, j *job) (Result, error) {
 	return f.follow(ctx, j)
 }
 
+// ready asks the JobManager for anything.
+func (f *flinkRunner) ready(ctx context.Context) error {
+	m, ok := f.jobManager()
+	if !ok {
+		return nil
+	}
+	if _, err := m.Overview(ctx); err != nil {
+		return fmt.Errorf("--flink-master %s: %w", f.FlinkMaster, err)
+	}
+	return nil
+}
+
 // makeWay ends what an earlier process left of the same harvest on the cluster:
 // whoever runs it now has the job's lock in its workspace.
 func (f *flinkRunner) makeWay(ctx context.Context) error {

@@ -127,6 +127,20 @@ func Program(name string, o Options) string {
 	return ""
 }
 
+// Ready asks the runner's cluster whether it is there, where there is one to
+// ask: sooner than Execute does, so that nothing is begun for a cluster that
+// isn't. Nothing is changed there.
+func Ready(ctx context.Context, name string, o Options) error {
+	m, err := open(name, o)
+	if err != nil {
+		return err
+	}
+	if r, ok := m.(interface{ ready(context.Context) error }); ok {
+		err = r.ready(ctx)
+	}
+	return err
+}
+
 // Execute runs the pipeline to its end. When ctx ends the job is cancelled on
 // the runner and its end waited for, not for ever. An error says which bundle
 // failed, or what became of the runner; what the run has committed stays.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // ClusterConfig says which cluster to start.
@@ -55,6 +57,7 @@ type Cluster struct {
 	cfg   ClusterConfig
 	jars  *Installation
 	dir   string
+	own   *scratch.Folder // the same, where nobody named one; else nil
 	close func() error
 
 	mu    sync.Mutex
@@ -85,7 +88,7 @@ func Up(ctx context.Context, c ClusterConfig) (*Cluster, error) {
 	k := &Cluster{cfg: c, jars: jars, rpc: "0", rest: strconv.Itoa(c.RESTPort)}
 	k.close = sync.OnceValue(k.end)
 	if c.Dir == "" {
-		k.dir, err = os.MkdirTemp("", "harrow-flink-")
+		k.own, k.dir, err = tempDir()
 	} else if k.dir, err = filepath.Abs(c.Dir); err == nil {
 		err = os.MkdirAll(k.dir, 0o777)
 	}
@@ -358,6 +361,9 @@ func (k *Cluster) end() error {
 	err := end(grace, processes...)
 	for _, p := range children {
 		<-p.ended
+	}
+	if k.own != nil {
+		return errors.Join(err, k.own.Remove())
 	}
 	return errors.Join(err, os.RemoveAll(k.dir))
 }

@@ -106,6 +106,27 @@ func TestClusterStartsAgainWhatWasKilled(t *testing.T) {
 	}
 }
 
+func TestWhatAKilledProcessLeftIsRemovedByTheNext(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	killed, path, err := tempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := killed.Lock.Close(); err != nil { // as the kernel does
+		t.Fatal(err)
+	}
+	alive, other, err := tempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exists(path) || !exists(other) {
+		t.Errorf("the killed one's folder: %v; the other's: %v", exists(path), exists(other))
+	}
+	if err := alive.Remove(); err != nil || exists(other) {
+		t.Error(err, exists(other))
+	}
+}
+
 func TestClusterThatDoesNotComeUpLeavesNothing(t *testing.T) {
 	for _, c := range []struct {
 		name, java string

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // Local is the master of an embedded Flink: a cluster inside of the job
@@ -42,7 +44,7 @@ type Server struct {
 	endpoint string
 	child    *child
 	dir      string
-	own      bool // the folder is the server's own
+	own      *scratch.Folder // the same, where nobody named one; else nil
 	close    func() error
 
 	mu     sync.Mutex
@@ -65,10 +67,10 @@ func StartJobServer(ctx context.Context, c JobServer) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: c.Dir, own: c.Dir == ""}
+	s := &Server{}
 	s.close = sync.OnceValue(s.end)
-	if s.own {
-		s.dir, err = os.MkdirTemp("", "harrow-flink-")
+	if c.Dir == "" {
+		s.own, s.dir, err = tempDir()
 	} else {
 		s.dir, err = filepath.Abs(c.Dir)
 	}
@@ -172,8 +174,8 @@ func (s *Server) end() (err error) {
 		err = end(3*time.Second, s.child.Process)
 		<-s.child.ended
 	}
-	if s.own {
-		return errors.Join(err, os.RemoveAll(s.dir))
+	if s.own != nil {
+		return errors.Join(err, s.own.Remove())
 	}
 	return errors.Join(err, os.RemoveAll(s.conf()), os.RemoveAll(s.tmp()))
 }

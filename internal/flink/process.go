@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // patience is how long a process may take until it is ready, and grace how
@@ -72,6 +74,20 @@ type child struct {
 
 	mu  sync.Mutex
 	err error // how it ended
+}
+
+// tempDir makes a folder for what lives no longer than this process, and
+// removes those of processes that were killed.
+func tempDir() (*scratch.Folder, string, error) {
+	const prefix = "harrow-flink-"
+	if err := scratch.Sweep(os.TempDir(), prefix); err != nil {
+		return nil, "", err
+	}
+	f, err := scratch.New(os.TempDir(), prefix)
+	if err != nil {
+		return nil, "", err
+	}
+	return f, f.Path, nil
 }
 
 // command is what to start.
