@@ -36,7 +36,7 @@ func (o outcome) problems(judge bool) (lines []string) {
 	if e, want := o.whole(), leastWhole[o.runner]; e < want {
 		lines = append(lines, fmt.Sprintf("efficiency of the whole run is %.3f, at least %.2f on %s", e, want, o.runner))
 	}
-	if said := o.said(); said > o.efficiency()+flatters {
+	if said := o.said(); said > o.efficiency()+flatters[o.runner] {
 		lines = append(lines, fmt.Sprintf("harrow says that its efficiency was %.3f, the server's log %.3f", said, o.efficiency()))
 	}
 	return lines
