@@ -5,7 +5,7 @@ package name
 import "strings"
 
 // Count is how many names are known.
-const Count = 660
+const Count = 662
 
 var texts = [Count]string(strings.Fields(`
 a abbr acronym address annotation annotation-xml applet area article aside audio b base basefont bdi bdo
@@ -56,12 +56,12 @@ primitiveunits prompt property public r radialgradient radiogroup readonly refX 
 rel repeatCount repeatDur repeatcount repeatdur required requiredExtensions requiredFeatures
 requiredextensions requiredfeatures resource rev reversed role rows rowspan rules rx ry sandbox scope scoped
 scrolling seamless selected shadowrootclonable shadowrootdelegatesfocus shadowrootmode shadowrootserializable
-shape show size sizes sortable sorted specularConstant specularExponent specularconstant specularexponent
-spellcheck spreadMethod spreadmethod src srcdoc srclang srcset standby start startOffset startoffset
-stdDeviation stddeviation step stitchTiles stitchtiles stroke stroke-linecap stroke-linejoin stroke-width
-surfaceScale surfacescale system systemLanguage systemlanguage tabindex tableValues tablevalues target
-targetX targetY targetx targety textLength textlength textpath transform translate type typemustmatch typeof
-updateviacache usemap valign value valuetype version viewBox viewTarget viewbox viewtarget vlink vocab vspace
-width workertype wrap writingsuggestions x x1 x2 xChannelSelector xchannelselector xlink:actuate
+shape show size sizes sortable sorted space specularConstant specularExponent specularconstant
+specularexponent spellcheck spreadMethod spreadmethod src srcdoc srclang srcset standby start startOffset
+startoffset stdDeviation stddeviation step stitchTiles stitchtiles stroke stroke-linecap stroke-linejoin
+stroke-width surfaceScale surfacescale system systemLanguage systemlanguage tabindex tableValues tablevalues
+target targetX targetY targetx targety textLength textlength textpath transform translate type typemustmatch
+typeof updateviacache usemap valign value valuetype version viewBox viewTarget viewbox viewtarget vlink vocab
+vspace width workertype wrap writingsuggestions x x1 x2 xChannelSelector xchannelselector xlink xlink:actuate
 xlink:arcrole xlink:href xlink:role xlink:show xlink:title xlink:type xml:lang xml:space xmlns xmlns:xlink y
 y1 y2 yChannelSelector ychannelselector zoomAndPan zoomandpan `))
