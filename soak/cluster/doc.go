@@ -4,7 +4,8 @@
 // started again while it works.
 //
 // The package has nothing but tests. They go by the environment that package
-// soak tells of; HARROW_SOAK=1 does five of each kind of failure instead of
-// one. Where Java, Flink, PostgreSQL or network namespaces can't be had, tests
+// soak tells of: without HARROW_SOAK=1 there is one of each kind of failure, on
+// one network; with it there are five, the network namespaces, and the demo on
+// every runner. Where Java, Flink, PostgreSQL or network namespaces can't be had, tests
 // are skipped; with HARROW_TEST_REQUIRE=1 they fail.
 package cluster
