@@ -279,12 +279,17 @@ func (t *Tree) Data(n ID) string {
 // AppendText appends the text content of a node (DOM textContent): its own
 // text, or that of all texts below it.
 func (t *Tree) AppendText(dst []byte, n ID) []byte {
-	return t.appendText(dst, n, 0)
+	return t.AppendTextTo(dst, n, 0)
 }
 
-func (t *Tree) appendText(dst []byte, n ID, limit int) []byte {
-	if k := t.Nodes[n].Kind; k == Text || k == Comment {
-		return append(dst, t.Data(n)...)
+// AppendTextTo is AppendText up to about limit bytes; 0: all of it.
+func (t *Tree) AppendTextTo(dst []byte, n ID, limit int) []byte {
+	if node := &t.Nodes[n]; node.Kind == Text || node.Kind == Comment {
+		raw := t.bytes(node.A, node.B, node.Flags)
+		if node.Flags&Refs != 0 {
+			return AppendDecoded(dst, raw, false)
+		}
+		return append(dst, raw...)
 	}
 	begin := len(dst)
 	below := t.Nodes[n+1 : t.Nodes[n].End]
@@ -318,7 +323,7 @@ func (t *Tree) TextOf(n ID, limit int) string {
 	case node.First == node.Last && t.Nodes[node.First].Kind == Text:
 		return t.Data(node.First)
 	}
-	return view(t.appendText(nil, n, limit))
+	return view(t.AppendTextTo(nil, n, limit))
 }
 
 // AttrsOf are the attributes of an element.
@@ -337,6 +342,15 @@ func (t *Tree) Value(a *Attr) string {
 		return view(AppendDecoded(nil, raw, true))
 	}
 	return view(raw)
+}
+
+// AppendValue appends an attribute's value.
+func (t *Tree) AppendValue(dst []byte, a *Attr) []byte {
+	raw := t.bytes(a.A, a.B, a.Flags)
+	if a.Flags&Refs != 0 {
+		return AppendDecoded(dst, raw, true)
+	}
+	return append(dst, raw...)
 }
 
 // Attr is the value of an element's attribute that is in no namespace.
@@ -360,6 +374,14 @@ func (t *Tree) Doctype(n ID) (name, public, system string, noPublic, noSystem bo
 	node := &t.Nodes[n]
 	a := t.Attrs[node.A:node.B]
 	return t.Value(&a[0]), t.Value(&a[1]), t.Value(&a[2]), a[1].Mark != 0, a[2].Mark != 0
+}
+
+// Footprint is how many bytes the tree's arrays take, used or not; the page
+// isn't counted.
+func (t *Tree) Footprint() int {
+	const node, attr, own = int(unsafe.Sizeof(Node{})), int(unsafe.Sizeof(Attr{})), int(unsafe.Sizeof(ownName{}))
+	return node*(cap(t.Nodes)+cap(t.spare)) + attr*cap(t.Attrs) + cap(t.Extra) + own*cap(t.names.list) +
+		4*(cap(t.place)+cap(t.Own)+cap(t.OwnAttr)+cap(t.ownCopy)+cap(t.names.table))
 }
 
 // view is b as a string that shares its memory.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/domtest"
+	"github.com/harrowdata/harrow/internal/dom/name"
 )
 
 const page = `<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" ""><html><head><title>T &amp; U</title></head><body class="a b"><p>one<b data-odd=1>two</b></p>` +
@@ -64,5 +65,32 @@ func TestWhatIsMovedIsInOrderOnceFinished(t *testing.T) {
 		if tree.Nodes[n].End != n+1 || tree.Nodes[n].Parent != dom.Root || tree.Nodes[n].Prev != prev {
 			t.Errorf("node %d is %+v", n, tree.Nodes[n])
 		}
+	}
+}
+
+func TestTextsAndValuesAreAppended(t *testing.T) {
+	tree, _, err := domtest.Parse(`<p title="a &lt; b">one <b>two</b> three</p>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p dom.ID
+	for n := range tree.Nodes {
+		if tree.Nodes[n].Name == name.P {
+			p = dom.ID(n)
+		}
+	}
+	for limit, want := range map[int]string{0: "-one two three", 1: "-one ", 5: "-one two", 100: "-one two three"} {
+		if got := string(tree.AppendTextTo([]byte("-"), p, limit)); got != want {
+			t.Errorf("up to %d: %q, want %q", limit, got, want)
+		}
+	}
+	if got := string(tree.AppendText(nil, tree.Nodes[p].First)); got != "one " {
+		t.Errorf("a text node: %q", got)
+	}
+	if got := string(tree.AppendValue([]byte("-"), &tree.AttrsOf(p)[0])); got != "-a < b" {
+		t.Errorf("value %q", got)
+	}
+	if tree.Footprint() < tree.Len()*40+len(tree.Extra) {
+		t.Errorf("%d bytes of %d nodes", tree.Footprint(), tree.Len())
 	}
 }
