@@ -83,6 +83,7 @@ type Tree struct {
 	Attrs  []Attr
 	Source []byte // the page: UTF-8
 	Extra  []byte // what had to be written anew
+	Clean  []byte // memory for a copy of the page, which Source is when its line ends had to be normalised
 	Quirks Quirks
 
 	// Own are an XML tree's names as the document writes them, by node and by

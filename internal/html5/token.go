@@ -62,27 +62,33 @@ type tokenizer struct {
 
 	stamp uint32   // the number of the tag that is read
 	seen  []uint32 // by attribute's name: the last tag that had it
-	clean []byte   // the page with its line ends normalised
+	ref   int      // where the next & is, if not behind pos
+	nul   int      // where the next U+0000 is, if not behind pos
 }
 
 // reset begins a page, which becomes the tree's source: itself, or, when there
 // is a CR in it, a copy with LF for each CR LF and CR.
 func (z *tokenizer) reset(t *dom.Tree, text []byte) {
 	if cr := bytes.IndexByte(text, '\r'); cr >= 0 {
-		z.clean = appendLF(append(z.clean[:0], text[:cr]...), text[cr:])
-		text = z.clean
+		t.Clean = appendLF(append(t.Clean[:0], text[:cr]...), text[cr:])
+		text = t.Clean
 	}
 	t.Reset(text)
-	z.tree, z.src, z.pos = t, text, 0
+	z.tree, z.src, z.pos, z.ref, z.nul = t, text, 0, -1, -1
 	z.state, z.last, z.cdata, z.maxAttrs = dataState, noName, false, 0
-	if z.stamp >= 1<<31 { // a page has fewer than as many tags
+	if len(z.seen) > maxSeen {
+		z.seen = nil
+	}
+	if z.stamp >= 1<<31 { // no page has as many tags
 		z.stamp = 0
 		clear(z.seen)
 	}
 }
 
-// noName is the name of no tag.
-const noName = ^dom.Name(0)
+const (
+	noName  = ^dom.Name(0) // the name of no tag
+	maxSeen = 1 << 16      // as many names are kept memory for from page to page
+)
 
 // appendLF appends text with each CR LF and CR as one LF.
 func appendLF(dst, text []byte) []byte {
