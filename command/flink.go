@@ -112,7 +112,7 @@ func besideTaskManagers(listens string) string {
 func (c *flinkUpCmd) say(e *env, cluster flink.Standing, fresh bool) error {
 	state := "is up"
 	if !fresh {
-		state = "was up already"
+		state = "was up already, and stays as it was started"
 	}
 	flags := ""
 	if cluster.Pool != workerpool.DefaultListen {
