@@ -16,6 +16,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
+	"github.com/harrowdata/harrow/bench/internal/quiet"
 	"github.com/harrowdata/harrow/command"
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/internal/memory"
@@ -39,7 +40,7 @@ type harvestConfig struct {
 // harvest is `harrow run`; its result is the summary that it prints.
 func harvest(ctx context.Context, c harvestConfig) (s view.Summary, err error) {
 	memory.TuneGC()
-	measure.InitBeam()
+	quiet.Beam()
 	if c.Profile != "" {
 		f, err := os.Create(c.Profile)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"runtime/pprof"
 	"time"
 
-	"github.com/harrowdata/harrow/bench/internal/measure"
+	"github.com/harrowdata/harrow/bench/internal/quiet"
 	"github.com/harrowdata/harrow/internal/memory"
 
 	"github.com/harrowdata/harrow/internal/demosite"
@@ -64,7 +64,7 @@ var discoverSections = map[string]string{
 
 // harvest is the same as loop, by Harrow.
 func harvest(ctx context.Context, c config) (r result, err error) {
-	measure.InitBeam()
+	quiet.Beam()
 	job, err := writeJob(c)
 	if err != nil {
 		return r, err

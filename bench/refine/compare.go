@@ -22,6 +22,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/bench/internal/measure"
+	"github.com/harrowdata/harrow/bench/internal/quiet"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/check"
@@ -141,7 +142,7 @@ func (c refineCase) ours(ctx context.Context) (r refined, err error) {
 
 // refineAll is the pipeline: one shuffle, whose rows go through a chain.
 func refineAll(ctx context.Context, c refineCase) error {
-	measure.InitBeam()
+	quiet.Beam()
 	env := engine.Env{Workspace: c.Workspace, Job: c.Job, Run: c.Run, Stage: "refine", Memory: c.Limit, Spill: c.Spill, Shards: c.Shards}
 	parsed := env
 	parsed.Stage = "parse"

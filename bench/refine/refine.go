@@ -17,6 +17,7 @@ import (
 
 	"github.com/harrowdata/harrow/bench/internal/anywhere"
 	"github.com/harrowdata/harrow/bench/internal/measure"
+	"github.com/harrowdata/harrow/bench/internal/quiet"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/runners"
 	"github.com/harrowdata/harrow/transforms/dedup"
@@ -90,7 +91,7 @@ func (c refineCase) drop() error { return os.RemoveAll(c.Workspace) }
 
 // refine is the pipeline: shuffle by key, keep one row of each, commit.
 func refine(ctx context.Context, c refineCase) error {
-	measure.InitBeam()
+	quiet.Beam()
 	env := engine.Env{Workspace: c.Workspace, Job: c.Job, Run: c.Run, Stage: "refine", Memory: c.Limit, Spill: c.Spill, Shards: c.Shards}
 	parsed := env
 	parsed.Stage = "parse"

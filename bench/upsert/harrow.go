@@ -13,6 +13,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/bench/internal/measure"
+	"github.com/harrowdata/harrow/bench/internal/quiet"
 	"github.com/harrowdata/harrow/bench/internal/rows"
 	"github.com/harrowdata/harrow/io/lakeio"
 	_ "github.com/harrowdata/harrow/io/pgio" // sink postgres
@@ -97,7 +98,7 @@ func (c input) drop(stage string) error {
 }
 
 func refine(ctx context.Context, c input) error {
-	measure.InitBeam()
+	quiet.Beam()
 	p, s := beam.NewPipelineWithRoot()
 	parsed := parts.Commit(s.Scope("parse"), c.env("parse"), parts.None(s))
 	env := c.env("refine")
@@ -108,7 +109,7 @@ func refine(ctx context.Context, c input) error {
 
 // load is stage load as a run has it.
 func load(ctx context.Context, c input) error {
-	measure.InitBeam()
+	quiet.Beam()
 	p, s := beam.NewPipelineWithRoot()
 	refined := parts.Commit(s.Scope("refine"), c.env("refine"), parts.None(s))
 	cfg, err := c.config()

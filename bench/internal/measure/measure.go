@@ -89,8 +89,9 @@ func fail(role string, err error) {
 	os.Exit(1)
 }
 
-// command is a child of this binary in a role.
-func command(ctx context.Context, role string, config any) (*exec.Cmd, error) {
+// Command is a child of this binary in a role; what it says to standard error
+// goes to this process's.
+func Command(ctx context.Context, role string, config any) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func command(ctx context.Context, role string, config any) (*exec.Cmd, error) {
 
 // Run runs a child to its end, decodes its result and says what it cost.
 func Run(ctx context.Context, role string, config, result any) (Cost, error) {
-	cmd, err := command(ctx, role, config)
+	cmd, err := Command(ctx, role, config)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -143,7 +144,7 @@ func Own() (Cost, error) {
 // line, which is returned, when it is ready, and end when its standard input
 // does.
 func Start(ctx context.Context, role string, config any) (line string, stop func() error, err error) {
-	cmd, err := command(ctx, role, config)
+	cmd, err := Command(ctx, role, config)
 	if err != nil {
 		return "", nil, err
 	}
