@@ -81,7 +81,7 @@ deploy-check: setup ## Hold deploy/ to the schemas of Kubernetes and Flink's ope
 	cd tools/deploy && go run . -crds ../../.build/crds ../../deploy && go test -count=1 ./...
 
 .PHONY: bench
-bench: bench-refine bench-harvest bench-fetch bench-upsert ## Run the benchmarks
+bench: bench-refine bench-harvest bench-fetch bench-upsert bench-html ## Run the benchmarks
 
 .PHONY: bench-refine
 bench-refine: ## Shuffle and dedup of millions of rows: memory and time
@@ -110,6 +110,14 @@ bench-upsert: setup ## Upserts into PostgreSQL beside psql; writes docs/measurem
 .PHONY: bench-upsert-small
 bench-upsert-small: ## The same in CI's size: what is loaded is judged, time is not
 	go run ./bench/upsert -small
+
+.PHONY: bench-html
+bench-html: setup ## Parsing and selecting beside goquery, lexbor and lxml; writes docs/measurements/html.md
+	go run ./bench/html -md docs/measurements/html.md
+
+.PHONY: bench-html-small
+bench-html-small: ## The same in CI's size: values and allocations are judged, time is not
+	go run ./bench/html -small
 
 .PHONY: simulate
 simulate: ## A quarter of a billion requests in a day, on a virtual clock: minutes
