@@ -76,9 +76,11 @@ func (b *builder) startInBody() bool {
 	case itemStart:
 		b.closeItem(name.Li, name.Li)
 		b.insert()
+		b.framesetOK = false
 	case termStart:
 		b.closeItem(name.Dd, name.Dt)
 		b.insert()
+		b.framesetOK = false
 	case plaintextStart:
 		b.closeP()
 		b.insert()

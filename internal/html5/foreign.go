@@ -178,7 +178,7 @@ func (b *builder) replaceNul(tok *token) {
 			b.t.Extra = append(b.t.Extra, "\uFFFD"...)
 		} else {
 			b.t.Extra = append(b.t.Extra, c)
-			b.framesetOK = b.framesetOK && isSpace(c)
+			b.framesetOK = b.framesetOK && blank(c)
 		}
 	}
 	tok.a, tok.b, tok.flags, tok.nul = uint32(a), uint32(len(b.t.Extra)), dom.InExtra, false

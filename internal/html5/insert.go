@@ -106,7 +106,7 @@ func (b *builder) comment(parent dom.ID) {
 func (b *builder) insertText(tok *token) {
 	t := b.t
 	top := b.top()
-	beside := dom.None
+	var beside dom.ID
 	if b.foster && top.is&tablePart != 0 {
 		parent, before := b.fosterPlace()
 		if before != dom.None {
@@ -212,11 +212,11 @@ func keep(text []byte, wanted func(byte) bool) int {
 	return n
 }
 
-func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\f' }
+func blank(c byte) bool { return class[c]&isSpace != 0 }
 
 func leadingSpace(text []byte) int {
 	for i, c := range text {
-		if !isSpace(c) {
+		if !blank(c) {
 			return i
 		}
 	}

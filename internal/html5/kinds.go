@@ -9,18 +9,18 @@ import (
 type kind uint32
 
 const (
-	special    kind = 1 << iota // HTML 13.2.4.2
-	stopper                     // special, and neither address, div nor p: what <li>, <dd> and <dt> look no further than
-	formatting                  // HTML 13.2.4.3
-	implied                     // an end tag is implied for it: 13.2.6.3
-	impliedToo                  // likewise, where end tags are implied thoroughly
-	tablePart                   // table, tbody, tfoot, thead, tr: what is put in it is foster-parented
-	cell                        // td, th
-	foreign                     // in SVG or MathML
-	mathText                    // MathML text integration point: 13.2.6
-	htmlPoint                   // HTML integration point
-	opensSelect                 // select
-	opensOption                 // option
+	special     kind = 1 << iota // HTML 13.2.4.2
+	stopper                      // special, and neither address, div nor p: what <li>, <dd> and <dt> look no further than
+	formatting                   // HTML 13.2.4.3
+	implied                      // an end tag is implied for it: 13.2.6.3
+	impliedToo                   // likewise, where end tags are implied thoroughly
+	tablePart                    // table, tbody, tfoot, thead, tr: what is put in it is foster-parented
+	cell                         // td, th
+	foreign                      // in SVG or MathML
+	mathText                     // MathML text integration point: 13.2.6
+	htmlPoint                    // HTML integration point
+	opensSelect                  // select
+	opensOption                  // option
 
 	// The boundaries of the scopes, in the order of the constants of scope.
 	boundary

@@ -105,7 +105,7 @@ var resets = [...]struct {
 // resetLast is what resetting comes to at the first element on the stack, in
 // whose place a fragment has its context.
 func (b *builder) resetLast() {
-	n, m := dom.Name(name.Html), inBody
+	n, m := name.Html, inBody
 	if b.fragment {
 		if n = b.context.name; b.context.is&foreign != 0 {
 			n = noName

@@ -84,7 +84,7 @@ func (b *builder) inFrameset() bool {
 func (b *builder) onlySpace() {
 	tok := &b.tok
 	if !tok.space {
-		b.plain(tok, func(text []byte) int { return keep(text, isSpace) })
+		b.plain(tok, func(text []byte) int { return keep(text, blank) })
 	}
 	if tok.a < tok.b {
 		b.insertText(tok)
