@@ -63,6 +63,17 @@ func (t *Tree) Intern(a, b uint32, in Flags) Name {
 	}
 }
 
+// InternExtra is Intern for what Extra ends in, from a on, which is cut off
+// again unless the name is new.
+func (t *Tree) InternExtra(a uint32) Name {
+	known := len(t.names.list)
+	n := t.Intern(a, uint32(len(t.Extra)), InExtra)
+	if len(t.names.list) == known {
+		t.Extra = t.Extra[:a]
+	}
+	return n
+}
+
 func (n *interned) put(hash, at uint32) {
 	mask := uint32(len(n.table) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {

@@ -2,6 +2,8 @@ package html5
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/name"
@@ -10,56 +12,81 @@ import (
 // startTag reads the start tag at i, a < with a letter behind it; false: the
 // page ends in it.
 func (z *tokenizer) startTag(tok *token, i int) bool {
-	end, odd := z.tagName(i + 1)
-	if end == len(z.src) {
-		z.pos = end
+	attrs := len(z.tree.Attrs)
+	n, end := z.name(i+1, endsTag)
+	*tok = token{kind: startTag, name: n, a: uint32(i), attrs: uint32(attrs)}
+	if end >= 0 {
+		end = z.tagEnd(tok, end, true)
+	}
+	if end < 0 {
+		z.pos, z.tree.Attrs = len(z.src), z.tree.Attrs[:attrs]
 		return false
 	}
-	*tok = token{kind: startTag, name: z.intern(i+1, end, odd), a: uint32(i), attrs: uint32(len(z.tree.Attrs))}
-	if z.src[end] == '>' {
-		end++
-	} else if end = z.attributes(tok, end, true); end < 0 {
-		z.pos, z.tree.Attrs = len(z.src), z.tree.Attrs[:tok.attrs]
-		return false
-	}
-	tok.b = uint32(end)
-	z.pos = end
+	tok.b, z.pos = uint32(end), end
 	return true
 }
 
 // endTag reads the end tag at i, a </ with a letter behind it; false: the page
 // ends in it.
 func (z *tokenizer) endTag(tok *token, i int) bool {
-	end, odd := z.tagName(i + 2)
-	if end == len(z.src) {
-		z.pos = end
-		return false
+	n, end := z.name(i+2, endsTag)
+	*tok = token{kind: endTag, name: n, a: uint32(i)}
+	if end >= 0 {
+		end = z.tagEnd(tok, end, false)
 	}
-	*tok = token{kind: endTag, name: z.intern(i+2, end, odd), a: uint32(i)}
-	if z.src[end] == '>' {
-		end++
-	} else if end = z.attributes(tok, end, false); end < 0 {
+	if end < 0 {
 		z.pos = len(z.src)
 		return false
 	}
-	tok.b = uint32(end)
-	z.pos = end
+	tok.b, z.pos = uint32(end), end
 	return true
 }
 
-// tagName is the end of the tag name at i.
-func (z *tokenizer) tagName(i int) (end int, odd bool) {
-	all := uint8(0)
-	src := z.src
-	for i < len(src) {
-		c := class[src[i]]
-		if c&endsTag != 0 {
+// tagEnd reads a tag from behind its name, and is where it ends; -1: the page
+// ends first. An end tag's attributes aren't kept.
+func (z *tokenizer) tagEnd(tok *token, i int, keep bool) int {
+	if z.src[i] == '>' {
+		return i + 1
+	}
+	return z.attributes(tok, i, keep)
+}
+
+// name is the name at i, which ends before a byte of class stop, and where that
+// is: -1 where the page ends first. A name may begin with any byte. Most are up
+// to seven lower-case letters, which are looked up as a word, without a look at
+// each.
+func (z *tokenizer) name(i int, stop uint8) (dom.Name, int) {
+	src, end, w := z.src, i, uint64(0)
+	if i+8 <= len(src) {
+		w = binary.LittleEndian.Uint64(src[i:])
+		end += letters(w)
+	}
+	odd := uint8(0)
+	for ; ; end++ {
+		if end >= len(src) {
+			return 0, -1
+		}
+		c := class[src[end]]
+		if c&stop != 0 && end > i {
 			break
 		}
-		all |= c
-		i++
+		odd |= c & isOdd
 	}
-	return i, all&isOdd != 0
+	if n := end - i; n <= 8 && w != 0 && odd == 0 {
+		if known, ok := name.OfWord(w & (1<<(8*n) - 1)); ok {
+			return known, end
+		}
+	}
+	return z.intern(i, end, odd != 0), end
+}
+
+// letters is how many lower-case letters the bytes of w begin with, from the
+// lowest on.
+func letters(w uint64) int {
+	const each = 0x0101010101010101
+	low := w & (0x7F * each)
+	atLeastA, beyondZ := low+(0x80-'a')*each, low+(0x80-'z'-1)*each
+	return bits.TrailingZeros64((^atLeastA|beyondZ|w)&(0x80*each)) / 8
 }
 
 // intern is the number of the name a:b, which is odd when it has capitals or
@@ -71,15 +98,7 @@ func (z *tokenizer) intern(a, b int, odd bool) dom.Name {
 	}
 	from := len(t.Extra)
 	t.Extra = appendName(t.Extra, z.src[a:b])
-	text := t.Extra[from:]
-	n, known := name.Of(text)
-	if !known {
-		if n, known = t.Lookup(string(text)); !known {
-			return t.Intern(uint32(from), uint32(len(t.Extra)), dom.InExtra)
-		}
-	}
-	t.Extra = t.Extra[:from]
-	return n
+	return t.InternExtra(uint32(from))
 }
 
 // appendName appends text in lower case, with U+FFFD for U+0000.
@@ -94,8 +113,7 @@ func appendName(dst, text []byte) []byte {
 	return dst
 }
 
-// attributes reads a tag from behind its name, and is where it ends; -1: the
-// page ends in it. An end tag's attributes aren't kept.
+// attributes is tagEnd where there may be attributes.
 func (z *tokenizer) attributes(tok *token, i int, keep bool) int {
 	src := z.src
 	z.stamp++
@@ -103,27 +121,21 @@ func (z *tokenizer) attributes(tok *token, i int, keep bool) int {
 		if i = skipSpace(src, i); i == len(src) {
 			return -1
 		}
-		first := src[i]
-		if first == '>' {
+		if src[i] == '>' {
 			return i + 1
 		}
-		if first == '/' {
+		if src[i] == '/' {
 			if i++; i < len(src) && src[i] == '>' {
 				tok.selfClosing = true
 				return i + 1
 			}
 			continue
 		}
-		a, all := i, class[first] // a name may begin with =
-		for i++; i < len(src); i++ {
-			c := class[src[i]]
-			if c&endsAttr != 0 {
-				break
-			}
-			all |= c
+		n, end := z.name(i, endsAttr)
+		if end < 0 {
+			return -1
 		}
-		b := i
-		i = skipSpace(src, i)
+		i = skipSpace(src, end)
 		from, to := i, i
 		if i < len(src) && src[i] == '=' {
 			if from, to, i = value(src, skipSpace(src, i+1)); i < 0 {
@@ -131,7 +143,7 @@ func (z *tokenizer) attributes(tok *token, i int, keep bool) int {
 			}
 		}
 		if keep {
-			z.attribute(a, b, all&isOdd != 0, from, to)
+			z.attribute(n, from, to)
 		}
 	}
 }
@@ -167,22 +179,20 @@ func value(src []byte, i int) (a, b, next int) {
 
 // attribute adds an attribute to the tag that is read, unless it has one of this
 // name.
-func (z *tokenizer) attribute(a, b int, odd bool, from, to int) {
-	t := z.tree
-	if z.maxAttrs > 0 && len(t.Attrs) > z.maxAttrs {
-		return
-	}
-	n := z.intern(a, b, odd)
+func (z *tokenizer) attribute(n dom.Name, from, to int) {
 	if int(n) >= len(z.seen) {
 		z.seen = append(z.seen, make([]uint32, max(name.Count, int(n)+1)-len(z.seen))...)
 	}
-	if z.seen[n] == z.stamp {
+	t := z.tree
+	if z.seen[n] == z.stamp || len(t.Attrs) > z.maxAttrs {
 		return
 	}
 	z.seen[n] = z.stamp
-	attr := dom.Attr{Name: n}
-	attr.A, attr.B, attr.Flags = z.replaced(from, to)
-	if z.hasRef(from, to) {
+	attr := dom.Attr{Name: n, A: uint32(from), B: uint32(to)}
+	if z.nul < to {
+		attr.A, attr.B, attr.Flags = z.replaced(from, to)
+	}
+	if z.ref < to && z.hasRef(from, to) {
 		attr.Flags |= dom.Refs
 	}
 	t.Attrs = append(t.Attrs, attr)

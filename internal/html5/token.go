@@ -2,6 +2,7 @@ package html5
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/harrowdata/harrow/internal/dom"
 )
@@ -58,7 +59,7 @@ type tokenizer struct {
 	state    contentModel // set by tree construction after a start tag; the tokenizer goes back to dataState after the end tag that it waits for
 	last     dom.Name     // the start tag whose end tag ends rcdataState, rawtextState and scriptDataState
 	cdata    bool         // the adjusted current node isn't in HTML: CDATA sections are read
-	maxAttrs int          // when Tree.Attrs has more than so many, further attributes are dropped; 0: no bound
+	maxAttrs int          // when Tree.Attrs has more than so many, further attributes are dropped
 
 	stamp uint32   // the number of the tag that is read
 	seen  []uint32 // by attribute's name: the last tag that had it
@@ -75,7 +76,7 @@ func (z *tokenizer) reset(t *dom.Tree, text []byte) {
 	}
 	t.Reset(text)
 	z.tree, z.src, z.pos, z.ref, z.nul = t, text, 0, -1, -1
-	z.state, z.last, z.cdata, z.maxAttrs = dataState, noName, false, 0
+	z.state, z.last, z.cdata, z.maxAttrs = dataState, noName, false, math.MaxInt
 	if len(z.seen) > maxSeen {
 		z.seen = nil
 	}

@@ -2,7 +2,11 @@
 // MathML have a number each, so that they are compared as numbers.
 package name
 
-import "strconv"
+import (
+	"hash/maphash"
+	"strconv"
+	"unsafe"
+)
 
 //go:generate go run gen.go
 
@@ -21,34 +25,74 @@ func (n ID) String() string {
 // Of is the number of a known name, which is compared with its capitals; false:
 // it isn't known.
 func Of[T string | []byte](text T) (ID, bool) {
-	for h := Hash(text) & mask; slots[h] != 0; h = (h + 1) & mask {
-		if at := ID(slots[h] - 1); texts[at] == string(text) {
+	if len(text) <= 8 {
+		w := uint64(0)
+		for i := len(text) - 1; i >= 0; i-- {
+			w = w<<8 | uint64(text[i])
+		}
+		n, ok := OfWord(w)
+		return n, ok && len(texts[n]) == len(text) // else text ends in U+0000
+	}
+	for h := Hash(text) & longMask; longs[h] != 0; h = (h + 1) & longMask {
+		if at := ID(longs[h] - 1); texts[at] == string(text) {
 			return at, true
 		}
 	}
 	return 0, false
 }
 
-// Hash is what hash tables of names go by. It is quick, and no secret.
-func Hash[T string | []byte](text T) uint32 {
-	h := uint32(2166136261)
-	for i := range len(text) {
-		h = (h ^ uint32(text[i])) * 16777619
+// OfWord is Of for a name of one to eight bytes, none of them 0, in a word: the
+// first byte is the lowest, and the bytes behind the last are 0.
+func OfWord(w uint64) (ID, bool) {
+	for h := w * wordFactor >> wordShift; words[h] != 0; h = (h + 1) & wordMask {
+		if words[h] == w {
+			return ID(wordIDs[h]), true
+		}
 	}
-	return h ^ h>>15
+	return 0, false
 }
 
-// slots is an open-addressing table of numbers + 1; 0: free.
-var slots [4096]uint16
+// Hash is what hash tables of names go by. It differs from process to process,
+// so that nobody can make a page whose names have one hash.
+func Hash[T string | []byte](text T) uint32 {
+	return uint32(maphash.String(seed, *(*string)(unsafe.Pointer(&text)))) // a slice begins as a string does
+}
 
-const mask = uint32(len(slots) - 1)
+// The known names are in open-addressing tables: those of up to eight bytes by
+// words, 0 where one is free; the others as numbers + 1, by hash.
+var (
+	words   [wordMask + 1]uint64
+	wordIDs [wordMask + 1]uint16
+	longs   [longMask + 1]uint16
+
+	seed = maphash.MakeSeed()
+)
+
+const (
+	wordMask   = 1<<(64-wordShift) - 1
+	wordShift  = 54
+	wordFactor = 0x9E3779B97F4A7C15
+	longMask   = 1<<10 - 1
+)
 
 func init() {
 	for i, text := range texts {
-		h := Hash(text) & mask
-		for slots[h] != 0 {
-			h = (h + 1) & mask
+		if len(text) > 8 {
+			h := Hash(text) & longMask
+			for longs[h] != 0 {
+				h = (h + 1) & longMask
+			}
+			longs[h] = uint16(i + 1)
+			continue
 		}
-		slots[h] = uint16(i + 1)
+		w := uint64(0)
+		for j := range len(text) {
+			w |= uint64(text[j]) << (8 * j)
+		}
+		h := w * wordFactor >> wordShift
+		for words[h] != 0 {
+			h = (h + 1) & wordMask
+		}
+		words[h], wordIDs[h] = w, uint16(i)
 	}
 }
