@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestSmallCase(t *testing.T) {
 	t.Chdir("../..")
 	var out strings.Builder
-	r, err := bench(t.Context(), plan{sizes: []int{5}, pages: 1, rounds: 1, patience: time.Minute}, &out)
+	r, err := bench(t.Context(), plan{sizes: []int{5}, pages: 1, rounds: 1, hostile: []int{1, 4}, patience: time.Minute}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
