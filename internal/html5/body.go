@@ -31,7 +31,7 @@ func (b *builder) inBody() bool {
 
 // putComment inserts a comment at the appropriate place.
 func (b *builder) putComment() {
-	b.put(dom.Node{Kind: dom.Comment, Flags: b.tok.flags, A: b.tok.a, B: b.tok.b})
+	b.put(&dom.Node{Kind: dom.Comment, Flags: b.tok.flags, A: b.tok.a, B: b.tok.b})
 }
 
 func (b *builder) bodyText(tok *token) {
@@ -370,7 +370,7 @@ func (b *builder) endInBody() bool {
 		}
 	case brEnd:
 		b.reconstruct()
-		b.put(dom.Node{Kind: dom.Element, Name: name.Br})
+		b.put(&dom.Node{Kind: dom.Element, Name: name.Br})
 		b.framesetOK = false
 	}
 	return false

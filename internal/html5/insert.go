@@ -20,14 +20,14 @@ func (b *builder) insertVoid() dom.ID { return b.element(b.tok.name, dom.HTML) }
 
 // insertImplied inserts an HTML element without attributes, and opens it.
 func (b *builder) insertImplied(n dom.Name) dom.ID {
-	id := b.put(dom.Node{Kind: dom.Element, Name: n})
+	id := b.put(&dom.Node{Kind: dom.Element, Name: n})
 	b.push(id, n, kinds[n])
 	return id
 }
 
 // element inserts an element for the start tag, with its attributes.
 func (b *builder) element(n dom.Name, space dom.Space) dom.ID {
-	return b.put(dom.Node{Kind: dom.Element, Name: n, Space: space, A: b.tok.attrs, B: uint32(len(b.t.Attrs))})
+	return b.put(&dom.Node{Kind: dom.Element, Name: n, Space: space, A: b.tok.attrs, B: uint32(len(b.t.Attrs))})
 }
 
 // ignore drops the tag.
@@ -38,28 +38,36 @@ func (b *builder) ignore() {
 }
 
 // put inserts a new node at the appropriate place (HTML 13.2.6.1).
-func (b *builder) put(n dom.Node) dom.ID {
+func (b *builder) put(n *dom.Node) dom.ID {
 	if top := b.top(); !b.foster || top.is&tablePart == 0 {
 		return b.appendNew(top.id, n)
 	}
-	id := b.t.New(n)
+	id := b.t.New(*n)
 	b.insertNode(id)
 	return id
 }
 
-// appendNew makes a new node the last child of parent.
-func (b *builder) appendNew(parent dom.ID, n dom.Node) dom.ID {
+// appendNew makes a new node the last child of parent. (It copies what n has field
+// by field: what was just written in small pieces is slow to read in one.)
+func (b *builder) appendNew(parent dom.ID, n *dom.Node) dom.ID {
 	t := b.t
 	id := dom.ID(len(t.Nodes))
 	p := &t.Nodes[parent]
-	n.Parent, n.First, n.Last, n.Prev, n.Next = parent, dom.None, dom.None, p.Last, dom.None
+	prev := p.Last
 	p.Last = id
-	if n.Prev == dom.None {
+	if prev == dom.None {
 		p.First = id
 	} else {
-		t.Nodes[n.Prev].Next = id
+		t.Nodes[prev].Next = id
 	}
-	t.Nodes = append(t.Nodes, n)
+	if int(id) < cap(t.Nodes) {
+		t.Nodes = t.Nodes[:id+1]
+	} else {
+		t.Nodes = append(t.Nodes, dom.Node{})
+	}
+	c := &t.Nodes[id]
+	c.Parent, c.First, c.Last, c.Prev, c.Next, c.End = parent, dom.None, dom.None, prev, dom.None, 0
+	c.Name, c.Kind, c.Space, c.Flags, c.Mark, c.A, c.B = n.Name, n.Kind, n.Space, n.Flags, n.Mark, n.A, n.B
 	return id
 }
 
@@ -98,7 +106,7 @@ func (b *builder) fosterPlace() (parent, before dom.ID) {
 
 // comment inserts a comment at the end of parent.
 func (b *builder) comment(parent dom.ID) {
-	b.appendNew(parent, dom.Node{Kind: dom.Comment, Flags: b.tok.flags, A: b.tok.a, B: b.tok.b})
+	b.appendNew(parent, &dom.Node{Kind: dom.Comment, Flags: b.tok.flags, A: b.tok.a, B: b.tok.b})
 }
 
 // insertText inserts the text at the appropriate place: into the text that is
@@ -121,7 +129,7 @@ func (b *builder) insertText(tok *token) {
 		b.grow(beside, tok)
 		return
 	}
-	b.put(dom.Node{Kind: dom.Text, Flags: tok.flags, A: tok.a, B: tok.b})
+	b.put(&dom.Node{Kind: dom.Text, Flags: tok.flags, A: tok.a, B: tok.b})
 }
 
 // grow adds text to that of a node. Where the page doesn't have both side by

@@ -142,7 +142,7 @@ func (b *builder) initial() bool {
 		b.comment(dom.Root)
 		return false
 	case doctypeToken:
-		b.appendNew(dom.Root, dom.Node{Kind: dom.Doctype, A: tok.attrs, B: tok.attrs + 3})
+		b.appendNew(dom.Root, &dom.Node{Kind: dom.Doctype, A: tok.attrs, B: tok.attrs + 3})
 		b.t.Quirks = b.quirks()
 		b.mode = beforeHTML
 		return false
@@ -171,7 +171,7 @@ func (b *builder) beforeHTML() bool {
 		}
 	case startTag:
 		if tok.name == name.Html {
-			id := b.appendNew(dom.Root, dom.Node{Kind: dom.Element, Name: name.Html, A: tok.attrs, B: uint32(len(b.t.Attrs))})
+			id := b.appendNew(dom.Root, &dom.Node{Kind: dom.Element, Name: name.Html, A: tok.attrs, B: uint32(len(b.t.Attrs))})
 			b.push(id, name.Html, kinds[name.Html])
 			b.mode = beforeHead
 			return false
@@ -181,7 +181,7 @@ func (b *builder) beforeHTML() bool {
 			return false
 		}
 	}
-	id := b.appendNew(dom.Root, dom.Node{Kind: dom.Element, Name: name.Html})
+	id := b.appendNew(dom.Root, &dom.Node{Kind: dom.Element, Name: name.Html})
 	b.push(id, name.Html, kinds[name.Html])
 	b.mode = beforeHead
 	return true
