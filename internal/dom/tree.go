@@ -177,33 +177,25 @@ func (t *Tree) Finish() {
 }
 
 // number sets each End; false: the nodes aren't in document order, and some
-// Ends are wrong.
+// Ends are wrong. It goes from the last node to the first: what is below a node
+// in document order begins right behind it, and ends where the next begins.
 func (t *Tree) number() bool {
 	nodes := t.Nodes
-	n, seen := Root, ID(1)
-	for {
-		if c := nodes[n].First; c != None {
-			if c != seen {
+	for i := len(nodes) - 1; i >= 0; i-- {
+		n := &nodes[i]
+		end := ID(i + 1)
+		if n.First != None {
+			if n.First != end || n.Last <= ID(i) {
 				return false
 			}
-			n, seen = c, seen+1
-			continue
+			end = nodes[n.Last].End
 		}
-		for {
-			nodes[n].End = seen
-			if n == Root {
-				return int(seen) == len(nodes)
-			}
-			if s := nodes[n].Next; s != None {
-				if s != seen {
-					return false
-				}
-				n, seen = s, seen+1
-				break
-			}
-			n = nodes[n].Parent
+		if n.Next != None && n.Next != end {
+			return false
 		}
+		n.End = end
 	}
+	return int(nodes[Root].End) == len(nodes)
 }
 
 func (t *Tree) reorder() {
