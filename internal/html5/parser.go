@@ -11,24 +11,32 @@ import (
 // What a hostile page may cost beyond what an honest one does. The standard's
 // algorithms are quadratic in places: formatting elements that are never closed
 // are opened again in each block, and lists of them are searched by each tag.
-// Once a page has used one of these up it still has its texts and elements, but
-// no longer at the very place where a browser would have them: formatting
-// elements are not opened again, and only the nearest entries of a list are
-// looked at. No honest page comes near.
+// Once a page has used up one of these it still has its texts and elements, but
+// not always where a browser would have them: formatting elements are not opened
+// again, and only the nearest entries of a list are looked at. No honest page
+// comes near: the tests hold that it takes less than a twentieth.
 const (
-	// freeClones and clonesPerByte bound how many elements are made that the
+	// freeClones and bytesPerClone bound how many elements are made that the
 	// page has no tag of its own for: repeated formatting elements, and what a
-	// selectedcontent mirrors. A tree's nodes and attributes together are fewer
-	// than freeClones + 3 per byte of the page.
+	// selectedcontent mirrors.
 	freeClones    = 4096
 	bytesPerClone = 4
 	// freeSteps and stepsPerByte bound how many entries of the stack and lists
-	// are looked at or moved, other than those that the same step closes.
+	// are looked at or moved, other than those that the same step closes. Much
+	// may be begun with the last step.
 	freeSteps    = 1 << 16
-	stepsPerByte = 16
+	stepsPerByte = 4
 	// nearest is how many entries of a list are looked at after that.
 	nearest = 8
 )
+
+// maxTree bounds how many nodes and attributes the tree of a page of so many
+// bytes has, together. The page's own are one for two bytes at most: "x<b>".
+// Attributes that a later html or body brings take at most freeSteps/16 and one
+// for four bytes more.
+func maxTree(size int) int {
+	return 64 + freeClones + freeSteps/16 + size
+}
 
 // Parser parses one page after the other. It keeps what it works with between
 // pages; it is used by one goroutine at a time.
