@@ -123,6 +123,19 @@ func (t *Tree) New(n Node) ID {
 	return ID(len(t.Nodes) - 1)
 }
 
+// NewAttr adds an empty attribute to Attrs, to be filled in where it is: putting
+// the parts of one together elsewhere and copying them takes longer.
+func (t *Tree) NewAttr() *Attr {
+	n := len(t.Attrs)
+	if n < cap(t.Attrs) {
+		t.Attrs = t.Attrs[:n+1]
+		t.Attrs[n] = Attr{}
+	} else {
+		t.Attrs = append(t.Attrs, Attr{})
+	}
+	return &t.Attrs[n]
+}
+
 // Append makes child, which is nowhere, the last child of parent.
 func (t *Tree) Append(parent, child ID) {
 	p, c := &t.Nodes[parent], &t.Nodes[child]

@@ -14,7 +14,8 @@ import (
 func (z *tokenizer) startTag(tok *token, i int) bool {
 	attrs := len(z.tree.Attrs)
 	n, end := z.name(i+1, endsTag)
-	*tok = token{kind: startTag, name: n, a: uint32(i), attrs: uint32(attrs)}
+	*tok = token{}
+	tok.kind, tok.name, tok.a, tok.attrs = startTag, n, uint32(i), uint32(attrs)
 	if end >= 0 {
 		end = z.tagEnd(tok, end, true)
 	}
@@ -30,7 +31,8 @@ func (z *tokenizer) startTag(tok *token, i int) bool {
 // ends in it.
 func (z *tokenizer) endTag(tok *token, i int) bool {
 	n, end := z.name(i+2, endsTag)
-	*tok = token{kind: endTag, name: n, a: uint32(i)}
+	*tok = token{}
+	tok.kind, tok.name, tok.a = endTag, n, uint32(i)
 	if end >= 0 {
 		end = z.tagEnd(tok, end, false)
 	}
@@ -188,12 +190,12 @@ func (z *tokenizer) attribute(n dom.Name, from, to int) {
 		return
 	}
 	z.seen[n] = z.stamp
-	attr := dom.Attr{Name: n, A: uint32(from), B: uint32(to)}
+	attr := t.NewAttr()
+	attr.Name, attr.A, attr.B = n, uint32(from), uint32(to)
 	if z.nul < to {
 		attr.A, attr.B, attr.Flags = z.replaced(from, to)
 	}
 	if z.ref < to && z.hasRef(from, to) {
 		attr.Flags |= dom.Refs
 	}
-	t.Attrs = append(t.Attrs, attr)
 }

@@ -83,8 +83,12 @@ func (z *tokenizer) data(tok *token) bool {
 		}
 		j++
 	}
-	*tok = token{kind: textToken, space: first == j, nul: z.hasNul(i, j), a: uint32(i), b: uint32(j)}
-	if z.hasRef(i, j) {
+	*tok = token{}
+	tok.kind, tok.space, tok.a, tok.b = textToken, first == j, uint32(i), uint32(j)
+	if z.nul < j {
+		tok.nul = z.hasNul(i, j)
+	}
+	if z.ref < j && z.hasRef(i, j) {
 		tok.flags = dom.Refs
 	}
 	z.pos = j
