@@ -2,7 +2,7 @@ package css
 
 import "regexp"
 
-// join is how a compound is joined to the one before it (Selectors 4, 4.4).
+// join is how a compound is joined to the one before it (Selectors 4, Combinators).
 type join uint8
 
 const (

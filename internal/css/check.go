@@ -180,7 +180,7 @@ func (m *Matcher) compare(c *check, value []byte, html bool) bool {
 }
 
 // empty says whether there is nothing in an element but white space and
-// comments (Selectors 4, 13.2).
+// comments (Selectors 4, :empty).
 func (m *Matcher) empty(node *dom.Node) bool {
 	for n := node.First; n != dom.None; n = m.tree.Nodes[n].Next {
 		m.steps++

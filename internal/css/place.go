@@ -27,7 +27,8 @@ func (p *positions) reset() {
 	p.all, p.typed, p.counts = kept(p.all), kept(p.typed), kept(p.counts)
 }
 
-// nth is Selectors 4, 13.3 and 13.4.
+// nth is :nth-child and its like: the element is number a·k+b, for a k ≥ 0, of
+// its siblings.
 func (m *Matcher) nth(c *check, n dom.ID) bool {
 	if c.a == 0 && c.b == 1 && !c.ofType { // no need to count
 		if c.last {
