@@ -1,6 +1,7 @@
 package css
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestSelectorsThatAreRefusedSayWhereAndWhatWasExpected(t *testing.T) {
 		if err == nil || err.Error() != want || s != nil {
 			t.Errorf("%q: %v, want %s", expr, err, want)
 		}
-		if _, ok := err.(*SyntaxError); !ok {
+		if at := (&SyntaxError{}); !errors.As(err, &at) {
 			t.Errorf("%q: %T", expr, err)
 		}
 		if _, err := cascadia.ParseGroup(expr); err == nil && !strings.HasPrefix(expr, ":not(:not") {
