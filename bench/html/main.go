@@ -58,7 +58,7 @@ type plan struct {
 	pages    int   // of each kind and size
 	rounds   int
 	cpu      float64       // seconds a measurement takes at least
-	kept     int           // bytes of pages whose trees are kept to see what they take
+	kept     int           // bytes of pages whose trees are kept to see what they take; 0: that isn't asked
 	hostile  []int         // KB; the second is four times the first
 	patience time.Duration // for one hostile page
 	judge    bool          // time
@@ -66,7 +66,7 @@ type plan struct {
 
 var (
 	full = plan{sizes: []int{5, 30, 250}, pages: 4, rounds: 9, cpu: 0.1, kept: 16 << 20, hostile: []int{1_000, 4_000}, patience: 6 * time.Second, judge: true}
-	few  = plan{sizes: []int{5, 30, 250}, pages: 2, rounds: 1, kept: 1 << 20, hostile: []int{10, 40}, patience: 6 * time.Second}
+	few  = plan{sizes: []int{5, 30, 250}, pages: 2, rounds: 1, hostile: []int{10, 40}, patience: 6 * time.Second}
 )
 
 func main() {
@@ -117,16 +117,20 @@ func bench(ctx context.Context, p plan, out io.Writer) (r *results, err error) {
 			err = errors.Join(err, peer.stop())
 		}
 	}()
+	if err := b.values(ctx); err != nil {
+		return nil, err
+	}
 	r = b.results
 	for _, step := range []struct {
 		do    func(context.Context) error
 		shown func() table
-	}{{do: b.values}, {b.memory, r.memory}, {b.measure, r.cpu}, {b.torture, r.ordeals}} {
+		skip  bool
+	}{{b.memory, r.memory, p.kept == 0}, {b.measure, r.cpu, false}, {b.torture, r.ordeals, false}} {
+		if step.skip {
+			continue
+		}
 		if err := step.do(ctx); err != nil {
 			return nil, err
-		}
-		if step.shown == nil {
-			continue
 		}
 		if err := step.shown().print(out); err != nil {
 			return nil, err
