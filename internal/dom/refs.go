@@ -3,6 +3,7 @@ package dom
 import (
 	"bytes"
 	_ "embed" // of the names
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +18,17 @@ import (
 //go:embed refs.txt
 var refNames string
 
+// refWords has those of up to seven lower-case letters, which most references
+// are, by words as name.OfWord takes them.
+var refWords [refWordMask + 1]struct {
+	word uint64 // 0: free
+	at   uint16 // of the separator in refNames
+}
+
 const (
+	refWordShift = 53
+	refWordMask  = 1<<(64-refWordShift) - 1
+
 	longestRef = 31 // letters and digits of the longest name
 	longestOld = 6  // of the longest that may lack its semicolon
 	refMask    = 1<<12 - 1
@@ -30,13 +41,34 @@ var refSlots [refMask + 1]uint16
 func init() {
 	at := 0
 	for line := range strings.Lines(refNames) {
-		h := name.Hash(line[:strings.IndexAny(line, " *")]) & refMask
+		n := strings.IndexAny(line, " *")
+		if w := binary.LittleEndian.Uint64([]byte(line + "\n\n\n\n\n\n\n")); name.Letters(w) == n {
+			w &= 1<<(8*n) - 1
+			h := refWord(w)
+			for refWords[h].word != 0 {
+				h = (h + 1) & refWordMask
+			}
+			refWords[h].word, refWords[h].at = w, uint16(at+n)
+		}
+		h := name.Hash(line[:n]) & refMask
 		for refSlots[h] != 0 {
 			h = (h + 1) & refMask
 		}
 		refSlots[h] = uint16(at + 1)
 		at += len(line)
 	}
+}
+
+func refWord(w uint64) uint64 { return w * 0x9E3779B97F4A7C15 >> refWordShift }
+
+// findWord is findRef for a name of up to seven lower-case letters.
+func findWord(w uint64) string {
+	for h := refWord(w); refWords[h].word != 0; h = (h + 1) & refWordMask {
+		if refWords[h].word == w {
+			return refNames[refWords[h].at:]
+		}
+	}
+	return ""
 }
 
 // findRef is what stands in refNames behind a reference's name, from its
@@ -80,6 +112,14 @@ func AppendDecoded(dst, raw []byte, attribute bool) []byte {
 // for, and is how many bytes of text that is; 0: there is none.
 func appendNamed(dst, text []byte, attribute bool) ([]byte, int) {
 	n := 1
+	if len(text) > 8 {
+		w := binary.LittleEndian.Uint64(text[1:])
+		if n += name.Letters(w); n < 9 && text[n] == ';' {
+			if of := findWord(w & (1<<(8*(n-1)) - 1)); of != "" {
+				return appendRef(dst, of), n + 1
+			}
+		}
+	}
 	for n < len(text) && n <= longestRef+1 && isAlnum(text[n]) {
 		n++
 	}

@@ -3,7 +3,6 @@ package html5
 import (
 	"bytes"
 	"encoding/binary"
-	"math/bits"
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/name"
@@ -61,7 +60,7 @@ func (z *tokenizer) name(i int, stop uint8) (dom.Name, int) {
 	src, end, w := z.src, i, uint64(0)
 	if i+8 <= len(src) {
 		w = binary.LittleEndian.Uint64(src[i:])
-		end += letters(w)
+		end += name.Letters(w)
 	}
 	odd := uint8(0)
 	for ; ; end++ {
@@ -80,15 +79,6 @@ func (z *tokenizer) name(i int, stop uint8) (dom.Name, int) {
 		}
 	}
 	return z.intern(i, end, odd != 0), end
-}
-
-// letters is how many lower-case letters the bytes of w begin with, from the
-// lowest on.
-func letters(w uint64) int {
-	const each = 0x0101010101010101
-	low := w & (0x7F * each)
-	atLeastA, beyondZ := low+(0x80-'a')*each, low+(0x80-'z'-1)*each
-	return bits.TrailingZeros64((^atLeastA|beyondZ|w)&(0x80*each)) / 8
 }
 
 // intern is the number of the name a:b, which is odd when it has capitals or

@@ -4,6 +4,7 @@ package name
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strconv"
 	"unsafe"
 )
@@ -50,6 +51,15 @@ func OfWord(w uint64) (ID, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Letters is how many lower-case letters the bytes of w begin with, from the
+// lowest on.
+func Letters(w uint64) int {
+	const each = 0x0101010101010101
+	low := w & (0x7F * each)
+	atLeastA, beyondZ := low+(0x80-'a')*each, low+(0x80-'z'-1)*each
+	return bits.TrailingZeros64((^atLeastA|beyondZ|w)&(0x80*each)) / 8
 }
 
 // Hash is what hash tables of names go by. It differs from process to process,

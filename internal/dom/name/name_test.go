@@ -2,6 +2,7 @@ package name_test
 
 import (
 	"bufio"
+	"encoding/binary"
 	"os"
 	"strings"
 	"testing"
@@ -43,6 +44,20 @@ func TestAnyTextIsKnownOnlyAsItself(t *testing.T) {
 		text := rapid.String().Draw(t, "text")
 		if n, ok := name.Of(text); ok && n.String() != text {
 			t.Fatalf("%q is known as %s", text, n)
+		}
+	})
+}
+
+func TestLettersCountsLowerCaseLettersFromTheFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		near := rapid.SampledFrom([]byte("aamzz`{AZ@[-09 =>\x00\x7F\x80\xE1\xFA\xFF"))
+		text := rapid.SliceOfN(near, 8, 8).Draw(t, "bytes")
+		want := 0
+		for want < 8 && 'a' <= text[want] && text[want] <= 'z' {
+			want++
+		}
+		if got := name.Letters(binary.LittleEndian.Uint64(text)); got != want {
+			t.Fatalf("%q begins with %d letters, not %d", text, want, got)
 		}
 	})
 }
