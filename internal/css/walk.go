@@ -103,7 +103,8 @@ func (m *Matcher) walk(w *walk) {
 	}
 	nodes := m.tree.Nodes
 	m.frames = append(m.frames[:0], frame{end: dom.ID(len(nodes))})
-	for n := dom.ID(1); int(n) < len(nodes); n++ {
+	n := dom.ID(1)
+	for ; int(n) < len(nodes); n++ {
 		node := &nodes[n]
 		if node.Kind != dom.Element {
 			continue
@@ -129,7 +130,7 @@ func (m *Matcher) walk(w *walk) {
 			m.frames = append(m.frames, frame{end: node.End, bits: [joins]uint64{child: got, descendant: f.bits[descendant] | got}})
 		}
 	}
-	m.steps += len(nodes)
+	m.steps += int(n)
 }
 
 // begin says how many of a walk's owners are on, and whether one of them is
@@ -169,6 +170,7 @@ func (m *Matcher) element(w *walk, f *frame, n dom.ID) {
 		return
 	}
 	attrs := m.tree.Attrs[node.A:node.B]
+	m.steps += len(attrs)
 	for i := range attrs {
 		a := &attrs[i]
 		if a.Space >= dom.XLink {
