@@ -90,14 +90,17 @@ func (m *Matcher) plain(n dom.ID, name dom.Name) *dom.Attr {
 
 // value is an attribute's value, valid until the next one that has to be
 // decoded.
-func (m *Matcher) value(a *dom.Attr) []byte {
+func (m *Matcher) value(a *dom.Attr) []byte { return m.valueIn(&m.decoded, a) }
+
+// valueIn is an attribute's value, decoded into a buffer where it has to be.
+func (m *Matcher) valueIn(buffer *[]byte, a *dom.Attr) []byte {
 	raw := m.raw(a.A, a.B, a.Flags)
 	if a.Flags&dom.Refs == 0 {
 		return raw
 	}
 	m.steps += len(raw)
-	m.decoded = dom.AppendDecoded(m.decoded[:0], raw, true)
-	return m.decoded
+	*buffer = dom.AppendDecoded((*buffer)[:0], raw, true)
+	return *buffer
 }
 
 // raw is a range of the page's bytes.

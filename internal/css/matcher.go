@@ -42,8 +42,9 @@ type Matcher struct {
 	positions positions
 	texts     texts
 	languages []dom.ID
-	decoded   []byte
-	lower     []byte
+	decoded   []byte // a value or text, if it has to be
+	words     []byte // classes or an id, if they have to be, while they are gone through
+	lower     []byte // a value or text in lower case
 }
 
 // NewMatcher makes a matcher of a set.
@@ -56,7 +57,9 @@ func NewMatcher(s *Set) *Matcher {
 	}
 }
 
-// CostError says that a page would have been too much work for a selector.
+// CostError says that a page would have been too much work: for elements that
+// are nested, :matches would have looked at the same text more than 64 times on
+// average, all selectors together.
 type CostError struct{ Bytes int }
 
 // Error implements error.
@@ -118,7 +121,7 @@ func (m *Matcher) reset(t *dom.Tree) {
 	}
 	clear(m.on)
 	m.frames, m.languages = kept(m.frames), kept(m.languages)
-	m.decoded, m.lower = kept(m.decoded), kept(m.lower)
+	m.decoded, m.words, m.lower = kept(m.decoded), kept(m.words), kept(m.lower)
 	m.positions.reset()
 	m.texts.reset()
 	if m.places = kept(m.places); m.places == nil {

@@ -69,5 +69,5 @@ func (m *maker) value(a string) string {
 	case "rel":
 		return m.one("next", "NEXT", "'nofollow next'")
 	}
-	return m.one(`"a"`, "b", "'a b'", "a-b", "abc", "''", "' '", "A", `"x&amp;y"`, "12", "'é a'")
+	return m.one(`"a"`, "b", "'a b'", "a-b", "abc", "''", "' '", "A", `"x&amp;y"`, "'&#97;bc&#100; b'", "12", "'é a'")
 }

@@ -102,21 +102,19 @@ func (m *Matcher) walk(w *walk) {
 		return
 	}
 	nodes := m.tree.Nodes
-	m.frames = append(m.frames[:0], frame{end: dom.ID(len(nodes))})
+	frames, top := append(m.frames[:0], frame{end: dom.ID(len(nodes))}), 0
 	n := dom.ID(1)
 	for ; int(n) < len(nodes); n++ {
 		node := &nodes[n]
 		if node.Kind != dom.Element {
 			continue
 		}
-		top := len(m.frames) - 1
-		for n >= m.frames[top].end {
+		for n >= frames[top].end {
 			top--
 		}
-		m.frames = m.frames[:top+1]
-		f := &m.frames[top]
+		f := &frames[top]
 		m.got = 0
-		m.element(w, f, n)
+		m.element(w, f, n, node)
 		if m.first == 0 && !forever {
 			break
 		}
@@ -126,10 +124,17 @@ func (m *Matcher) walk(w *walk) {
 		got := m.got
 		f.bits[next] = got
 		f.bits[later] |= got
-		if node.First != dom.None {
-			m.frames = append(m.frames, frame{end: node.End, bits: [joins]uint64{child: got, descendant: f.bits[descendant] | got}})
+		if node.First == dom.None {
+			continue
 		}
+		around := f.bits[descendant]
+		if top++; top == len(frames) {
+			frames = append(frames, frame{})
+		}
+		f = &frames[top]
+		f.end, f.bits[child], f.bits[descendant], f.bits[next], f.bits[later] = node.End, got, around|got, 0, 0
 	}
+	m.frames = frames
 	m.steps += int(n)
 }
 
@@ -156,8 +161,7 @@ func (m *Matcher) begin(w *walk) (open int, forever bool) {
 }
 
 // element tries the steps that an element may be one of.
-func (m *Matcher) element(w *walk, f *frame, n dom.ID) {
-	node := &m.tree.Nodes[n]
+func (m *Matcher) element(w *walk, f *frame, n dom.ID, node *dom.Node) {
 	for _, s := range w.always {
 		m.try(&w.steps[s], f, n)
 	}
@@ -183,9 +187,9 @@ func (m *Matcher) element(w *walk, f *frame, n dom.ID) {
 		}
 		switch {
 		case a.Name == name.Class && w.classes.used():
-			m.classes(w, f, n, m.value(a))
+			m.classes(w, f, n, m.valueIn(&m.words, a))
 		case a.Name == name.Id && w.ids.used():
-			m.word(w, &w.ids, f, n, m.value(a), false)
+			m.word(w, &w.ids, f, n, m.valueIn(&m.words, a), false)
 		}
 	}
 }
