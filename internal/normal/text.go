@@ -7,9 +7,9 @@ import (
 )
 
 // Space trims Unicode white space (the property White_Space) and collapses each
-// run inside to one space. Text that is so already is returned as it is.
+// run inside to one space. Text that has none but at its ends is a part of s.
 func Space(s string) string {
-	if tidy(s) {
+	if s = strings.TrimSpace(s); tidy(s) {
 		return s
 	}
 	var b strings.Builder
