@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/html"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
 )
 
 // controls are what a form sends, in the order of the page (HTML, 4.10.22.4).
 type controls struct {
 	list    []control
-	submit  *html.Node // the button that sends it; nil: none
+	d       document
+	submit  dom.ID // the button that sends it; None: none
 	charset string
 }
 
@@ -22,54 +24,84 @@ type control struct {
 }
 
 // each hands out the page's elements in their order, and the form that owns each
-// (HTML, 4.10.17.3): the one its attribute names, or the one around it. Of a form
-// that stands in a table the parser makes an empty element, and what follows
-// is its own.
-func (d document) each(visit func(n, owner *html.Node, disabled bool)) {
-	forms := map[string]*html.Node{}
-	for n := range d.root.Descendants() {
-		if n.Type == html.ElementNode && n.Data == "form" {
-			if id, ok := attr(n, "id"); ok && forms[id] == nil {
+// (HTML, 4.10.17.3), None for none: the one its attribute names, or the one
+// around it. Of a form that stands in a table the parser makes an empty element,
+// and what follows is its own.
+func (d document) each(visit func(n, owner dom.ID, disabled bool)) {
+	forms := d.forms()
+	type scope struct {
+		end      dom.ID // of what it is for
+		form     dom.ID // around it
+		disabled bool
+	}
+	open := dom.None
+	scopes := []scope{{dom.ID(d.Len()), dom.None, false}}
+	for n := dom.ID(0); int(n) < d.Len(); n++ {
+		for scopes[len(scopes)-1].end <= n {
+			scopes = scopes[:len(scopes)-1]
+		}
+		node := &d.Nodes[n]
+		if node.Kind != dom.Element {
+			continue
+		}
+		within := scopes[len(scopes)-1]
+		switch {
+		case d.is(n, name.Template), d.is(n, name.Datalist):
+			n = node.End - 1
+			continue
+		case d.is(n, name.Form):
+			if d.inTable(node.Parent) {
+				open = n
+			}
+			within.end, within.form = node.End, n
+			scopes = append(scopes, within)
+		case d.is(n, name.Fieldset) && d.has(n, name.Disabled):
+			within.end, within.disabled = node.End, true
+			scopes = append(scopes, within)
+		}
+		owner := within.form
+		if owner == dom.None {
+			owner = open
+		}
+		if id, ok := d.Attr(n, name.Form); ok {
+			if owner, ok = forms[id]; !ok {
+				owner = dom.None
+			}
+		}
+		visit(n, owner, within.disabled || d.has(n, name.Disabled))
+	}
+}
+
+// forms are the page's forms by their id, the first of each.
+func (d document) forms() map[string]dom.ID {
+	forms := map[string]dom.ID{}
+	for i := range d.Nodes {
+		n := dom.ID(i)
+		if !d.is(n, name.Form) {
+			continue
+		}
+		if id, ok := d.Attr(n, name.Id); ok {
+			if _, there := forms[id]; !there {
 				forms[id] = n
 			}
 		}
 	}
-	var open *html.Node
-	var walk func(n, within *html.Node, disabled bool)
-	walk = func(n, within *html.Node, disabled bool) {
-		if n.Type == html.ElementNode {
-			switch n.Data {
-			case "template", "datalist":
-				return
-			case "form":
-				within = n
-				if n.Parent != nil && slices.Contains([]string{"table", "tbody", "thead", "tfoot", "tr"}, n.Parent.Data) {
-					open = n
-				}
-			case "fieldset":
-				disabled = disabled || has(n, "disabled")
-			}
-			owner := within
-			if owner == nil {
-				owner = open
-			}
-			if id, ok := attr(n, "form"); ok {
-				owner = forms[id]
-			}
-			visit(n, owner, disabled || has(n, "disabled"))
-		}
-		for child := range n.ChildNodes() {
-			walk(child, within, disabled)
-		}
+	return forms
+}
+
+func (d document) inTable(n dom.ID) bool {
+	switch d.Nodes[n].Name {
+	case name.Table, name.Tbody, name.Thead, name.Tfoot, name.Tr:
+		return d.IsElement(n)
 	}
-	walk(d.root, nil, false)
+	return false
 }
 
 // controls gathers those of a form.
-func (d document) controls(form *html.Node) *controls {
-	c := &controls{charset: d.name}
-	d.each(func(n, owner *html.Node, disabled bool) {
-		if owner == form {
+func (d document) controls(form dom.ID) *controls {
+	c := &controls{d: d, submit: dom.None, charset: d.name}
+	d.each(func(n, owner dom.ID, disabled bool) {
+		if owner == form && d.Nodes[n].Space == dom.HTML {
 			c.add(n, disabled)
 		}
 	})
@@ -77,36 +109,37 @@ func (d document) controls(form *html.Node) *controls {
 }
 
 // add takes over what an element is to its form.
-func (c *controls) add(n *html.Node, disabled bool) {
-	name, _ := attr(n, "name")
-	value, valued := attr(n, "value")
-	switch n.Data {
-	case "button":
-		if kind, _ := attr(n, "type"); kind == "" || strings.EqualFold(kind, "submit") {
-			c.button(n, name, value, disabled)
+func (c *controls) add(n dom.ID, disabled bool) {
+	called, _ := c.d.Attr(n, name.Name)
+	value, valued := c.d.Attr(n, name.Value)
+	kind, _ := c.d.Attr(n, name.Type)
+	kind = strings.ToLower(kind)
+	switch c.d.Nodes[n].Name {
+	case name.Button:
+		if kind == "" || kind == "submit" {
+			c.button(n, called, value, false, disabled)
 		}
-	case "textarea":
-		c.put(name, strings.TrimPrefix(textOf(n), "\n"), !disabled)
-	case "select":
-		c.choice(n, name, disabled)
-	case "input":
-		kind, _ := attr(n, "type")
-		switch strings.ToLower(kind) {
+	case name.Textarea:
+		c.put(called, strings.TrimPrefix(c.d.TextOf(n, 0), "\n"), !disabled)
+	case name.Select:
+		c.choice(n, called, disabled)
+	case name.Input:
+		switch kind {
 		case "submit", "image":
-			c.button(n, name, value, disabled)
+			c.button(n, called, value, kind == "image", disabled)
 		case "button", "reset", "file":
 		case "checkbox", "radio":
 			if !valued {
 				value = "on"
 			}
-			c.put(name, value, !disabled && has(n, "checked"))
+			c.put(called, value, !disabled && c.d.has(n, name.Checked))
 		case "hidden":
-			if name == "_charset_" {
+			if called == "_charset_" {
 				value = c.charset
 			}
-			c.put(name, value, !disabled)
+			c.put(called, value, !disabled)
 		default:
-			c.put(name, value, !disabled)
+			c.put(called, value, !disabled)
 		}
 	}
 }
@@ -117,66 +150,69 @@ func (c *controls) put(name, value string, sent bool) {
 	}
 }
 
-// button adds a submit button; the first one sends the form.
-func (c *controls) button(n *html.Node, name, value string, disabled bool) {
-	first := c.submit == nil && !disabled
+// button adds a submit button; the first one sends the form. An image sends
+// where it was clicked.
+func (c *controls) button(n dom.ID, called, value string, image, disabled bool) {
+	first := c.submit == dom.None && !disabled
 	if first {
 		c.submit = n
 	}
-	if kind, _ := attr(n, "type"); n.Data == "input" && strings.EqualFold(kind, "image") {
-		prefix := name
-		if prefix != "" {
-			prefix += "."
+	if image {
+		if called != "" {
+			called += "."
 		}
-		c.put(prefix+"x", "0", first)
-		c.put(prefix+"y", "0", first)
+		c.put(called+"x", "0", first)
+		c.put(called+"y", "0", first)
 		return
 	}
-	c.put(name, value, first)
+	c.put(called, value, first)
 }
 
 // choice adds a select: what is selected, else the first option of a list that
 // shows one.
-func (c *controls) choice(n *html.Node, name string, disabled bool) {
+func (c *controls) choice(n dom.ID, called string, disabled bool) {
 	type option struct {
 		value    string
 		selected bool
 	}
 	var options []option
-	for o := range n.Descendants() {
-		if o.Type != html.ElementNode || o.Data != "option" || has(o, "disabled") || o.Parent.Data == "optgroup" && has(o.Parent, "disabled") {
+	last := -1 // that is selected
+	for o := n + 1; o < c.d.Nodes[n].End; o++ {
+		up := c.d.Nodes[o].Parent
+		if !c.d.is(o, name.Option) || c.d.has(o, name.Disabled) || c.d.is(up, name.Optgroup) && c.d.has(up, name.Disabled) {
 			continue
 		}
-		value, ok := attr(o, "value")
+		value, ok := c.d.Attr(o, name.Value)
 		if !ok {
-			value = strings.Join(strings.Fields(textOf(o)), " ")
+			value = strings.Join(strings.Fields(c.d.TextOf(o, 0)), " ")
 		}
-		options = append(options, option{value, has(o, "selected")})
+		if options = append(options, option{value, c.d.has(o, name.Selected)}); options[len(options)-1].selected {
+			last = len(options) - 1
+		}
 	}
-	picked := slices.IndexFunc(options, func(o option) bool { return o.selected })
-	multiple := has(n, "multiple")
-	for i, o := range options {
-		last := !slices.ContainsFunc(options[i+1:], func(o option) bool { return o.selected })
-		if multiple && o.selected || !multiple && (o.selected && last || picked < 0 && i == 0) {
-			c.put(name, o.value, !disabled)
-			if !multiple {
-				return
+	if c.d.has(n, name.Multiple) {
+		for _, o := range options {
+			if o.selected {
+				c.put(called, o.value, !disabled)
 			}
 		}
+	} else if len(options) > 0 {
+		c.put(called, options[max(last, 0)].value, !disabled)
+		return
 	}
-	if picked < 0 {
-		c.put(name, "", false) // there is such a field, for who fills it in
+	if last < 0 {
+		c.put(called, "", false) // there is such a field, for who fills it in
 	}
 }
 
 // attribute is one of the form's, or what the button that sends it says instead.
-func (c *controls) attribute(form *html.Node, name string) string {
-	if c.submit != nil {
-		if v, ok := attr(c.submit, "form"+name); ok {
+func (c *controls) attribute(form dom.ID, of, button dom.Name) string {
+	if c.submit != dom.None {
+		if v, ok := c.d.Attr(c.submit, button); ok {
 			return v
 		}
 	}
-	v, _ := attr(form, name)
+	v, _ := c.d.Attr(form, of)
 	return v
 }
 
@@ -224,23 +260,7 @@ func (c *controls) entries(fields map[string]string) (entries [][2]string) {
 	return entries
 }
 
-func attr(n *html.Node, name string) (string, bool) {
-	for _, a := range n.Attr {
-		if a.Namespace == "" && a.Key == name {
-			return a.Val, true
-		}
-	}
-	return "", false
-}
-
-func has(n *html.Node, name string) bool { _, ok := attr(n, name); return ok }
-
-func textOf(n *html.Node) string {
-	var b strings.Builder
-	for t := range n.Descendants() {
-		if t.Type == html.TextNode {
-			b.WriteString(t.Data)
-		}
-	}
-	return b.String()
+func (d document) has(n dom.ID, of dom.Name) bool {
+	_, ok := d.Attr(n, of)
+	return ok
 }

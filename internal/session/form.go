@@ -8,20 +8,26 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/encoding"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/css"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
+	"github.com/harrowdata/harrow/internal/html5"
 )
 
 // document is a page with forms.
 type document struct {
-	root *html.Node
+	*dom.Tree
 	name string            // of the encoding that what is filled in is sent in
 	enc  encoding.Encoding // nil: UTF-8
 }
+
+// maxNodes is the most nodes and attributes that a page with a form may have.
+const maxNodes = 1_000_000
 
 func readDocument(a Answer) (document, error) {
 	e, name, _ := charset.DetermineEncoding(a.Body, a.ContentType)
@@ -29,11 +35,12 @@ func readDocument(a Answer) (document, error) {
 	if err != nil {
 		text = bytes.ToValidUTF8(a.Body, []byte("\uFFFD"))
 	}
-	root, err := html.Parse(bytes.NewReader(text))
-	if err != nil {
+	text = bytes.TrimPrefix(bytes.ToValidUTF8(text, []byte("\uFFFD")), []byte("\uFEFF"))
+	parser := html5.Parser{MaxNodes: maxNodes}
+	d := document{Tree: &dom.Tree{}, name: "UTF-8"}
+	if err := parser.Parse(d.Tree, text); err != nil {
 		return document{}, fmt.Errorf("the page can't be read: %w", err)
 	}
-	d := document{root: root, name: "UTF-8"}
 	if name != "utf-8" && !strings.HasPrefix(name, "utf-16") {
 		d.name, d.enc = name, e
 	}
@@ -68,7 +75,7 @@ func (l *Login) fill(page canon.URL, a Answer) (Step, error) {
 	if err := f.has(l.fields); err != nil {
 		return Step{}, err
 	}
-	method, action, enctype := f.attribute(form, "method"), f.attribute(form, "action"), f.attribute(form, "enctype")
+	method, action, enctype := f.attribute(form, name.Method, name.Formmethod), f.attribute(form, name.Action, name.Formaction), f.attribute(form, name.Enctype, name.Formenctype)
 	if !strings.EqualFold(method, "POST") {
 		return Step{}, fmt.Errorf("the form's method is %q, which would put what is filled in into a URL; expected post", method)
 	}
@@ -89,28 +96,50 @@ func (l *Login) fill(page canon.URL, a Answer) (Step, error) {
 }
 
 // find is the form of the login.
-func (l *Login) find(d document) (form *html.Node, err error) {
-	if l.matcher == nil {
-		d.each(func(n, owner *html.Node, _ bool) {
-			if kind, _ := attr(n, "type"); form == nil && n.Data == "input" && strings.EqualFold(kind, "password") {
+func (l *Login) find(d document) (form dom.ID, err error) {
+	form = dom.None
+	if l.selector == nil {
+		d.each(func(n, owner dom.ID, _ bool) {
+			if kind, _ := d.Attr(n, name.Type); form == dom.None && d.is(n, name.Input) && strings.EqualFold(kind, "password") {
 				form = owner
 			}
 		})
-		if form == nil {
+		if form == dom.None {
 			err = errors.New("the page has no form with a password field; expected one, or fetch.login.form to say which")
 		}
 		return form, err
 	}
-	for n := range d.root.Descendants() {
-		if n.Type != html.ElementNode || !l.matcher.Match(n) {
-			continue
-		}
-		if n.Data != "form" {
-			return nil, fmt.Errorf("fetch.login.form, %q, selects <%s>; expected a form", l.form, n.Data)
-		}
-		return n, nil
+	if form, err = d.first(l.selector); err != nil {
+		return form, err
 	}
-	return nil, fmt.Errorf("the page has no form that fetch.login.form, %q, selects", l.form)
+	switch {
+	case form == dom.None:
+	case !d.is(form, name.Form):
+		return form, fmt.Errorf("fetch.login.form, %q, selects <%s>; expected a form", l.form, d.NameOf(d.Nodes[form].Name))
+	default:
+		return form, nil
+	}
+	return form, fmt.Errorf("the page has no form that fetch.login.form, %q, selects", l.form)
+}
+
+// first is the first element that a selector selects, None for none.
+func (d document) first(s *css.Selector) (dom.ID, error) {
+	set := css.NewSet()
+	i := set.Add(s)
+	m := css.NewMatcher(set)
+	if err := m.Run(d.Tree, []css.Want{css.First}); err != nil {
+		return dom.None, fmt.Errorf("the page costs too much: %w", err)
+	}
+	if found := m.All(i); len(found) > 0 {
+		return found[0], nil
+	}
+	return dom.None, nil
+}
+
+// is reports whether a node is that element of HTML.
+func (d document) is(n dom.ID, of dom.Name) bool {
+	node := &d.Nodes[n]
+	return node.Kind == dom.Element && node.Space == dom.HTML && node.Name == of
 }
 
 // again reports whether an answer holds the form, with the fields that were
@@ -128,9 +157,9 @@ func (l *Login) again(a Answer) bool {
 // TLS.
 func (l *Login) action(d document, page canon.URL, action string) (canon.URL, error) {
 	base := page
-	for n := range d.root.Descendants() {
-		if n.Type == html.ElementNode && n.Data == "base" {
-			if href, ok := attr(n, "href"); ok {
+	for i := range d.Nodes {
+		if n := dom.ID(i); d.is(n, name.Base) {
+			if href, ok := d.Attr(n, name.Href); ok {
 				if u, err := plainURLs.Resolve(page, href); err == nil {
 					base = u
 				}

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/andybalholm/cascadia"
-
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/css"
 )
 
 // MaxLoginBody is how much is read of an answer on the way to a session, in
@@ -28,12 +27,12 @@ const MaxLoginBody = 1 << 20
 // the pace of its host's key as every exchange does, crawl-delay included where
 // that is known.
 type Login struct {
-	url     canon.URL
-	form    string           // as written
-	matcher cascadia.Matcher // nil: the first form with a password field
-	fields  map[string]string
-	success func(body []byte) bool // nil: 2xx without the form
-	shown   string                 // success as written
+	url      canon.URL
+	form     string        // as written
+	selector *css.Selector // nil: the first form with a password field
+	fields   map[string]string
+	success  func(body []byte) bool // nil: 2xx without the form
+	shown    string                 // success as written
 }
 
 // Step is one request of a login.
@@ -67,7 +66,7 @@ func (f *filler) login(l harrow.Login) *Login {
 		out.fields[name] = f.value(key+".fields."+name, l.Fields[name])
 	}
 	if l.Form != "" {
-		if out.matcher, err = cascadia.ParseGroup(l.Form); err != nil {
+		if out.selector, err = css.Compile(l.Form); err != nil {
 			f.fail(key+".form", fmt.Errorf("expected a selector (css): %w", err))
 		}
 	}

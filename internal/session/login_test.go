@@ -62,6 +62,8 @@ func TestAFormIsSentAsABrowserWould(t *testing.T) {
 		"no names, no values":      {"", `<input value=1><input name=""><input name=user><input type=password name=pass>`, secret},
 		"the form by CSS":          {"form#second", `<input name=x></form><form id=second method=POST><input name=user><input name=pass>`, secret},
 		"the one with a password":  {"", `<input name=q></form><form method=post><input name=user><input type=PASSWORD name=pass>`, secret},
+		"nested deep":              {"", strings.Repeat("<div>", 50_000) + `<input name=user><input type=password name=pass>`, secret},
+		"no UTF-8, though it says": {"", "\xff<input name=user><input type=password name=pass>", secret},
 		"a form cut by a table":    {"", `</form><table><form method=post><tr><td><input name=user><input type=password name=pass></td></tr></form></table>`, secret},
 	} {
 		t.Run(name, func(t *testing.T) {
