@@ -31,7 +31,7 @@ logic < root logic
 	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine internal/scratch
-	internal/dom internal/dom/name internal/dom/domtest internal/html5 internal/html5/pages internal/css
+	internal/dom internal/dom/name internal/dom/domtest internal/html5 internal/html5/pages internal/css internal/xmltree
 
 # What tests share: where the public suites lie, a name server.
 suites < NOTHING

@@ -27,6 +27,7 @@ func (t *trier) read(ctx context.Context, page rules.Page, r *Report) error {
 	}
 	limits := rules.Limits{Document: int64(t.cfg.Job.Limits.Document), Data: triedRows}
 	d := rules.NewDocument(page, t.canon, limits)
+	defer d.Close()
 	rows := map[string]*gathered{}
 	defer func() {
 		for _, g := range rows {
@@ -188,7 +189,7 @@ func (t *trier) links(ctx context.Context, d *rules.Document, r *Report) error {
 		have[u] = true
 		r.Links.Taken++
 		if len(r.Links.First) < most {
-			found := Link{URL: u.String(), Text: l.Text}
+			found := Link{URL: u.String(), Text: strings.Clone(l.Text)} // which is the page's
 			if l.Carry != "" {
 				found.Carry = json.RawMessage(l.Carry)
 			}

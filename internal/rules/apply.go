@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/net/html"
-
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/dom"
 )
 
 // Row is one record that a rule got out of a page.
@@ -15,7 +14,8 @@ type Row struct {
 	Rule    string // column _rule
 	Ordinal int64  // column _ordinal
 	// Values has one value a column, with the Go type that harrow.Type names,
-	// or nil for null. It is valid until emit returns.
+	// or nil for null. It is valid until emit returns, and so are the texts in
+	// it: they are views of the page.
 	Values []any
 }
 
@@ -26,8 +26,9 @@ type Row struct {
 func (p *Program) Apply(ctx context.Context, d *Document, emit func(Row) error, reject func(harrow.Reject) error) error {
 	r := &run{
 		ctx: ctx, program: p, doc: d, emit: emit, reject: reject,
-		ordinals: make([]int64, len(p.types)),
+		ordinals: make([]int64, len(p.types)), css: p.selection(d),
 	}
+	defer r.css.close()
 	for _, rule := range p.rules {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -56,6 +57,7 @@ type run struct {
 	ctx      context.Context
 	program  *Program
 	doc      *Document
+	css      *selection
 	emit     func(Row) error
 	reject   func(harrow.Reject) error
 	ordinals []int64 // by record: of the next row
@@ -75,21 +77,22 @@ func (r *run) rule(rule *rule) error {
 		return r.data(rule)
 	}
 	r.broken = false
-	v, fault := r.doc.view(rule.needs)
-	if fault == nil && rule.each == nil {
+	r.css.begin(rule.selectors)
+	v, fault := view{doc: r.doc, css: r.css}.with(rule.needs)
+	if fault == nil && !rule.elements {
 		fault = r.count()
 	}
 	if fault != nil {
 		return r.fault(rule, fault)
 	}
-	if rule.each == nil {
+	if !rule.elements {
 		return r.row(rule, v)
 	}
-	root := v.node
-	for n := next(root, root); n != nil; n = next(root, n) {
-		if n.Type != html.ElementNode || !rule.each.Match(n) {
-			continue
-		}
+	nodes, fault := r.css.below(rule.each, dom.Root)
+	if fault != nil {
+		return r.fault(rule, fault)
+	}
+	for _, n := range nodes {
 		if fault := r.count(); fault != nil {
 			return r.fault(rule, fault)
 		}
@@ -102,11 +105,6 @@ func (r *run) rule(rule *rule) error {
 		}
 	}
 	return nil
-}
-
-// view makes the pieces of the page that a rule needs.
-func (d *Document) view(n needs) (view, *Fault) {
-	return view{doc: d}.with(n)
 }
 
 // count counts one more row of the page.
@@ -132,6 +130,7 @@ func (r *run) fields(rule *rule, v view) (refused bool, err error) {
 	record := &r.program.types[rule.record]
 	row := Row{Record: rule.record, Rule: rule.name, Ordinal: r.ordinals[rule.record], Values: r.blank(len(record.Columns))}
 	r.ordinals[rule.record]++
+	r.doc.nextRow()
 	for _, f := range rule.fields {
 		if fault := f.eval(v, row.Values, &r.scratch); fault != nil && fault.page != nil {
 			r.broken = true

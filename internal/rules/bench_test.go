@@ -34,17 +34,39 @@ const benchFields = `{"upc":{"css":"th:contains('UPC') + td","required":true},"t
 "stock":{"css":".availability","regex":"(\\d+) available","type":"int"},"rating":{"css":"p.star-rating@class","map":{"star-rating Two":2},"type":"int"},
 "image":{"css":"#gallery img@src","type":"url"},"tags":{"css":"ul.tags li","type":"list"},"brand":{"css":"th:contains('Publisher') + td"}}`
 
+// BenchmarkApply is a page as parse reads it. [BenchmarkGoquery] is the same by
+// hand; compare within one run.
 func BenchmarkApply(b *testing.B) {
 	page := shopPage(string(benchPage()))
 	p := mustCompile(b, harrow.Rule{Record: "book", Match: []string{"/catalogue/*/index.html"}, Fields: fields(b, benchFields)})
+	var shared Pages
 	b.ReportAllocs()
 	b.SetBytes(int64(len(page.Body)))
 	for b.Loop() {
 		rows := 0
-		err := p.Apply(context.Background(), NewDocument(page, canonical, Limits{}), func(Row) error { rows++; return nil }, func(r harrow.Reject) error { return fmt.Errorf("%+v", r) })
+		d := shared.Document(page, canonical, Limits{})
+		err := p.Apply(context.Background(), d, func(Row) error { rows++; return nil }, func(r harrow.Reject) error { return fmt.Errorf("%+v", r) })
+		d.Close()
 		if err != nil || rows != 1 {
 			b.Fatal(rows, err)
 		}
+	}
+}
+
+// BenchmarkLinks is a page as a round of fetching looks into it.
+func BenchmarkLinks(b *testing.B) {
+	page := shopPage(string(benchPage()))
+	f := mustFollow(b, harrow.Follow{CSS: "a@href"})
+	var shared Pages
+	b.ReportAllocs()
+	b.SetBytes(int64(len(page.Body)))
+	for b.Loop() {
+		links := 0
+		d := shared.Document(page, canonical, Limits{})
+		if err := f.Links(d, func(Link) error { links++; return nil }); err != nil || links != 120 {
+			b.Fatal(links, err)
+		}
+		d.Close()
 	}
 }
 
@@ -107,12 +129,5 @@ func BenchmarkGoquery(b *testing.B) {
 		if upc == "" || title == "" || price == "" || brand == "" || stock == nil || rating == "" || image == "" || len(tags) != 2 {
 			b.Fatal("a field is missing")
 		}
-	}
-}
-
-func BenchmarkTreeCost(b *testing.B) {
-	body := benchPage()
-	for b.Loop() {
-		treeCost(body, 2e6)
 	}
 }

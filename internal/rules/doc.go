@@ -1,7 +1,8 @@
 // Package rules applies the parse rules and follow rules of a job file to
 // pages. [Compile] and [CompileFollow] read the rules once; a [Document] is
 // one page, whose text, tree and JSON-LD are made when the first rule asks for
-// them and shared by all of them.
+// them and shared by all of them. The CSS selectors of all rules that apply to a
+// page are evaluated in one walk over its tree.
 //
 // # A field's steps
 //
@@ -36,8 +37,9 @@
 // # Kinds of pages
 //
 // css, xpath and jsonld want HTML or XML, by the Content-Type; none is taken
-// for HTML. XML is read as XML, without what a document type declares; XHTML as
-// browsers read HTML. jsonpath reads any body that is JSON. A body that is a
+// for HTML, which is read as a browser with scripts does: what is in noscript is
+// text; that of a template counts as below it. XML is read as XML, without what
+// a document type declares; XHTML as browsers read HTML. jsonpath reads any body that is JSON. A body that is a
 // gzip file is decompressed first, and its name says what it holds where the
 // server doesn't.
 //
@@ -52,12 +54,27 @@
 // What concerns the page rejects it for the rules that need the missing piece,
 // once a page and code: "document" (over the limit, decompressed too), "gzip"
 // (a broken gzip file), "content_type" (the page is of another kind),
-// "nesting" (elements over 512 deep), "elements" (too many of them, or of JSON
-// values), "xml" and "json" (it is none), "cost" (XPath and JSONPath visit too
-// many nodes; rows before stay), "rows" (too many rows; those before stay),
-// "url" (the final URL is none). Extractors add "extract" (it returned an error),
-// "panic", and "extractor" (a row with an unknown record or column or a wrong
+// "elements" (too many of them, or of JSON values), "xml" and "json" (it is none),
+// "cost" (selectors visit too many nodes; rows before stay), "rows" (too many
+// rows, or more text in them than is held; those before stay), "url" (the final
+// URL is none). Extractors add "nesting" ([harrow.HTML] was asked for, and
+// elements are over 512 deep), "extract" (it returned an error), "panic", and
+// "extractor" (a row with an unknown record or column or a wrong
 // Go type); after the first two none of its rows of that page count.
+//
+// # Memory
+//
+// Texts that are selected are views of the page, and what they are put together
+// in is used again for the next row: those of a [Row] and a [Link] are valid
+// until they are taken. Rejects and traces ([Program.Explain]) have copies.
+//
+// A document takes 40 bytes for each node of its page and 16 for each attribute,
+// of which there are no more than [Limits] says, and than three for each byte of
+// the page and a few thousand (package html5; ordinary pages have one for every
+// fifteen bytes); and 4 for each element that a selector of a rule selects.
+// Documents of one [Pages] take turns in that memory: there is as much of it as
+// documents are open at once. More than 8 MiB, which pages of 3 MB take, is given
+// up once the document is closed.
 //
 // # Data files
 //

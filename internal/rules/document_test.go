@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/html"
 	"pgregory.net/rapid"
 
+	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/suites"
 )
 
@@ -147,44 +149,6 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// elements counts what the tree builder really makes.
-func elements(t rapid.TB, text []byte) int {
-	root, err := html.Parse(bytes.NewReader(text))
-	if err != nil {
-		return 0
-	}
-	n := 0
-	for c := root; c != nil; c = next(root, c) {
-		if c.Type == html.ElementNode {
-			n++
-		}
-	}
-	return n
-}
-
-func TestTreeCostIsNotBelowTheTree(t *testing.T) {
-	tags := []string{"<p>", "</p>", "<b>", "</b>", "<i class=x>", "</i>", "<div>", "</div>", "<a href=1>", "</a>", "<table>", "<tr>", "<td>", "</td>", "</table>",
-		"text", "<br>", "<font size=1>", "<svg>", "<desc>", "</desc>", "</svg>", "<b/>", "<path/>", "<!-- </b> -->", "<script></b></script>", "<li>", "</font>"}
-	rapid.Check(t, func(t *rapid.T) {
-		text := []byte(strings.Join(rapid.SliceOfN(rapid.SampledFrom(tags), 0, 200).Draw(t, "tags"), ""))
-		// html, head, body, and tbody and tr that a table implies.
-		want := elements(t, text)
-		if got := treeCost(text, 1<<30) + 3 + 2*bytes.Count(text, []byte("<t")); got < want {
-			t.Fatalf("first pass: cost %d, elements %d", got, want)
-		}
-	})
-}
-
-func TestTreeCostLetsOrdinaryPagesPass(t *testing.T) {
-	listing := strings.Repeat(`<li><a href="/x"><b>Name</b> <svg><path d=1 /><path d=2 /><path/><path/><path/></svg></a><p><em>x</em> <i>y</i></li>`, 20_000)
-	if got := treeCost([]byte(listing), 2e6); got > 500_000 {
-		t.Errorf("cost %d of %d elements", got, 20_000*12)
-	}
-	if got := treeCost(formattingBomb(20_000), 2e6); got <= 2e6 {
-		t.Errorf("cost %d of 8 M elements", got)
-	}
-}
-
 func TestBodyIsReadAgainByEachCaller(t *testing.T) {
 	d := shopDocument("abc")
 	for range 2 {
@@ -197,7 +161,7 @@ func TestBodyIsReadAgainByEachCaller(t *testing.T) {
 
 func TestTextOfIsTheWholeTextContent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringMatching(`(<b>|</b>|<p>|x| |é|<!--y-->){0,40}`).Draw(t, "text")
+		text := rapid.StringMatching(`(<b>|</b>|<p>|x| |é|&lt;|<!--y-->){0,40}`).Draw(t, "text")
 		root, err := html.Parse(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
@@ -208,8 +172,12 @@ func TestTextOfIsTheWholeTextContent(t *testing.T) {
 				want += n.Data
 			}
 		}
-		if got := textOf(root, 0); got != want {
-			t.Fatalf("got %q; want %q", got, want)
+		d := shopDocument(text)
+		if _, fault := d.Tree(); fault != nil {
+			t.Fatal(fault)
+		}
+		if got, fault := d.textOf(dom.Root, 0); got != want || fault != nil {
+			t.Fatalf("got %q, %v; want %q", got, fault, want)
 		}
 	})
 }
@@ -251,14 +219,18 @@ func FuzzCheckSelector(f *testing.F) {
 		f.Add(s)
 	}
 	d := shopDocument(shopHTML)
-	root, fault := d.Tree()
-	if fault != nil {
+	if _, fault := d.Tree(); fault != nil {
 		f.Fatal(fault)
 	}
 	f.Fuzz(func(t *testing.T, expr string) {
 		_ = CheckSelector("jsonld", expr)
 		if s, err := compileCSS(expr); err == nil {
-			s.pick(view{doc: d, node: root}, nil, true)
+			all := newSelectors()
+			list := all.add(nil, s, true)
+			found := all.of(d, slices.Values([][]wanted{list}))
+			d.nextRow()
+			s.pick(view{doc: d, css: found}, nil, true)
+			found.close()
 		}
 	})
 }

@@ -2,8 +2,10 @@ package rules
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
-	"golang.org/x/net/html"
+	"github.com/harrowdata/harrow/internal/dom"
 )
 
 // FieldTrace is what one field of one row came to, or a note on a rule.
@@ -34,6 +36,8 @@ const maxExplained = 100
 // [Program.Apply].
 func (p *Program) Explain(d *Document) []FieldTrace {
 	var traces []FieldTrace
+	found := p.selection(d)
+	defer found.close()
 	for i, r := range p.rules {
 		about := FieldTrace{Rule: r.name, Row: -1}
 		if r.record >= 0 {
@@ -44,7 +48,7 @@ func (p *Program) Explain(d *Document) []FieldTrace {
 			traces = append(traces, about)
 			continue
 		}
-		traces = append(traces, p.explainRule(r, d, about)...)
+		traces = append(traces, p.explainRule(r, view{doc: d, css: found}, about)...)
 		if r.last && i+1 < len(p.rules) {
 			about.Note = "last: no further rule is applied"
 			return append(traces, about)
@@ -53,33 +57,37 @@ func (p *Program) Explain(d *Document) []FieldTrace {
 	return traces
 }
 
-func (p *Program) explainRule(r *rule, d *Document, about FieldTrace) []FieldTrace {
+func (p *Program) explainRule(r *rule, v view, about FieldTrace) []FieldTrace {
 	if r.extractor != nil {
 		about.Note = "an extractor"
 		return []FieldTrace{about}
 	}
 	if r.rows != nil {
-		return p.explainData(r, d, about)
+		return p.explainData(r, v.doc, about)
 	}
-	v, fault := d.view(r.needs)
+	v.css.begin(r.selectors)
+	v, fault := v.with(r.needs)
 	if fault != nil {
 		about.Note = fault.Error()
 		return []FieldTrace{about}
 	}
-	if r.each == nil {
+	if !r.elements {
 		return p.explainRow(r, v, about, 0)
 	}
 	var traces []FieldTrace
 	rows := 0
-	for n := next(v.node, v.node); n != nil; n = next(v.node, n) {
-		if n.Type != html.ElementNode || !r.each.Match(n) {
-			continue
-		}
+	nodes, fault := v.css.below(r.each, dom.Root)
+	if fault != nil {
+		about.Note = fault.Error()
+		return []FieldTrace{about}
+	}
+	for _, n := range nodes {
 		if rows == maxExplained {
 			about.Note = fmt.Sprintf("only the first %d rows are explained", maxExplained)
 			return append(traces, about)
 		}
-		traces = append(traces, p.explainRow(r, view{doc: d, node: n}, about, rows)...)
+		v.node = n
+		traces = append(traces, p.explainRow(r, v, about, rows)...)
 		rows++
 	}
 	if rows == 0 {
@@ -92,10 +100,11 @@ func (p *Program) explainRule(r *rule, d *Document, about FieldTrace) []FieldTra
 func (p *Program) explainRow(r *rule, v view, about FieldTrace, row int) []FieldTrace {
 	values := make([]any, len(p.types[r.record].Columns))
 	var scratch []string
+	v.doc.nextRow()
 	traces := make([]FieldTrace, 0, len(r.fields))
 	for _, f := range r.fields {
 		t := about
-		t.Row, t.Field, t.Selector, t.Raw = row, f.name, f.source.String(), bounded(f.raw(v))
+		t.Row, t.Field, t.Selector, t.Raw = row, f.name, f.source.String(), kept(bounded(f.raw(v)))
 		if s, ok := f.source.(*anySource); ok {
 			if t.Tried = f.tried(s, v); t.Raw != nil {
 				t.Selector = t.Tried[len(t.Tried)-1].Selector
@@ -104,9 +113,9 @@ func (p *Program) explainRow(r *rule, v view, about FieldTrace, row int) []Field
 		if fault := f.eval(v, values, &scratch); fault != nil {
 			t.Note = fault.code + ": " + fault.err.Error()
 		} else if f.width == 1 {
-			t.Value = values[f.at]
+			t.Value = kept(values[f.at])
 		} else if values[f.at] != nil {
-			t.Value = append([]any(nil), values[f.at:f.at+f.width]...)
+			t.Value = kept(slices.Clone(values[f.at : f.at+f.width]))
 		}
 		switch {
 		case t.Note != "":
@@ -122,6 +131,24 @@ func (p *Program) explainRow(r *rule, v view, about FieldTrace, row int) []Field
 	return traces
 }
 
+// kept is a value with copies of the page's texts in it, since traces outlive
+// the page.
+func kept(value any) any {
+	switch value := value.(type) {
+	case string:
+		return strings.Clone(value)
+	case []string:
+		for i := range value {
+			value[i] = strings.Clone(value[i])
+		}
+	case []any:
+		for i := range value {
+			value[i] = kept(value[i])
+		}
+	}
+	return value
+}
+
 // tried tries the alternatives up to the first that selects something.
 func (f *field) tried(s *anySource, v view) (list []Tried) {
 	for i := range s.alternatives {
@@ -134,7 +161,7 @@ func (f *field) tried(s *anySource, v view) (list []Tried) {
 		if fault != nil {
 			t.Note = fault.Error()
 		} else {
-			t.Raw = bounded(f.tidied(texts))
+			t.Raw = kept(bounded(f.tidied(texts)))
 		}
 		if list = append(list, t); t.Raw != nil {
 			break

@@ -75,7 +75,9 @@ func (r *run) extract(rule *rule) error {
 	if err != nil {
 		r.rows -= x.rows
 		fault := &Fault{CodeExtract, err}
-		_ = errors.As(err, &fault)
+		if errors.As(err, &fault) && fault.Code != CodePanic {
+			return r.fault(rule, fault) // the page's, perhaps for other rules too
+		}
 		return r.reject(r.pageReject("", fault.Code, fmt.Errorf("extractor %s: %w", rule.name, err)))
 	}
 	for _, step := range x.steps {

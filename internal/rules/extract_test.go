@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/shopspring/decimal"
 
 	"github.com/harrowdata/harrow"
@@ -116,6 +117,54 @@ func TestExtractor(t *testing.T) {
 	}
 }
 
+// headings is an extractor that reads pages with goquery.
+type headings struct{}
+
+func init() {
+	harrow.RegisterExtractor("test_headings", func(json.RawMessage) (harrow.Extractor, error) { return headings{}, nil })
+}
+
+func (headings) Records() []harrow.RecordType { return []harrow.RecordType{wordType} }
+
+func (headings) Extract(_ context.Context, page harrow.Page, emit func(harrow.Record) error) (err error) {
+	root, err := harrow.HTML(page)
+	if err != nil {
+		return err
+	}
+	goquery.NewDocumentFromNode(root).Find("h3").EachWithBreak(func(_ int, s *goquery.Selection) bool {
+		err = emit(harrow.Record{Name: "word", Values: map[string]any{"text": s.Text()}})
+		return err == nil
+	})
+	return err
+}
+
+func TestExtractorsWalkThePagesElements(t *testing.T) {
+	p, err := Compile([]harrow.Rule{{Use: "test_headings"}, {Record: "word", Fields: fields(t, `{"text":{"css":"h3"}}`)}}, []harrow.RecordType{wordType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep := strings.Repeat("<div>", 100_000) + "<h3>Deep</h3>"
+	for _, tt := range []struct {
+		contentType, body string
+		want              []string
+	}{
+		{"text/html", listing, []string{`test_headings 0 text="One"`, `test_headings 1 text="Two"`, `test_headings 2 text="Three"`, `word#2 3 text="One"`}},
+		{"text/html; charset=iso-8859-1", "<h3>caf\xe9", []string{`test_headings 0 text="café"`, `word#2 1 text="café"`}},
+		{"application/atom+xml", "<feed><H3>x</H3></feed>", []string{`test_headings 0 text="x"`, `word#2 1 text="x"`}},
+		{"text/html", strings.Repeat("<div>", 510) + "<h3>x</h3>", []string{`word#2 0 text="x"`, CodeNesting}},
+		{"text/html", strings.Repeat("<div>", 509) + "<h3>x</h3>", []string{`test_headings 0 text="x"`, `word#2 1 text="x"`}},
+		{"text/html", deep, []string{`word#2 0 text="Deep"`, CodeNesting}},
+		{"application/pdf", "%PDF", []string{CodeContentType}},
+	} {
+		page := shopPage(tt.body)
+		page.Capture.ContentType = tt.contentType
+		got := apply(t, p, NewDocument(page, canonical, Limits{}))
+		if all := append(got.rows, got.codes()...); !slices.Equal(all, tt.want) {
+			t.Errorf("%s, %.20q: got  %q\nwant %q", tt.contentType, tt.body, all, tt.want)
+		}
+	}
+}
+
 func TestExtractorReadsWhatIsTooLargeForRules(t *testing.T) {
 	page := shopPage("")
 	page.Body, page.Capture.BodyBytes = nil, 100<<20
@@ -144,7 +193,7 @@ func TestExtractorStopsWithTheRun(t *testing.T) {
 
 func TestExtractorIsNotKnownOrNotConfigured(t *testing.T) {
 	for use, want := range map[string]string{
-		"nobody": `no extractor is called "nobody"; known: test_panics, test_words`, "test_words": `extractor test_words: fail: want anything else`, "test_panics": `panic: no config`,
+		"nobody": `no extractor is called "nobody"; known: test_headings, test_panics, test_words`, "test_words": `extractor test_words: fail: want anything else`, "test_panics": `panic: no config`,
 	} {
 		_, err := Compile([]harrow.Rule{{Use: use, With: json.RawMessage(`{"fail":"config"}`)}}, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "parse[0].use: ") || !strings.Contains(err.Error(), want) {

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/net/html"
-
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/xpath"
 )
 
@@ -22,7 +21,10 @@ const (
 
 // Follower is the compiled `follow` of a job. It may be used by several
 // goroutines at once.
-type Follower struct{ rules []followRule }
+type Follower struct {
+	rules []followRule
+	css   *selectors
+}
 
 // followRule selects elements or attributes, by CSS or XPath, or texts.
 type followRule struct {
@@ -32,9 +34,12 @@ type followRule struct {
 	texts  source   // JSONPath or regex alone
 	regex  *pattern // cuts what another selector selects; nil: none
 	carry  []*field
+
+	selectors []wanted // those of css and carry
 }
 
 // Link is one reference that a follow rule selected.
+// Ref and Text are views of the page, valid until emit returns.
 type Link struct {
 	Ref   string // as the page has it, to be resolved against [Document.Base]
 	Text  string // of its element, white space collapsed, at most [MaxLinkText] bytes
@@ -44,11 +49,17 @@ type Link struct {
 // CompileFollow compiles follow rules. Errors name the rule by its index and
 // the selector: discover.follow[0]: css "a[": ….
 func CompileFollow(rules []harrow.Follow) (*Follower, error) {
-	f := &Follower{}
+	f := &Follower{css: newSelectors()}
 	for i, def := range rules {
 		r, err := compileFollow(def)
 		if err != nil {
 			return nil, fmt.Errorf("discover.follow[%d]: %w", i, err)
+		}
+		if r.css != nil {
+			r.selectors = f.css.add(nil, r.css, true)
+		}
+		for _, carried := range r.carry {
+			r.selectors = f.css.add(r.selectors, carried.source, false)
 		}
 		f.rules = append(f.rules, r)
 	}
@@ -106,7 +117,7 @@ func (r *followRule) compileRegex(expr string, alone bool) (err error) {
 
 func compileFollowCSS(expr string) (*cssSource, error) {
 	s, err := compileCSS(expr)
-	if err == nil && s.matcher == nil {
+	if err == nil && s.selector == nil {
 		err = fmt.Errorf("css %q means a rule's element; want a selector", expr)
 	}
 	return s, err
@@ -134,7 +145,7 @@ func compileCarry(named harrow.NamedField) (*field, error) {
 		return nil, err
 	}
 	for _, s := range sourcesOf(f.source) {
-		if css, ok := s.(*cssSource); ok && css.matcher == nil {
+		if css, ok := s.(*cssSource); ok && css.selector == nil {
 			return nil, fmt.Errorf("css %q means a rule's element; want a selector", css.expr)
 		}
 		if column, ok := s.(columnSource); ok {
@@ -166,7 +177,8 @@ func (f *Follower) LooksInto(u canon.URL) bool {
 // [Document.JSON], "cost", "carry", or "links" once [MaxLinks] were emitted and
 // there are more.
 func (f *Follower) Links(d *Document, emit func(Link) error) error {
-	l := &linkFinder{doc: d, emit: emit}
+	l := &linkFinder{doc: d, emit: emit, css: f.selection(d)}
+	defer l.css.close()
 	var uncarried *Fault
 	for i := range f.rules {
 		r := &f.rules[i]
@@ -190,9 +202,21 @@ func (f *Follower) Links(d *Document, emit func(Link) error) error {
 	return nil
 }
 
+// selection begins with a page's elements.
+func (f *Follower) selection(d *Document) *selection {
+	return f.css.of(d, func(yield func([]wanted) bool) {
+		for i := range f.rules {
+			if f.rules[i].looksInto(d.final) && !yield(f.rules[i].selectors) {
+				return
+			}
+		}
+	})
+}
+
 // linkFinder is one look into a page.
 type linkFinder struct {
 	doc   *Document
+	css   *selection
 	emit  func(Link) error
 	n     int
 	carry string // what the rule at hand carries
@@ -201,21 +225,27 @@ type linkFinder struct {
 
 func (l *linkFinder) of(r *followRule) error {
 	l.carry, l.ready = "", len(r.carry) == 0
+	l.css.begin(r.selectors)
 	if r.texts != nil {
 		return l.texts(r)
 	}
-	root, fault := l.doc.Tree()
-	if fault != nil {
+	if _, fault := l.doc.Tree(); fault != nil {
 		return fault
 	}
 	if r.xpath != nil {
-		return l.nodes(r, root)
+		return l.nodes(r)
 	}
-	for node := next(root, root); node != nil; node = next(root, node) {
-		if node.Type != html.ElementNode || !r.css.matcher.Match(node) {
-			continue
+	nodes, fault := l.css.below(r.css.number, dom.Root)
+	if fault != nil {
+		return fault
+	}
+	for _, node := range nodes {
+		l.doc.nextRow()
+		ref, ok, fault := r.css.of(l.doc, node)
+		if fault != nil {
+			return fault
 		}
-		if ref, ok := r.css.value(node); ok {
+		if ok {
 			if err := l.found(r, ref, node); err != nil {
 				return err
 			}
@@ -225,7 +255,7 @@ func (l *linkFinder) of(r *followRule) error {
 }
 
 func (l *linkFinder) texts(r *followRule) error {
-	v, fault := view{doc: l.doc}.with(r.texts.needs())
+	v, fault := view{doc: l.doc, css: l.css}.with(r.texts.needs())
 	if fault != nil {
 		return fault
 	}
@@ -234,26 +264,26 @@ func (l *linkFinder) texts(r *followRule) error {
 		return fault
 	}
 	for _, ref := range refs {
-		if err := l.found(r, ref, nil); err != nil {
+		if err := l.found(r, ref, dom.None); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *linkFinder) nodes(r *followRule, root *html.Node) error {
-	nodes, err := r.xpath.Nodes(xpath.NodeOf(root), &l.doc.budget)
+func (l *linkFinder) nodes(r *followRule) error {
+	tree := l.doc.tree.value
+	nodes, err := r.xpath.Nodes(tree, dom.Root, &l.doc.budget)
 	if err != nil {
 		return l.doc.spent()
 	}
 	for _, node := range nodes {
-		ref := ""
-		if a := node.Attribute(); a != nil {
-			ref = a.Val
-		} else if ref = node.Data; node.Type == html.ElementNode || node.Type == html.DocumentNode {
-			ref = textOf(node.Node, 0)
+		l.doc.nextRow()
+		ref, fault := l.doc.nodeText(node)
+		if fault != nil {
+			return fault
 		}
-		if err := l.found(r, ref, node.Node); err != nil {
+		if err := l.found(r, ref, node.ID); err != nil {
 			return err
 		}
 	}
@@ -261,7 +291,7 @@ func (l *linkFinder) nodes(r *followRule, root *html.Node) error {
 }
 
 // found hands one reference on; node is where it stands, if anywhere.
-func (l *linkFinder) found(r *followRule, ref string, node *html.Node) error {
+func (l *linkFinder) found(r *followRule, ref string, node dom.ID) error {
 	if r.regex != nil {
 		var ok bool
 		if ref, ok = r.regex.find(tidy(ref)); !ok {
@@ -270,7 +300,7 @@ func (l *linkFinder) found(r *followRule, ref string, node *html.Node) error {
 	}
 	if !l.ready {
 		var fault *Fault
-		if l.carry, fault = r.carried(l.doc); fault != nil {
+		if l.carry, fault = l.carried(r); fault != nil {
 			return fault
 		}
 		l.ready = true
@@ -279,18 +309,21 @@ func (l *linkFinder) found(r *followRule, ref string, node *html.Node) error {
 		return faultf(CodeLinks, "the page has more than %d links", MaxLinks)
 	}
 	found := Link{Ref: ref, Carry: l.carry}
-	if node != nil && node.Type == html.ElementNode {
-		found.Text = linkText(node)
+	if node != dom.None && l.doc.tree.value.IsElement(node) {
+		var fault *Fault
+		if found.Text, fault = l.doc.linkText(node); fault != nil {
+			return fault
+		}
 	}
 	return l.emit(found)
 }
 
 // carried is the columns that the rule hands on from a page, as JSON.
-func (r *followRule) carried(d *Document) (string, *Fault) {
+func (l *linkFinder) carried(r *followRule) (string, *Fault) {
 	values := make(map[string]any, len(r.carry))
 	for _, f := range r.carry {
 		var row [1]any
-		v, fault := view{doc: d}.with(f.source.needs())
+		v, fault := view{doc: l.doc, css: l.css}.with(f.source.needs())
 		if fault == nil {
 			if wrong := f.eval(v, row[:], new([]string)); wrong != nil {
 				fault = &Fault{wrong.code, wrong.err}
@@ -304,8 +337,9 @@ func (r *followRule) carried(d *Document) (string, *Fault) {
 	return jsonLine(values), nil
 }
 
-// linkText is the beginning of an element's text.
-func linkText(n *html.Node) string {
+// linkText is the beginning of an element's text; see textOf.
+func (d *Document) linkText(n dom.ID) (string, *Fault) {
 	// White space goes, so look further than what is kept.
-	return cut(tidy(cut(textOf(n, 8*MaxLinkText), 16*MaxLinkText)), MaxLinkText)
+	text, fault := d.textOf(n, 8*MaxLinkText)
+	return cut(tidy(cut(text, 16*MaxLinkText)), MaxLinkText), fault
 }

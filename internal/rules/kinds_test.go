@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -161,6 +162,41 @@ func TestHostilePagesAreRejects(t *testing.T) {
 			}
 			_ = follow.Links(d, func(Link) error { return nil })
 		})
+	}
+}
+
+// TestDeepPagesCostNoMoreThanTheirBudget has every element of a deep page
+// selected, each of which has the page's whole text below it.
+func TestDeepPagesCostNoMoreThanTheirBudget(t *testing.T) {
+	const deep = 100_000
+	body, large := strings.Repeat("<div> ", deep), strings.Repeat("<div>", 1000)+strings.Repeat("x", 1<<20)
+	for _, tt := range []struct {
+		name string
+		rule harrow.Rule
+		body string
+		code string
+	}{
+		{"the text of rows, which is white space", harrow.Rule{Record: "r", Each: "div", Fields: fields(t, `{"a":{"css":":scope"}}`)}, body, CodeCost},
+		{"the attribute that none below a row has", harrow.Rule{Record: "r", Each: "div", Fields: fields(t, `{"a":{"css":"div@id"}}`)}, body, CodeCost},
+		{"a list of texts", harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"css":"div","list":"all"}}`)}, body, CodeCost},
+		{"a list of long texts", harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"css":"div","list":"all"}}`)}, large, CodeRows},
+		{"a list of long texts by XPath", harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"xpath":"//div","list":"all"}}`)}, large, CodeRows},
+		{"a list of attributes", harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"css":"div@class","list":"all"}}`)}, body, ""},
+	} {
+		p := mustCompile(t, tt.rule)
+		d := shopDocument(tt.body)
+		d.budget.Left = maxVisits / 20
+		got := apply(t, p, d)
+		if codes := strings.Join(got.codes(), " "); codes != tt.code {
+			t.Errorf("%s: %d rows, rejects %s, want %s", tt.name, len(got.rows), codes, tt.code)
+		}
+	}
+	follow := mustFollow(t, harrow.Follow{CSS: "div", Regex: "x"})
+	d := shopDocument(body)
+	d.budget.Left = maxVisits / 20
+	var fault *Fault
+	if err := follow.Links(d, func(Link) error { return nil }); !errors.As(err, &fault) || fault.Code != CodeCost && fault.Code != CodeRows {
+		t.Errorf("links: %v", err)
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
 )
 
 // Bounds of one JSON-LD block that is read: bytes, since decoded JSON takes
@@ -24,17 +24,18 @@ const (
 // characters, trailing commas), over 2 MiB or nested over 64 deep is skipped. Faults are those of Tree.
 func (d *Document) Linked() ([]any, *Fault) {
 	return d.linked.get(func() ([]any, *Fault) {
-		root, fault := d.Tree()
+		tree, fault := d.Tree()
 		if fault != nil {
 			return nil, fault
 		}
 		var nodes []any
-		for n := root; n != nil; n = next(root, n) {
-			if n.DataAtom != atom.Script || n.Type != html.ElementNode {
+		for i := range tree.Nodes {
+			n := &tree.Nodes[i]
+			if n.Name != name.Script || n.Kind != dom.Element || n.Space == dom.XML {
 				continue
 			}
-			if t, _ := attribute(n, "type"); mediaType(t) == "application/ld+json" {
-				for _, v := range linkedValues(textOf(n, 0)) {
+			if t, _ := tree.Attr(dom.ID(i), name.Type); mediaType(t) == "application/ld+json" {
+				for _, v := range linkedValues(tree.TextOf(dom.ID(i), 0)) {
 					nodes = appendNodes(nodes, v)
 				}
 			}

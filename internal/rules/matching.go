@@ -11,16 +11,22 @@ import (
 // Matching returns which rules, by their index in the job file, [Program.Apply]
 // would apply to a page, without reading its body.
 func (p *Program) Matching(d *Document) (rules []int) {
+	p.matching(d, func(i int) bool {
+		rules = append(rules, i)
+		return true
+	})
+	return rules
+}
+
+func (p *Program) matching(d *Document, visit func(i int) bool) {
 	for i, r := range p.rules {
 		if len(r.match) > 0 && d.final.IsZero() || !r.matches(d) {
 			continue
 		}
-		rules = append(rules, i)
-		if r.last {
+		if !visit(i) || r.last {
 			break
 		}
 	}
-	return rules
 }
 
 // mismatch says why a rule doesn't apply to a page.

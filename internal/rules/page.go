@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/html"
-
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/gunzip"
 	"github.com/harrowdata/harrow/internal/rowdata"
 	"github.com/harrowdata/harrow/internal/xpath"
@@ -65,7 +64,7 @@ type Limits struct {
 	Document int64 `json:"document,omitzero"` // largest body, or row of a data file, read as a whole, bytes; 0: 10 MiB
 	Rows     int   `json:"rows,omitzero"`     // rows of one page, all rules together, and rejected rows of a data file; 0: 1,000,000
 	Data     int   `json:"data,omitzero"`     // rows that a rule reads of one data file; 0: all
-	Elements int   `json:"elements,omitzero"` // elements of a page's tree, about; 0: 2,000,000
+	Elements int   `json:"elements,omitzero"` // elements of a page's tree: half as many as it may have nodes and attributes; 0: 2,000,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -98,7 +97,8 @@ func FetchedAt(c harrow.Capture) time.Time {
 }
 
 // Document is a page with the pieces that rules share, each made when it is
-// asked for first. It is used by one goroutine at a time.
+// asked for first. It is used by one goroutine at a time. What it hands out is
+// in its memory and the body's: see [Document.Close].
 type Document struct {
 	page   Page
 	limits Limits
@@ -107,10 +107,12 @@ type Document struct {
 	media  string // media type, lower case, without parameters
 	kind   string // media type of what is parsed: media, or what a gzip file holds
 	budget xpath.Budget
+	pages  *Pages  // where its memory goes back to; nil: nowhere
+	mem    *memory // nil: none yet
 
 	body    piece[[]byte]
 	text    piece[[]byte]
-	tree    piece[*html.Node]
+	tree    piece[*dom.Tree]
 	linked  piece[[]any]
 	json    piece[any]
 	base    piece[canon.URL]

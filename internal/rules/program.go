@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/andybalholm/cascadia"
-
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/css"
 )
 
 // Program is the compiled `parse` of a job. It is used by one goroutine at a
@@ -17,6 +16,7 @@ import (
 type Program struct {
 	types []harrow.RecordType
 	rules []*rule
+	css   *selectors
 }
 
 // rule is a compiled entry of `parse`.
@@ -26,9 +26,11 @@ type rule struct {
 	match        []*canon.Glob
 	contentTypes []string
 	last         bool
-	each         cascadia.Matcher // nil: one row a page
-	rows         *rowSource       // nil: the page is a document
+	elements     bool       // one row an element that each selects; else one row a page
+	each         int        // number of the selector
+	rows         *rowSource // nil: the page is a document
 	fields       []*field
+	selectors    []wanted // those of each and the fields
 	needs        needs
 	extractor    *extractor // nil: fields
 }
@@ -41,7 +43,7 @@ func (p *Program) Types() []harrow.RecordType { return p.types }
 // at least its columns. Errors name the rule by its index, the field and the
 // selector, for example: parse[0].fields.upc: css "th:": …
 func Compile(rules []harrow.Rule, types []harrow.RecordType) (*Program, error) {
-	p := &Program{types: types}
+	p := &Program{types: types, css: newSelectors()}
 	for i, def := range rules {
 		r, err := p.compileRule(i, def)
 		if err != nil {
@@ -87,11 +89,12 @@ func (p *Program) compileRule(i int, def harrow.Rule) (*rule, error) {
 		}
 	}
 	if def.Each != "" {
-		var err error
-		if r.each, err = compileMatcher(def.Each); err != nil {
+		each, err := compileSelector(def.Each)
+		if err != nil {
 			return nil, fmt.Errorf(".each: %w", err)
 		}
-		r.needs.tree = true
+		r.elements, r.each, r.needs.tree = true, p.css.set.Add(each), true
+		r.selectors = append(r.selectors, wanted{r.each, css.All})
 	}
 	for _, named := range def.Fields {
 		if err := p.addField(r, named); err != nil {
@@ -114,7 +117,7 @@ func (p *Program) addField(r *rule, named harrow.NamedField) error {
 		if column, ok := s.(columnSource); ok && r.rows == nil {
 			return fmt.Errorf("column %q means a row's, and the rule has no rows", column.name)
 		}
-		if css, ok := s.(*cssSource); ok && css.matcher == nil && r.each == nil {
+		if css, ok := s.(*cssSource); ok && css.selector == nil && !r.elements {
 			return fmt.Errorf("css %q means the rule's element, and the rule has no each", css.expr)
 		}
 	}
@@ -131,6 +134,7 @@ func (p *Program) addField(r *rule, named harrow.NamedField) error {
 		}
 	}
 	r.fields = append(r.fields, f)
+	r.selectors = p.css.add(r.selectors, f.source, f.list || r.elements)
 	r.needs = r.needs.or(f.source.needs())
 	return nil
 }
@@ -146,6 +150,13 @@ func sourcesOf(s source) []source {
 		list[i] = a.source
 	}
 	return list
+}
+
+// selection begins with a page's elements.
+func (p *Program) selection(d *Document) *selection {
+	return p.css.of(d, func(yield func([]wanted) bool) {
+		p.matching(d, func(i int) bool { return yield(p.rules[i].selectors) })
+	})
 }
 
 // matches reports whether the rule applies to a page.

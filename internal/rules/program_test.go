@@ -47,10 +47,10 @@ func TestRulesOfAPage(t *testing.T) {
 			page: func(p *Page) { p.Capture.ContentType = "application/pdf" }, want: []string{`c#3 0 id="1"`, `content_type`}},
 		{what: "a body over the limit", rules: []harrow.Rule{{Record: "a", Fields: name}, {Record: "b", Fields: fields(t, `{"id":{"regex":"id=(\\d)"}}`)}, {Record: "c", Fields: fields(t, `{"h":{"from":"host"}}`)}},
 			page: func(p *Page) { p.Capture.BodyBytes = 10<<20 + 1 }, want: []string{`c#3 0 h="books.example"`, `document`}},
-		{what: "nesting", rules: []harrow.Rule{{Record: "a", Fields: name}}, page: func(p *Page) { p.Body = []byte(strings.Repeat("<div>", 600)) },
-			want: []string{`nesting`}},
-		{what: "formatting elements that repeat themselves", rules: []harrow.Rule{{Record: "a", Fields: name}}, page: func(p *Page) { p.Body = formattingBomb(50_000) },
-			want: []string{`elements`}},
+		{what: "nesting is no reason to lose a page", rules: []harrow.Rule{{Record: "a", Fields: name}}, page: func(p *Page) { p.Body = []byte(strings.Repeat("<div>", 100_000) + "<h3>Deep") },
+			want: []string{`a#1 0 name="Deep"`}},
+		{what: "formatting elements that repeat themselves", rules: []harrow.Rule{{Record: "a", Fields: name}}, page: func(p *Page) { p.Body = append([]byte("<h3>One</h3>"), formattingBomb(50_000)...) },
+			want: []string{`a#1 0 name="One"`}},
 		{what: "a final URL that is none", rules: []harrow.Rule{{Record: "a", Match: []string{"/**"}, Fields: name}}, page: func(p *Page) { p.Capture.FinalURL = "ftp://x/" },
 			want: []string{`url`}},
 	} {
@@ -64,6 +64,28 @@ func TestRulesOfAPage(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", all, tt.want)
 			}
 		})
+	}
+}
+
+func TestElementsAreBounded(t *testing.T) {
+	p := mustCompile(t, harrow.Rule{Record: "a", Fields: fields(t, `{"name":{"css":"p"},"n":{"xpath":"count(//@id)"}}`)})
+	for _, tt := range []struct {
+		contentType, body string
+		limit             int // of elements: twice as many nodes and attributes
+		want              string
+	}{
+		{"text/html", "<p id=1>x", 4, `a#1 0 name="x" n="1"`}, // the document, html, head, body, p, its text and id
+		{"text/html", "<p id=1>x", 3, CodeElements},
+		{"text/html", "<p id=1 class=x lang=en>x", 4, CodeElements},
+		{"text/xml", "<p id='1' a=''>x</p>", 2, `a#1 0 name="x" n="1"`},
+		{"text/xml", "<p id='1' a='' b=''>x</p>", 2, CodeElements},
+	} {
+		page := shopPage(tt.body)
+		page.Capture.ContentType = tt.contentType
+		got := apply(t, p, NewDocument(page, canonical, Limits{Elements: tt.limit}))
+		if all := strings.Join(append(got.rows, got.codes()...), " "); all != tt.want {
+			t.Errorf("%s, up to %d: got %s, want %s", tt.body, tt.limit, all, tt.want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/harrowdata/harrow"
@@ -27,7 +28,7 @@ func (r *run) pageReject(record, code string, err error) harrow.Reject {
 func (r *run) rowReject(rule *rule, f *field, ordinal int64, v view, fault *fieldFault) harrow.Reject {
 	record := r.program.types[rule.record].Name
 	reject := r.pageReject(record, fault.code, fmt.Errorf("record %s, field %s, rule %s: %w", record, f.name, rule.name, fault.err))
-	reject.Field, reject.Value = f.name, cut(fault.value, maxRejectValue)
+	reject.Field, reject.Value = f.name, strings.Clone(cut(fault.value, maxRejectValue))
 	payload := payload{Rule: rule.name, Ordinal: ordinal, Fields: make(map[string]any, len(rule.fields))}
 	for _, f := range rule.fields {
 		payload.Fields[f.name] = bounded(f.raw(v))

@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/andybalholm/cascadia"
-	"golang.org/x/net/html"
-
+	"github.com/harrowdata/harrow/internal/css"
+	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/rowdata"
 )
 
@@ -24,7 +23,8 @@ func (n needs) or(m needs) needs {
 // view is what a row's fields look at.
 type view struct {
 	doc  *Document
-	node *html.Node   // the tree, or the row's element; nil when no rule needs it
+	css  *selection   // what css selects in the page
+	node dom.ID       // the row's element, or the tree's root
 	row  *rowdata.Row // of a data file; nil: the page is a document
 }
 
@@ -33,8 +33,8 @@ func (v view) with(n needs) (_ view, fault *Fault) {
 	if n.text {
 		_, fault = v.doc.Text()
 	}
-	if n.tree && fault == nil && v.node == nil {
-		v.node, fault = v.doc.Tree()
+	if n.tree && fault == nil {
+		_, fault = v.doc.Tree()
 	}
 	if n.linked && fault == nil {
 		_, fault = v.doc.Linked()
@@ -48,8 +48,8 @@ func (v view) with(n needs) (_ view, fault *Fault) {
 // source is a field's first step.
 type source interface {
 	// pick appends the selected texts to dst in document order: all of them,
-	// or the first. The pieces it needs are made already. A fault is the
-	// page's, not the row's.
+	// or the first. They are valid until the document's next row. The pieces
+	// it needs are made already. A fault is the page's, not the row's.
 	pick(v view, dst []string, all bool) ([]string, *Fault)
 	needs() needs
 	// String is the selector as the job file has it.
@@ -83,8 +83,9 @@ func CheckSelector(kind, expr string) error {
 // cssSource selects elements, and of them the text content or an attribute.
 type cssSource struct {
 	expr      string
-	matcher   cascadia.Matcher // nil: the row's element itself
-	attribute string           // lower case; empty: the text content
+	selector  *css.Selector // nil: the row's element itself
+	number    int           // of the selector, among those of the program or follower
+	attribute string        // lower case; empty: the text content
 }
 
 var attributeSuffix = regexp.MustCompile(`@([A-Za-z_:][-A-Za-z0-9_:.]*)\s*$`)
@@ -102,51 +103,47 @@ func compileCSS(expr string) (*cssSource, error) {
 		return nil, errors.New("css: the selector is empty")
 	}
 	var err error
-	s.matcher, err = compileMatcher(selector)
+	s.selector, err = compileSelector(selector)
 	return s, err
-}
-
-func compileMatcher(selector string) (cascadia.Matcher, error) {
-	group, err := cascadia.ParseGroup(selector)
-	if err != nil {
-		return nil, fmt.Errorf("css %q: %w", selector, err)
-	}
-	if len(group) == 1 {
-		return group[0], nil
-	}
-	return group, nil
 }
 
 func (s *cssSource) String() string { return "css: " + s.expr }
 func (s *cssSource) needs() needs   { return needs{tree: true} }
 
 func (s *cssSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
-	if s.matcher == nil {
-		if text, ok := s.value(v.node); ok {
-			dst = append(dst, text)
-		}
-		return dst, nil
+	if s.selector == nil {
+		dst, _, fault := s.append(v.doc, v.node, dst)
+		return dst, fault
 	}
-	for n := next(v.node, v.node); n != nil; n = next(v.node, n) {
-		if n.Type != html.ElementNode || !s.matcher.Match(n) {
-			continue
-		}
-		text, ok := s.value(n)
-		if !ok {
-			continue
-		}
-		if dst = append(dst, text); !all {
-			break
+	nodes, fault := v.css.below(s.number, v.node)
+	if fault != nil {
+		return dst, fault
+	}
+	for _, n := range nodes {
+		var ok bool
+		var fault *Fault
+		if dst, ok, fault = s.append(v.doc, n, dst); fault != nil || ok && !all {
+			return dst, fault
 		}
 	}
 	return dst, nil
 }
 
-func (s *cssSource) value(n *html.Node) (string, bool) {
-	if s.attribute == "" {
-		return textOf(n, 0), true
+// append appends what the source takes of an element; false: nothing.
+func (s *cssSource) append(d *Document, n dom.ID, dst []string) ([]string, bool, *Fault) {
+	text, ok, fault := s.of(d, n)
+	if ok {
+		dst = append(dst, text)
 	}
-	return attribute(n, s.attribute)
+	return dst, ok, fault
+}
+
+func (s *cssSource) of(d *Document, n dom.ID) (text string, ok bool, fault *Fault) {
+	if s.attribute == "" {
+		text, fault = d.textOf(n, 0)
+		return text, fault == nil, fault
+	}
+	return d.attributeOf(n, s.attribute)
 }
 
 // linkedSource is a JSONPath in the JSON-LD nodes.

@@ -1,21 +1,28 @@
 package rules
 
 import (
-	"bytes"
+	"errors"
 	"strings"
 
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
+	"github.com/harrowdata/harrow/internal/html5"
+	"github.com/harrowdata/harrow/internal/xmltree"
 )
 
+// nodesAnElement is how many nodes and attributes a tree may have for each
+// element that [Limits] lets it have: most elements have a text.
+const nodesAnElement = 2
+
 // Tree is the page's elements as a browser with scripts would build them
-// (WHATWG HTML 13.2); of XML, see parseXML. An empty body has an empty tree.
-// Codes of the fault: "document", "gzip", "content_type", "elements",
-// "nesting", "xml".
-func (d *Document) Tree() (*html.Node, *Fault) {
-	return d.tree.get(func() (*html.Node, *Fault) {
+// (WHATWG HTML 13.2); of XML, see package xmltree. An empty body has an empty tree.
+// It is valid until the document is closed. Codes of the fault: "document",
+// "gzip", "content_type", "elements", "xml".
+func (d *Document) Tree() (*dom.Tree, *Fault) {
+	return d.tree.get(func() (*dom.Tree, *Fault) {
 		text, fault := d.Text()
 		if fault != nil {
 			return nil, fault
@@ -23,20 +30,70 @@ func (d *Document) Tree() (*html.Node, *Fault) {
 		if len(text) > 0 && !isMarkup(d.kind) {
 			return nil, faultf(CodeContentType, "content type %q; elements are found in HTML and XML only", d.media)
 		}
+		m := d.memory()
+		err := xmltree.ErrXHTML
 		if len(text) > 0 && isXML(d.kind) {
-			if root, isHTML, fault := parseXML(text, d.limits.Elements); !isHTML {
-				return root, fault
+			err = xmltree.Parse(&m.tree, text, nodesAnElement*d.limits.Elements)
+		}
+		if errors.Is(err, xmltree.ErrXHTML) {
+			m.parser.MaxNodes = nodesAnElement * d.limits.Elements
+			err = m.parser.Parse(&m.tree, text)
+		}
+		var many *html5.TooManyError
+		switch {
+		case errors.As(err, &many):
+			return nil, &Fault{CodeElements, err}
+		case err != nil:
+			return nil, &Fault{CodeXML, err}
+		}
+		return &m.tree, nil
+	})
+}
+
+// isXML reports whether a media type is XML and not XHTML, which pages that
+// claim it seldom are: the HTML parser reads it as browsers read HTML.
+func isXML(media string) bool {
+	return media == "text/xml" || media == "application/xml" || strings.HasSuffix(media, "+xml") && media != "application/xhtml+xml"
+}
+
+// maxNested is how deep elements nest at most where somebody else's code walks
+// the tree, which calls itself for each level and can't be stopped at the end
+// of the stack.
+const maxNested = 512
+
+// HTML is a copy of the tree for code that knows golang.org/x/net/html, such as
+// goquery's NewDocumentFromNode; see [harrow.HTML]. The error is a *Fault: as of
+// Tree, or "nesting", where elements are nested over 512 deep.
+func (d *Document) HTML() (*html.Node, error) {
+	tree, fault := d.Tree()
+	if fault != nil {
+		return nil, fault
+	}
+	if nestsDeeper(tree, maxNested) {
+		return nil, faultf(CodeNesting, "elements are nested over %d deep", maxNested)
+	}
+	root, _ := tree.NetHTML()
+	return root, nil
+}
+
+// nestsDeeper reports whether elements nest more than most deep.
+func nestsDeeper(tree *dom.Tree, most int) bool {
+	depth := 0
+	for n := range tree.Nodes[1:] {
+		node := &tree.Nodes[n+1]
+		switch {
+		case node.Parent == dom.ID(n): // the node before it
+			depth++
+		default:
+			for up := tree.Nodes[n].Parent; up != node.Parent; up = tree.Nodes[up].Parent {
+				depth--
 			}
 		}
-		if treeCost(text, d.limits.Elements) > d.limits.Elements {
-			return nil, faultf(CodeElements, "the page's markup makes more than %d elements", d.limits.Elements)
+		if depth > most && node.Kind == dom.Element {
+			return true
 		}
-		root, err := html.Parse(bytes.NewReader(text))
-		if err != nil {
-			return nil, &Fault{CodeNesting, err}
-		}
-		return root, nil
-	})
+	}
+	return false
 }
 
 // isMarkup reports whether a media type holds elements. A server that names
@@ -59,18 +116,19 @@ func (d *Document) Base() (canon.URL, *Fault) {
 		if !isMarkup(d.kind) {
 			return d.final, nil
 		}
-		root, fault := d.Tree()
+		tree, fault := d.Tree()
 		if fault != nil && isXML(d.kind) { // which has no base element
 			return d.final, nil
 		}
 		if fault != nil {
 			return canon.URL{}, fault
 		}
-		for n := root; n != nil; n = next(root, n) {
-			if n.DataAtom != atom.Base || n.Type != html.ElementNode {
+		for i := range tree.Nodes {
+			n := &tree.Nodes[i]
+			if n.Name != name.Base || n.Space != dom.HTML || n.Kind != dom.Element {
 				continue
 			}
-			if href, ok := attribute(n, "href"); ok {
+			if href, ok := tree.Attr(dom.ID(i), name.Href); ok {
 				// The first one counts (HTML 4.2.3), and only if it is a URL.
 				if base, err := d.canon.Resolve(d.final, href); err == nil {
 					return base, nil
@@ -84,51 +142,4 @@ func (d *Document) Base() (canon.URL, *Fault) {
 
 func (d *Document) noURL() *Fault {
 	return faultf(CodeURL, "final URL %.200q is not a URL", d.page.Capture.FinalURL)
-}
-
-// next returns the node after n in document order, below root; nil at the end.
-func next(root, n *html.Node) *html.Node {
-	if n.FirstChild != nil {
-		return n.FirstChild
-	}
-	for ; n != root; n = n.Parent {
-		if n.NextSibling != nil {
-			return n.NextSibling
-		}
-	}
-	return nil
-}
-
-// attribute returns an element's attribute by its name in lower case.
-func attribute(n *html.Node, name string) (string, bool) {
-	for i := range n.Attr {
-		a := &n.Attr[i]
-		key := a.Key
-		if a.Namespace != "" && a.Namespace[0] != '=' { // xlink:href; XML's names begin with =
-			key = a.Namespace + ":" + key
-		}
-		if key == name || strings.EqualFold(key, name) { // viewBox: SVG keeps capitals
-			return a.Val, true
-		}
-	}
-	return "", false
-}
-
-// textOf returns the text content of a node (DOM textContent), up to about
-// limit bytes; 0: all of it.
-func textOf(n *html.Node, limit int) string {
-	// Most elements hold one text: no copy.
-	if c := n.FirstChild; c != nil && c.NextSibling == nil && c.Type == html.TextNode {
-		return c.Data
-	}
-	var b strings.Builder
-	for c := next(n, n); c != nil; c = next(n, c) {
-		if c.Type == html.TextNode {
-			b.WriteString(c.Data)
-			if limit > 0 && b.Len() >= limit {
-				break
-			}
-		}
-	}
-	return b.String()
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/harrowdata/harrow/internal/xpath"
 )
 
-// maxVisits is the budget of all XPath and JSONPath evaluations of a page.
+// maxVisits is the budget of a page's selectors: nodes that XPath and JSONPath
+// evaluations visit, and elements whose texts are read.
 const maxVisits = 200_000_000
 
 // spent is the fault of a page whose selectors' budget is.
@@ -27,9 +28,29 @@ func (s *xpathSource) String() string { return "xpath: " + s.expr.String() }
 func (s *xpathSource) needs() needs   { return needs{tree: true} }
 
 func (s *xpathSource) pick(v view, dst []string, all bool) ([]string, *Fault) {
-	dst, err := s.expr.Texts(dst, xpath.NodeOf(v.node), all, &v.doc.budget)
+	m := v.doc.mem
+	nodes, computed, isText, err := s.expr.Select(m.nodes[:0], v.doc.tree.value, v.node, all, &v.doc.budget)
 	if err != nil {
 		return dst, v.doc.spent()
 	}
+	if isText {
+		return append(dst, computed), nil
+	}
+	m.nodes = nodes
+	for _, n := range nodes {
+		text, fault := v.doc.nodeText(n)
+		if fault != nil {
+			return dst, fault
+		}
+		dst = append(dst, text)
+	}
 	return dst, nil
+}
+
+// nodeText is the string-value of a node: see textOf.
+func (d *Document) nodeText(n xpath.Node) (string, *Fault) {
+	if a := n.Attribute(d.tree.value); a != nil {
+		return d.valueOf(a)
+	}
+	return d.textOf(n.ID, 0)
 }

@@ -1,77 +1,74 @@
 package xpath
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/net/html"
 )
 
-// function is one of the core library (section 4).
+// function is one of the core library (section 4). One of its four last fields
+// is there: its kind.
 type function struct {
-	least, most int // arguments
-	kind        kind
-	nodes       bool // the first argument, if any, must be a node-set
+	least, most int  // arguments
 	here        bool // without arguments it goes by the context node
-	do          func(c context, args []value) value
+	set         bool // its argument must be a node-set
+
+	asNodes  func(c context, args []expr) []Node
+	asText   func(c context, args []expr) string
+	asNumber func(c context, args []expr) float64
+	asTruth  func(c context, args []expr) bool
 }
 
 var functions = map[string]function{
-	"last":             {0, 0, numberKind, false, false, func(c context, _ []value) value { return float64(c.size) }},
-	"position":         {0, 0, numberKind, false, false, func(c context, _ []value) value { return float64(c.position) }},
-	"count":            {1, 1, numberKind, true, false, func(_ context, a []value) value { return float64(len(a[0].([]Node))) }},
-	"sum":              {1, 1, numberKind, true, false, sum},
-	"id":               {1, 1, nodesKind, false, false, byID},
-	"local-name":       {0, 1, stringKind, true, true, func(_ context, a []value) value { return localName(firstOf(a[0]).nameOrNone()) }},
-	"name":             {0, 1, stringKind, true, true, func(_ context, a []value) value { return firstOf(a[0]).nameOrNone() }},
-	"namespace-uri":    {0, 1, stringKind, true, true, func(_ context, a []value) value { return namespaceURI(firstOf(a[0])) }},
-	"string":           {0, 1, stringKind, false, true, func(c context, a []value) value { return c.run.stringOf(a[0]) }},
-	"concat":           {2, math.MaxInt, stringKind, false, false, concat},
-	"starts-with":      {2, 2, boolKind, false, false, onTexts(func(a, b string) value { return strings.HasPrefix(a, b) })},
-	"contains":         {2, 2, boolKind, false, false, onTexts(func(a, b string) value { return strings.Contains(a, b) })},
-	"substring-before": {2, 2, stringKind, false, false, onTexts(func(a, b string) value { before, _, _ := cut(a, b); return before })},
-	"substring-after":  {2, 2, stringKind, false, false, onTexts(func(a, b string) value { _, after, _ := cut(a, b); return after })},
-	"substring":        {2, 3, stringKind, false, false, substring},
-	"string-length":    {0, 1, numberKind, false, true, func(c context, a []value) value { return float64(utf8.RuneCountInString(c.run.stringOf(a[0]))) }},
-	"normalize-space":  {0, 1, stringKind, false, true, func(c context, a []value) value { return normalizeSpace(c.run.stringOf(a[0])) }},
-	"translate":        {3, 3, stringKind, false, false, translate},
-	"boolean":          {1, 1, boolKind, false, false, nil}, // see call.eval
-	"not":              {1, 1, boolKind, false, false, nil},
-	"true":             {0, 0, boolKind, false, false, func(context, []value) value { return true }},
-	"false":            {0, 0, boolKind, false, false, func(context, []value) value { return false }},
-	"lang":             {1, 1, boolKind, false, false, lang},
-	"number":           {0, 1, numberKind, false, true, func(c context, a []value) value { return c.run.numberOf(a[0]) }},
-	"floor":            {1, 1, numberKind, false, false, onNumber(math.Floor)},
-	"ceiling":          {1, 1, numberKind, false, false, onNumber(math.Ceil)},
-	"round":            {1, 1, numberKind, false, false, onNumber(round)},
+	"last":     {asNumber: func(c context, _ []expr) float64 { return float64(c.size) }},
+	"position": {asNumber: func(c context, _ []expr) float64 { return float64(c.position) }},
+	"count":    {least: 1, most: 1, set: true, asNumber: count},
+	"sum":      {least: 1, most: 1, set: true, asNumber: sum},
+	"id":       {least: 1, most: 1, asNodes: byID},
+
+	"local-name":    {most: 1, here: true, set: true, asText: localName},
+	"name":          {most: 1, here: true, set: true, asText: nameOfFirst},
+	"namespace-uri": {most: 1, here: true, set: true, asText: namespaceURI},
+
+	"string":           {most: 1, here: true, asText: func(c context, args []expr) string { return args[0].text(c) }},
+	"concat":           {least: 2, most: math.MaxInt, asText: concat},
+	"starts-with":      {least: 2, most: 2, asTruth: onTexts(strings.HasPrefix)},
+	"contains":         {least: 2, most: 2, asTruth: onTexts(strings.Contains)},
+	"substring-before": {least: 2, most: 2, asText: onTexts(before)},
+	"substring-after":  {least: 2, most: 2, asText: onTexts(after)},
+	"substring":        {least: 2, most: 3, asText: substring},
+	"string-length":    {most: 1, here: true, asNumber: stringLength},
+	"normalize-space":  {most: 1, here: true, asText: normalizeSpace},
+	"translate":        {least: 3, most: 3, asText: translate},
+
+	"boolean": {least: 1, most: 1, asTruth: func(c context, args []expr) bool { return args[0].truth(c) }},
+	"not":     {least: 1, most: 1, asTruth: func(c context, args []expr) bool { return !args[0].truth(c) }},
+	"true":    {asTruth: func(context, []expr) bool { return true }},
+	"false":   {asTruth: func(context, []expr) bool { return false }},
+	"lang":    {least: 1, most: 1, asTruth: lang},
+
+	"number":  {most: 1, here: true, asNumber: func(c context, args []expr) float64 { return args[0].number(c) }},
+	"floor":   {least: 1, most: 1, asNumber: onNumber(math.Floor)},
+	"ceiling": {least: 1, most: 1, asNumber: onNumber(math.Ceil)},
+	"round":   {least: 1, most: 1, asNumber: onNumber(round)},
 }
 
-// call is a function and its arguments.
-type call struct {
-	name string
-	function
-	args []expr
-}
-
-func newCall(name string, args []expr) (*call, error) {
-	f, known := functions[name]
+func (f *function) kind() kind {
 	switch {
-	case !known:
-		return nil, fmt.Errorf("XPath 1.0 has no function %.40q; known: %s", name, strings.Join(slices.Sorted(maps.Keys(functions)), ", "))
-	case len(args) < f.least || len(args) > f.most:
-		return nil, fmt.Errorf("function %s: got %d arguments; want %s", name, len(args), f.arity())
-	case f.nodes && len(args) > 0 && args[0].kind() != nodesKind:
-		return nil, fmt.Errorf("function %s: want a node-set", name)
+	case f.asNodes != nil:
+		return nodesKind
+	case f.asText != nil:
+		return stringKind
+	case f.asNumber != nil:
+		return numberKind
 	}
-	return &call{name, f, args}, nil
+	return boolKind
 }
 
-func (f function) arity() string {
+func (f *function) arity() string {
 	switch f.most {
 	case f.least:
 		return fmt.Sprint(f.least)
@@ -81,228 +78,89 @@ func (f function) arity() string {
 	return fmt.Sprint(f.least, " or ", f.most)
 }
 
-func (f *call) kind() kind { return f.function.kind }
-
-func (f *call) positional() bool {
-	return f.name == "position" || f.name == "last" || slices.ContainsFunc(f.args, expr.positional)
+// call is a function and its arguments.
+type call struct {
+	function
+	args  []expr
+	looks bool // at position or size
 }
 
-func (f *call) eval(c context) value {
-	if f.name == "not" || f.name == "boolean" {
-		c.run.spend(1)
-		return truth(f.args[0], c) == (f.name == "boolean")
+func newCall(name string, args []expr) (expr, error) {
+	f, known := functions[name]
+	switch {
+	case !known:
+		return nil, fmt.Errorf("XPath 1.0 has no function %.40q; known: %s", name, strings.Join(slices.Sorted(maps.Keys(functions)), ", "))
+	case len(args) < f.least || len(args) > f.most:
+		return nil, fmt.Errorf("function %s: got %d arguments; want %s", name, len(args), f.arity())
+	case f.set && len(args) > 0 && args[0].kind() != nodesKind:
+		return nil, fmt.Errorf("function %s: want a node-set", name)
 	}
-	var room [3]value
-	args := room[:0]
-	for _, a := range f.args {
-		args = append(args, a.eval(c))
-	}
+	looks := name == "position" || name == "last" || slices.ContainsFunc(args, expr.positional)
 	if len(args) == 0 && f.here {
-		args = append(args, []Node{c.node})
+		args = []expr{newPath(step{axis: self, test: test{kind: anyNode}})}
+	}
+	c := call{f, args, looks}
+	if f.asNodes != nil {
+		return &setCall{c}, nil
+	}
+	return &c, nil
+}
+
+func (f *call) positional() bool { return f.looks }
+
+func (f *call) text(c context) string {
+	switch f.kind() {
+	case numberKind:
+		return formatNumber(f.number(c))
+	case boolKind:
+		return strconv.FormatBool(f.truth(c))
 	}
 	c.run.spend(1)
-	return f.do(c, args)
+	nodes := len(c.run.stack)
+	s := f.asText(c, f.args)
+	c.run.stack = c.run.stack[:nodes]
+	return s
 }
 
-// firstOf is the node-set's first node, the zero Node where there is none.
-func firstOf(v value) Node {
-	if nodes := v.([]Node); len(nodes) > 0 {
-		return nodes[0]
-	}
-	return Node{}
-}
-
-func (n Node) nameOrNone() string {
-	if n.Node == nil {
-		return ""
-	}
-	return n.name()
-}
-
-func localName(name string) string { return name[strings.IndexByte(name, ':')+1:] }
-
-// namespaceURI knows the namespaces that HTML itself has (13.2.6); those that
-// XML declares are not looked at.
-func namespaceURI(n Node) string {
-	if n.Node == nil || n.attr > 0 {
-		return ""
-	}
-	switch n.Namespace {
-	case "svg":
-		return "http://www.w3.org/2000/svg"
-	case "math":
-		return "http://www.w3.org/1998/Math/MathML"
-	}
-	return ""
-}
-
-func sum(c context, args []value) value {
-	total := 0.0
-	for _, n := range args[0].([]Node) {
-		total += parseNumber(c.run.text(n))
-	}
-	return total
-}
-
-// byID takes attributes called id for identifiers, as HTML does.
-func byID(c context, args []value) value {
-	wanted := map[string]bool{}
-	add := func(text string) {
-		for _, id := range strings.Fields(text) {
-			wanted[id] = true
-		}
-	}
-	if nodes, ok := args[0].([]Node); ok {
-		for _, n := range nodes {
-			add(c.run.text(n))
-		}
-	} else {
-		add(c.run.stringOf(args[0]))
-	}
-	root := c.node.Node
-	for root.Parent != nil {
-		root = root.Parent
-	}
-	found := []Node{}
-	for n := root; n != nil && len(wanted) > 0; n = next(root, n) {
+func (f *call) number(c context) float64 {
+	m := c.run.mark()
+	v := 0.0
+	switch {
+	case f.asNumber != nil:
 		c.run.spend(1)
-		for i := range n.Attr {
-			if a := &n.Attr[i]; n.Type == html.ElementNode && a.Key == "id" && wanted[a.Val] {
-				delete(wanted, a.Val) // the first in the document has it
-				found = append(found, Node{Node: n})
-			}
-		}
+		v = f.asNumber(c, f.args)
+	case f.asText != nil:
+		v = parseNumber(f.text(c))
+	default:
+		v = oneIf(f.truth(c))
 	}
-	return found
+	c.run.cut(m)
+	return v
 }
 
-// maxText bounds the only text that can be longer than the page, in bytes.
-const maxText = 64 << 20
-
-func concat(c context, args []value) value {
-	var b strings.Builder
-	for _, a := range args {
-		s := c.run.stringOf(a)
-		c.run.spend(1 + len(s)/64)
-		if b.WriteString(s); b.Len() > maxText {
-			panic(errSpent)
-		}
-	}
-	return b.String()
-}
-
-func onTexts(f func(a, b string) value) func(context, []value) value {
-	return func(c context, args []value) value {
-		a, b := c.run.stringOf(args[0]), c.run.stringOf(args[1])
-		c.run.spend(1 + len(a)/64)
-		return f(a, b)
-	}
-}
-
-func cut(s, sep string) (before, after string, found bool) {
-	before, after, found = strings.Cut(s, sep)
-	if !found {
-		return "", "", false
-	}
-	return before, after, true
-}
-
-// substring counts characters from 1; positions p with round(from) <= p <
-// round(from) + round(length) stay (4.2).
-func substring(c context, args []value) value {
-	s := c.run.stringOf(args[0])
-	c.run.spend(1 + len(s)/64)
-	from := round(c.run.numberOf(args[1]))
-	end := math.Inf(1)
-	if len(args) == 3 {
-		end = from + round(c.run.numberOf(args[2]))
-	}
-	begin, stop, position := -1, len(s), 0.0
-	for i := range s {
-		position++
-		in := position >= from && position < end
-		if in && begin < 0 {
-			begin = i
-		}
-		if !in && begin >= 0 {
-			stop = i
-			break
-		}
-	}
-	if begin < 0 {
-		return ""
-	}
-	return s[begin:stop]
-}
-
-func normalizeSpace(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }), " ")
-}
-
-func translate(c context, args []value) value {
-	s, from, to := c.run.stringOf(args[0]), c.run.stringOf(args[1]), []rune(c.run.stringOf(args[2]))
-	c.run.spend(1 + len(s)/64 + len(from)/8)
-	table := map[rune]rune{}
-	for i, r := range []rune(from) {
-		if _, twice := table[r]; twice {
-			continue
-		}
-		table[r] = -1
-		if i < len(to) {
-			table[r] = to[i]
-		}
-	}
-	return strings.Map(func(r rune) rune {
-		if t, ok := table[r]; ok {
-			return t
-		}
-		return r
-	}, s)
-}
-
-// lang goes by the nearest lang or xml:lang (4.3).
-func lang(c context, args []value) value {
-	want := strings.ToLower(c.run.stringOf(args[0]))
-	for n := element(c.node.Node); n != nil; n = n.Parent {
+func (f *call) truth(c context) bool {
+	m := c.run.mark()
+	v := false
+	switch {
+	case f.asTruth != nil:
 		c.run.spend(1)
-		for i := range n.Attr {
-			a := &n.Attr[i]
-			if key := strings.ToLower(a.Key); key == "lang" && (a.Namespace == "" || a.Namespace == "xml") || key == "xml:lang" {
-				have := strings.ToLower(a.Val)
-				return have == want || strings.HasPrefix(have, want+"-")
-			}
-		}
+		v = f.asTruth(c, f.args)
+	case f.asText != nil:
+		v = f.text(c) != ""
+	default:
+		v = isTrue(f.number(c))
 	}
-	return false
+	c.run.cut(m)
+	return v
 }
 
-func onNumber(f func(float64) float64) func(context, []value) value {
-	return func(c context, args []value) value { return f(c.run.numberOf(args[0])) }
-}
+// setCall is a call whose value is a node-set.
+type setCall struct{ call }
 
-// round goes to the nearest whole number, halves upwards (4.4).
-func round(f float64) float64 {
-	if math.IsNaN(f) || math.IsInf(f, 0) || f == math.Trunc(f) {
-		return f
-	}
-	return math.Copysign(math.Floor(f+0.5), f) // -0.4 becomes -0
-}
-
-var errNoNodes = errors.New("the expression computes a value; want one that selects nodes")
-
-// CompileNodes is [Compile] for an expression that must select nodes.
-func CompileNodes(source string) (*Expr, error) {
-	e, err := Compile(source)
-	if err == nil && e.root.kind() != nodesKind {
-		return nil, errNoNodes
-	}
-	return e, err
-}
-
-// Nodes returns what an expression of [CompileNodes] selects in document
-// order.
-func (e *Expr) Nodes(n Node, b *Budget) ([]Node, error) {
-	v, err := e.Evaluate(n, b)
-	nodes, _ := v.([]Node)
-	return nodes, err
+func (f *setCall) text(c context) string    { return textOf(f, c) }
+func (f *setCall) number(c context) float64 { return numberOf(f, c) }
+func (f *setCall) truth(c context) bool     { return truthOf(f, c) }
+func (f *setCall) nodes(c context, _ want) []Node {
+	c.run.spend(1)
+	return f.asNodes(c, f.args)
 }

@@ -3,198 +3,159 @@ package xpath
 import (
 	"slices"
 	"strings"
+	"unsafe"
 
-	"golang.org/x/net/html"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
 )
 
-// Node is a node of the tree, or an attribute of one.
+// Node is a node of a tree, or an attribute of one.
 type Node struct {
-	*html.Node
-	attr int // of the element's attributes, from 1; 0: the node itself
+	ID   dom.ID // the node, or the attribute's element
+	attr int32  // place in the tree's Attrs, from 1; 0: the node itself
 }
 
 // NodeOf is a tree's node.
-func NodeOf(n *html.Node) Node { return Node{Node: n} }
+func NodeOf(n dom.ID) Node { return Node{ID: n} }
 
 // Attribute returns the attribute that the node is, nil when it is none.
-func (n Node) Attribute() *html.Attribute {
+func (n Node) Attribute(t *dom.Tree) *dom.Attr {
 	if n.attr == 0 {
 		return nil
 	}
-	return &n.Attr[n.attr-1]
+	return &t.Attrs[n.attr-1]
 }
 
-// xmlMark begins the namespace of a name from XML.
-const xmlMark = "="
+// IsElement reports whether the node is an element; an attribute is none.
+func (n Node) IsElement(t *dom.Tree) bool { return n.attr == 0 && t.IsElement(n.ID) }
 
-// XMLName is what a tree of XML has as Namespace of an element or attribute:
-// its name as the document writes it, with its capitals and prefix. Data and
-// Key of such a tree are in lower case, which is how CSS selectors are
-// compared.
-func XMLName(name string) string { return xmlMark + name }
-
-// name is a name as the document writes it, prefix included.
-func name(data, namespace string) string {
-	if xml, ok := strings.CutPrefix(namespace, xmlMark); ok {
-		return xml
+// Text is the node's string-value (section 5): an attribute's value, else the
+// text content. It is a view where nothing has to be put together.
+func (n Node) Text(t *dom.Tree) string {
+	if a := n.Attribute(t); a != nil {
+		return t.Value(a)
 	}
-	return data
+	return t.TextOf(n.ID, 0)
 }
 
-// name of an element or attribute; empty for others.
-func (n Node) name() string {
-	if a := n.Attribute(); a != nil {
-		if a.Namespace != "" && !strings.HasPrefix(a.Namespace, xmlMark) {
-			return a.Namespace + ":" + a.Key // xlink:href in HTML's SVG
-		}
-		return name(a.Key, a.Namespace)
+// compare orders two nodes of one tree: negative when a comes first. An element
+// comes before its attributes.
+func compare(a, b Node) int {
+	if a.ID == b.ID {
+		return int(a.attr - b.attr)
 	}
-	if n.Type != html.ElementNode {
-		return ""
+	return int(a.ID - b.ID)
+}
+
+// Prefixes of what HTML has in a namespace, by [dom.Space].
+var (
+	elementPrefix   = [...]string{dom.SVG: "svg", dom.MathML: "math", dom.XML: ""}
+	attributePrefix = [...]string{dom.XLink: "xlink", dom.XMLSpace: "xml", dom.XMLNS: "xmlns"}
+)
+
+// spaceOf is the namespace that a prefix stands for, dom.HTML: none.
+func spaceOf(prefixes []string, prefix string) dom.Space {
+	if i := slices.Index(prefixes, prefix); prefix != "" && i > 0 {
+		return dom.Space(i)
 	}
-	return name(n.Data, n.Namespace)
+	return dom.HTML
 }
 
-// parent is the element of an attribute, the parent of a node.
-func (n Node) parent() (Node, bool) {
-	if n.attr > 0 {
-		return Node{Node: n.Node}, true
-	}
-	return Node{Node: n.Parent}, n.Parent != nil
-}
-
-// seen reports whether XPath's data model (section 5) has such a node.
-func seen(n *html.Node) bool {
-	return n.Type == html.ElementNode || n.Type == html.TextNode || n.Type == html.CommentNode || n.Type == html.DocumentNode
-}
-
-// next is the node after n in document order, below root; nil at the end.
-func next(root, n *html.Node) *html.Node {
-	if n.FirstChild != nil {
-		return n.FirstChild
-	}
-	return after(root, n)
-}
-
-// after is the node after n and all below it.
-func after(root, n *html.Node) *html.Node {
-	for ; n != root && n != nil; n = n.Parent {
-		if n.NextSibling != nil {
-			return n.NextSibling
+// nameOf is the name of an element or attribute as the document writes it,
+// prefix included; empty for others.
+func nameOf(t *dom.Tree, n Node) string {
+	if n.attr == 0 {
+		switch node := &t.Nodes[n.ID]; {
+		case node.Kind != dom.Element:
+			return ""
+		case t.Own != nil:
+			return t.NameOf(t.Own[n.ID])
+		default:
+			return t.NameOf(node.Name)
 		}
 	}
-	return nil
+	if t.OwnAttr != nil {
+		return t.NameOf(t.OwnAttr[n.attr-1])
+	}
+	a := &t.Attrs[n.attr-1]
+	if prefix := attributePrefix[a.Space%dom.Space(len(attributePrefix))]; prefix != "" && a.Name != name.Xmlns {
+		return prefix + ":" + t.NameOf(a.Name) // xlink:href in HTML's SVG
+	}
+	return t.NameOf(a.Name)
 }
 
-// text is the node's string-value (section 5).
+// declares reports whether an attribute of XML declares a namespace: such is no
+// attribute (section 5.3).
+func declares(t *dom.Tree, a *dom.Attr) bool {
+	if t.Own == nil {
+		return false
+	}
+	rest, is := strings.CutPrefix(t.NameOf(a.Name), "xmlns")
+	return is && (rest == "" || rest[0] == ':')
+}
+
+// text is the node's string-value. What has to be put together is in the
+// evaluation's own memory: see run.scratch.
 func (r *run) text(n Node) string {
-	if a := n.Attribute(); a != nil {
-		r.spend(1 + len(a.Val)/64)
-		return a.Val
+	t := r.tree
+	if a := n.Attribute(t); a != nil {
+		r.spend(1 + int(a.B-a.A)/64)
+		if a.Flags&dom.Refs == 0 {
+			return t.Value(a)
+		}
+		begin := len(r.scratch)
+		r.scratch = t.AppendValue(r.scratch, a)
+		return r.scratchFrom(begin)
 	}
-	switch n.Type {
-	case html.TextNode, html.CommentNode:
-		r.spend(1)
-		return n.Data
-	}
-	if c := n.FirstChild; c != nil && c.NextSibling == nil && c.Type == html.TextNode {
-		r.spend(1)
-		return c.Data
-	}
-	var b strings.Builder
-	for c := next(n.Node, n.Node); c != nil; c = next(n.Node, c) {
-		r.spend(1)
-		if c.Type == html.TextNode {
-			r.spend(len(c.Data) / 64)
-			b.WriteString(c.Data)
+	node := &t.Nodes[n.ID]
+	if node.Kind == dom.Element && node.First != dom.None && node.First == node.Last {
+		n.ID = node.First
+		if node = &t.Nodes[n.ID]; node.Kind == dom.Comment {
+			return ""
 		}
 	}
-	return b.String()
+	if node.Kind == dom.Text || node.Kind == dom.Comment {
+		r.spend(1)
+		if node.Flags&dom.Refs == 0 {
+			return t.Data(n.ID)
+		}
+	} else {
+		r.spend(int(node.End - n.ID))
+	}
+	begin := len(r.scratch)
+	r.scratch = t.AppendText(r.scratch, n.ID)
+	r.spend((len(r.scratch) - begin) / 64)
+	return r.scratchFrom(begin)
 }
 
-// few is how many nodes are sorted by comparing them; for more, one walk
-// through the whole tree is cheaper.
-const few = 16
+// maxText bounds the texts that are put together at once, beside twice the
+// page, in bytes.
+const maxText = 64 << 20
 
-// inOrder returns the nodes in document order, each once.
-func (r *run) inOrder(nodes []Node) []Node {
-	if len(nodes) < 2 {
-		return nodes
-	}
-	if len(nodes) <= few {
-		slices.SortFunc(nodes, r.compare)
-		return slices.Compact(nodes)
-	}
-	set := make(map[Node]bool, len(nodes))
-	attributes := false
-	for _, n := range nodes {
-		r.spend(1)
-		set[n] = true
-		attributes = attributes || n.attr > 0
-	}
-	root := nodes[0].Node
-	for root.Parent != nil {
-		root = root.Parent
-	}
-	nodes = nodes[:0]
-	for n := root; n != nil && len(nodes) < len(set); n = next(root, n) {
-		r.spend(1)
-		if set[Node{Node: n}] {
-			nodes = append(nodes, Node{Node: n})
-		}
-		if !attributes {
-			continue
-		}
-		for i := range n.Attr {
-			r.spend(1)
-			if a := (Node{n, i + 1}); set[a] {
-				nodes = append(nodes, a)
-			}
-		}
-	}
-	return nodes
+// scratchFrom is the text that scratch has from a place to its end.
+func (r *run) scratchFrom(begin int) string {
+	r.boundScratch()
+	return view(r.scratch[begin:])
 }
 
-// compare orders two nodes of one tree: negative when a comes first.
-func (r *run) compare(a, b Node) int {
-	if a.Node == b.Node {
-		return a.attr - b.attr // the element comes before its attributes
-	}
-	up, down := r.depth(a.Node), r.depth(b.Node)
-	x, y := a.Node, b.Node
-	for i := up; i > down; i-- {
-		x = x.Parent
-	}
-	for i := down; i > up; i-- {
-		y = y.Parent
-	}
-	if x == y { // one is above the other
-		return up - down
-	}
-	for x.Parent != y.Parent {
-		x, y = x.Parent, y.Parent
-	}
-	for left, right := x, x; ; {
-		r.spend(1)
-		if left = left.PrevSibling; left == y {
-			return 1
-		}
-		if right = right.NextSibling; right == y {
-			return -1
-		}
-		if left == nil {
-			return -1
-		}
-		if right == nil {
-			return 1
-		}
+func (r *run) boundScratch() {
+	if len(r.scratch) > maxText+2*(len(r.tree.Source)+len(r.tree.Extra)) {
+		panic(errSpent)
 	}
 }
 
-func (r *run) depth(n *html.Node) (depth int) {
-	for ; n.Parent != nil; n = n.Parent {
-		depth++
+// view is b as a string that shares its memory.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// sort puts the nodes above mark in document order, each once.
+func (r *run) sort(mark int) {
+	nodes := r.stack[mark:]
+	for i := 1; i < len(nodes); i++ {
+		if compare(nodes[i-1], nodes[i]) >= 0 {
+			r.spend(len(nodes))
+			slices.SortFunc(nodes, compare)
+			r.stack = r.stack[:mark+len(slices.Compact(nodes))]
+			return
+		}
 	}
-	r.spend(1 + depth/8)
-	return depth
 }

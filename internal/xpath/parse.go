@@ -16,6 +16,7 @@ const (
 type Expr struct {
 	source string
 	root   expr
+	names  []qualified // of its node tests
 }
 
 // String is the expression as it was compiled.
@@ -41,13 +42,14 @@ func Compile(source string) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Expr{source, root}, nil
+	return &Expr{source, root, p.names}, nil
 }
 
 type parser struct {
 	tokens []token
 	at     int
 	nested int
+	names  []qualified
 }
 
 func (p *parser) peek() token { return p.tokens[p.at] }
@@ -113,10 +115,20 @@ func (p *parser) binary(level int) (expr, error) {
 		p.at++
 		var right expr
 		if right, err = p.binary(level + 1); err == nil {
-			left = &operation{op, left, right}
+			left = newOperation(op, left, right)
 		}
 	}
 	return nil, err
+}
+
+func newOperation(op string, left, right expr) expr {
+	switch op {
+	case "or", "and":
+		return &logic{op == "or", left, right}
+	case "+", "-", "*", "div", "mod":
+		return &arithmetic{op, left, right}
+	}
+	return newComparison(op, left, right)
 }
 
 func (p *parser) unary() (expr, error) {
@@ -139,10 +151,12 @@ func (p *parser) union() (expr, error) {
 		if right, err = p.path(); err != nil {
 			return nil, err
 		}
-		if e.kind() != nodesKind || right.kind() != nodesKind {
+		a, ok := e.(nodeSet)
+		b, ok2 := right.(nodeSet)
+		if !ok || !ok2 {
 			return nil, errors.New("| joins node-sets only")
 		}
-		e = &union{e, right}
+		e = &union{a, b}
 	}
 	return e, err
 }
@@ -173,17 +187,18 @@ func (p *parser) path() (expr, error) {
 	if len(preds) == 0 && !slash && !below {
 		return e, nil
 	}
-	if e.kind() != nodesKind {
+	set, ok := e.(nodeSet)
+	if !ok {
 		return nil, fmt.Errorf("at byte %d: predicates and steps want a node-set before them", p.peek().at)
 	}
 	if len(preds) > 0 {
-		e = &filter{e, preds}
+		set = &filter{set, preds}
 	}
 	if !slash && !below {
-		return e, nil
+		return set, nil
 	}
 	p.at++
-	out := &path{start: e}
+	out := &path{start: set}
 	if below {
 		out.steps = []step{anyBelow}
 	}
@@ -214,7 +229,7 @@ func (p *parser) primary() (expr, error) {
 	p.at++
 	switch t.kind {
 	case literalToken:
-		return text(t.text), nil
+		return literal(t.text), nil
 	case numberToken:
 		return number(t.number), nil
 	case nameToken:
@@ -262,6 +277,7 @@ func (p *parser) steps(out *path) (expr, error) {
 		case p.take("//"):
 			out.steps = append(out.steps, anyBelow)
 		default:
+			out.short = len(out.steps) == 1 && !out.absolute && out.start == nil && len(s.preds) == 0
 			return out, nil
 		}
 	}
@@ -298,7 +314,7 @@ func (p *parser) nodeTest() (t test, err error) {
 	}
 	p.at++
 	if !nodeTypes[name.text] || !p.take("(") {
-		return newNameTest(name.text), nil
+		return p.nameTest(name.text), nil
 	}
 	switch name.text {
 	case "node":
@@ -332,4 +348,15 @@ func (p *parser) predicates() (preds []predicate, err error) {
 		preds = append(preds, pred)
 	}
 	return preds, nil
+}
+
+var errNoNodes = errors.New("the expression computes a value; want one that selects nodes")
+
+// CompileNodes is [Compile] for an expression that must select nodes.
+func CompileNodes(source string) (*Expr, error) {
+	e, err := Compile(source)
+	if err == nil && e.root.kind() != nodesKind {
+		return nil, errNoNodes
+	}
+	return e, err
 }

@@ -2,102 +2,10 @@ package xpath
 
 import (
 	"slices"
-	"strings"
 
-	"golang.org/x/net/html"
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/name"
 )
-
-type axis int
-
-const (
-	child axis = iota
-	descendant
-	descendantOrSelf
-	self
-	attribute
-	followingSibling
-	following
-	parent // this and those below it go backwards
-	ancestor
-	ancestorOrSelf
-	precedingSibling
-	preceding
-)
-
-var axes = map[string]axis{
-	"child": child, "descendant": descendant, "descendant-or-self": descendantOrSelf, "self": self, "attribute": attribute,
-	"following-sibling": followingSibling, "following": following, "parent": parent, "ancestor": ancestor,
-	"ancestor-or-self": ancestorOrSelf, "preceding-sibling": precedingSibling, "preceding": preceding,
-}
-
-func (a axis) reverse() bool { return a >= parent }
-
-// flat: from one node, the axis selects no node inside another.
-func (a axis) flat() bool {
-	switch a {
-	case child, self, attribute, followingSibling, precedingSibling, parent:
-		return true
-	}
-	return false
-}
-
-type testKind int
-
-const (
-	anyName testKind = iota
-	named
-	prefixed // any name with the prefix
-	anyNode
-	textNode
-	commentNode
-	noNode
-)
-
-// test is a node test.
-type test struct {
-	kind   testKind
-	name   string // as it is written
-	prefix string // of a name in HTML's SVG or MathML
-	local  string
-}
-
-func newNameTest(name string) test {
-	if name == "*" {
-		return test{kind: anyName}
-	}
-	prefix, local, _ := strings.Cut(name, ":")
-	switch local {
-	case "*":
-		return test{kind: prefixed, name: prefix + ":", prefix: prefix}
-	case "":
-		return test{kind: named, name: name}
-	}
-	return test{kind: named, name: name, prefix: prefix, local: local}
-}
-
-// matches reports whether the test holds for a node that the axis came to.
-func (t *test) matches(n Node, a axis) bool {
-	switch t.kind {
-	case anyNode:
-		return true
-	case textNode:
-		return n.attr == 0 && n.Type == html.TextNode
-	case commentNode:
-		return n.attr == 0 && n.Type == html.CommentNode
-	case noNode:
-		return false
-	}
-	if a != attribute && (n.attr > 0 || n.Type != html.ElementNode) { // the principal node type
-		return false
-	}
-	switch t.kind {
-	case named:
-		return n.name() == t.name || t.prefix != "" && n.attr == 0 && n.Namespace == t.prefix && n.Data == t.local
-	case prefixed:
-		return strings.HasPrefix(n.name(), t.name) || n.attr == 0 && n.Namespace == t.prefix
-	}
-	return true
-}
 
 // step is one step of a location path.
 type step struct {
@@ -109,6 +17,11 @@ type step struct {
 // anyBelow is what // stands for.
 var anyBelow = step{axis: descendantOrSelf, test: test{kind: anyNode}}
 
+// is reports whether it is what // stands for.
+func (s *step) isAnyBelow() bool {
+	return s.axis == descendantOrSelf && s.test.kind == anyNode && len(s.preds) == 0
+}
+
 // predicate filters nodes.
 type predicate struct {
 	e          expr
@@ -116,25 +29,35 @@ type predicate struct {
 	fixed      float64 // the position it wants; 0: no constant
 }
 
-func (s step) positional() bool {
+func (s *step) positional() bool {
 	return slices.ContainsFunc(s.preds, func(p predicate) bool { return p.positional })
 }
 
 // path is a location path, from the context node, the root, or start.
 type path struct {
 	absolute bool
-	start    expr // nil: none
+	start    nodeSet // nil: none
 	steps    []step
+	short    bool // one step from the context node, without predicates
 }
 
+func newPath(s step) *path { return &path{steps: []step{s}, short: true} }
+
 // add appends a step. "//x" is /descendant-or-self::node()/child::x, which is
-// /descendant::x unless x counts positions.
+// /descendant::x unless x counts positions. Else only nodes that can have
+// children or attributes need be looked at.
 func (p *path) add(s step) {
-	if last := len(p.steps) - 1; last >= 0 && s.axis == child && !s.positional() &&
-		p.steps[last].axis == descendantOrSelf && p.steps[last].test.kind == anyNode && len(p.steps[last].preds) == 0 {
-		s.axis = descendant
-		p.steps[last] = s
-		return
+	if last := len(p.steps) - 1; last >= 0 && p.steps[last].isAnyBelow() {
+		switch {
+		case s.axis == child && !s.positional():
+			s.axis = descendant
+			p.steps[last] = s
+			return
+		case s.axis == child:
+			p.steps[last].test.kind = parentNode
+		case s.axis == attribute:
+			p.steps[last].test.kind = anyName
+		}
 	}
 	p.steps = append(p.steps, s)
 }
@@ -144,244 +67,212 @@ func (p *path) kind() kind { return nodesKind }
 // positional: only what it starts from may look at the outer position.
 func (p *path) positional() bool { return p.start != nil && p.start.positional() }
 
-func (p *path) eval(c context) value { return p.nodes(c, wantAll) }
+func (p *path) number(c context) float64 { return numberOf(p, c) }
 
-// want is which of a path's nodes are of use.
-type want int
+func (p *path) text(c context) string {
+	n, found, known := p.only(c)
+	switch {
+	case !known:
+		return textOf(p, c)
+	case !found:
+		return ""
+	}
+	return c.run.text(n)
+}
 
-const (
-	wantAll   want = iota
-	wantFirst      // the first in document order, at least
-	wantAny        // any one, at least: whether there is one
-)
+func (p *path) truth(c context) bool {
+	_, found, known := p.only(c)
+	return known && found || !known && truthOf(p, c)
+}
 
-// nodes returns what the path selects in document order, as far as it is wanted.
+// only is the node that the path selects if it is . or an attribute of the
+// context node, such as most predicates look at; known: it is.
+func (p *path) only(c context) (n Node, found, known bool) {
+	if !p.short {
+		return n, false, false
+	}
+	switch t := &p.steps[0].test; {
+	case p.steps[0].axis == self && t.kind == anyNode:
+		return c.node, true, true
+	case p.steps[0].axis == attribute && t.kind == named && c.run.names[t.name].plain:
+		c.run.spend(1)
+		n, found = c.run.attribute(c.node, c.run.names[t.name].full)
+		return n, found, true
+	}
+	return n, false, false
+}
+
+// attribute looks for an attribute in a tree of HTML, by a name without a
+// prefix that HTML knows.
+func (r *run) attribute(n Node, want dom.Name) (Node, bool) {
+	node := &r.tree.Nodes[n.ID]
+	if node.Kind != dom.Element || n.attr > 0 {
+		return n, false
+	}
+	own := r.tree.Attrs[node.A:node.B]
+	for i := range own {
+		if a := &own[i]; a.Name == want && (a.Space < dom.XLink || want == name.Xmlns) {
+			n.attr = int32(node.A) + int32(i) + 1
+			return n, true
+		}
+	}
+	return n, false
+}
+
+// nodes returns what the path selects in document order, as far as it is
+// wanted, on top of the run's stack.
 func (p *path) nodes(c context, w want) []Node {
-	nodes := []Node{c.node}
+	r := c.run
+	begin := len(r.stack)
+	if n, found, known := p.only(c); known {
+		if found {
+			r.push(n)
+		}
+		return r.stack[begin:]
+	}
 	flat := true
 	switch {
 	case p.start != nil:
-		nodes = p.start.eval(c).([]Node)
-		flat = len(nodes) < 2
+		flat = len(p.start.nodes(c, wantAll)) < 2
 	case p.absolute:
-		root := c.node.Node
-		for root.Parent != nil {
-			root = root.Parent
-			c.run.spend(1)
-		}
-		nodes[0] = Node{Node: root}
+		r.push(NodeOf(dom.Root))
+	default:
+		r.push(c.node)
 	}
 	for i := range p.steps {
 		of := wantAll
 		if i == len(p.steps)-1 {
 			of = w
 		}
-		nodes, flat = c.run.step(&p.steps[i], nodes, flat, of)
-		if len(nodes) == 0 {
-			return nil
+		end := len(r.stack)
+		flat = r.step(&p.steps[i], r.stack[begin:end:end], flat, of)
+		r.stack = r.stack[:begin+copy(r.stack[begin:], r.stack[end:])]
+		if len(r.stack) == begin {
+			break
 		}
 	}
-	return nodes
+	return r.stack[begin:]
 }
 
-// step takes a step from nodes in document order. flat: none of them is inside
-// another.
-func (r *run) step(s *step, from []Node, flat bool, w want) ([]Node, bool) {
-	var out []Node
-	if len(from) == 1 {
-		out = r.from(s, from[0], out, w == wantAny || w == wantFirst && !s.axis.reverse())
-		if s.axis.reverse() {
-			slices.Reverse(out)
-		}
-		return out, s.axis.flat() || len(out) < 2
-	}
-	inOrder := s.axis == self || s.axis == attribute || flat && (s.axis == child || s.axis == descendant || s.axis == descendantOrSelf)
+// step takes a step from nodes in document order, and leaves the nodes that it
+// comes to on the stack, in document order too. flat: none of the nodes is
+// inside another.
+func (r *run) step(s *step, from []Node, flat bool, w want) bool {
+	begin := len(r.stack)
+	single := len(from) == 1
+	inOrder := single && !s.axis.reverse() || s.axis == self || s.axis == attribute ||
+		flat && (s.axis == child || s.axis == descendant || s.axis == descendantOrSelf)
 	one := w == wantAny || w == wantFirst && inOrder
-	for _, n := range from {
-		if out = r.from(s, n, out, one); one && len(out) > 0 {
-			return out, true
-		}
-	}
-	if !inOrder {
-		out = r.inOrder(out)
-	}
-	return out, len(out) < 2 || s.axis == attribute || flat && (s.axis == self || s.axis == child)
-}
-
-// from appends what the step selects from one node, in the axis' order.
-func (r *run) from(s *step, n Node, out []Node, first bool) []Node {
-	if !s.positional() {
-		r.walk(s.axis, n, func(m Node) bool {
-			if !s.test.matches(m, s.axis) || !r.all(s.preds, m) {
-				return true
-			}
-			r.spend(1)
-			out = append(out, m)
-			return !first
-		})
-		return out
-	}
-	begin := len(out)
-	stop := 0 // enough of them, if not 0
-	if p := s.preds[0]; p.fixed >= 1 {
-		stop = int(min(p.fixed, 1<<30))
-	}
-	r.walk(s.axis, n, func(m Node) bool {
-		if s.test.matches(m, s.axis) {
-			out = append(out, m)
-		}
-		return stop == 0 || len(out)-begin < stop
-	})
-	return out[:begin+len(r.filter(s.preds, out[begin:]))]
-}
-
-// all reports whether a node passes predicates that count no positions.
-func (r *run) all(preds []predicate, n Node) bool {
-	for i := range preds {
-		if !truth(preds[i].e, context{r, n, 1, 1}) {
-			return false
-		}
-	}
-	return true
-}
-
-// filter keeps, in their place, the nodes that pass the predicates one after
-// the other.
-func (r *run) filter(preds []predicate, nodes []Node) []Node {
-	for i := range preds {
-		p := &preds[i]
-		size := len(nodes)
-		kept := nodes[:0]
-		for k, n := range nodes {
-			r.spend(1)
-			v := p.e.eval(context{r, n, k + 1, size})
-			if f, isNumber := v.(float64); isNumber && f == float64(k+1) || !isNumber && boolOf(v) {
-				kept = append(kept, n)
-			}
-		}
-		nodes = kept
-	}
-	return nodes
-}
-
-// walk goes along an axis until visit returns false.
-func (r *run) walk(a axis, n Node, visit func(Node) bool) {
-	r.spend(1)
-	switch a {
-	case self:
-		visit(n)
-	case attribute:
-		r.attributes(n, visit)
-	case parent, ancestor, ancestorOrSelf:
-		r.upwards(a, n, visit)
-	case following, preceding:
-		r.around(a, n, visit)
+	switch {
+	case s.positional():
+		r.counted(s, from, begin, one)
+	case one:
+		r.first(s, from)
+	case single:
+		r.gather(s, from[0], everything)
 	default:
-		if n.attr > 0 { // an attribute has no children and no siblings
-			if a == descendantOrSelf {
-				visit(n)
-			}
-			return
-		}
-		r.beside(a, n.Node, visit)
+		r.gatherAll(s, from)
 	}
+	if single && s.axis.reverse() {
+		slices.Reverse(r.stack[begin:])
+	} else if !single {
+		r.sort(begin)
+	}
+	if !one && !s.positional() {
+		r.keep(s.preds, begin)
+	}
+	return len(r.stack) < begin+2 || s.axis == attribute || flat && (s.axis == self || s.axis == child) || single && s.axis.flat()
 }
 
-func (r *run) attributes(n Node, visit func(Node) bool) {
-	if n.attr > 0 || n.Type != html.ElementNode {
-		return
-	}
-	for i := range n.Attr {
-		r.spend(1)
-		a := &n.Attr[i]
-		if strings.HasPrefix(a.Namespace, xmlMark) && (a.Key == "xmlns" || strings.HasPrefix(a.Key, "xmlns:")) {
-			continue // declares a namespace: no attribute (section 5.3)
-		}
-		if !visit(Node{n.Node, i + 1}) {
-			return
-		}
-	}
-}
-
-func (r *run) upwards(a axis, n Node, visit func(Node) bool) {
-	if a == ancestorOrSelf && !visit(n) {
-		return
-	}
-	for m, ok := n.parent(); ok && visit(m) && a != parent; m, ok = m.parent() {
-		r.spend(1)
-	}
-}
-
-// beside is children, descendants and siblings.
-func (r *run) beside(a axis, n *html.Node, visit func(Node) bool) {
-	each := func(m *html.Node) bool {
-		r.spend(1)
-		return !seen(m) || visit(Node{Node: m})
-	}
-	switch a {
-	case child:
-		for m := n.FirstChild; m != nil && each(m); m = m.NextSibling {
-		}
-	case descendant:
-		for m := next(n, n); m != nil && each(m); m = next(n, m) {
-		}
-	case descendantOrSelf:
-		for m := n; m != nil && each(m); m = next(n, m) {
-		}
-	case followingSibling:
-		for m := n.NextSibling; m != nil && each(m); m = m.NextSibling {
-		}
-	case precedingSibling:
-		for m := n.PrevSibling; m != nil && each(m); m = m.PrevSibling {
-		}
-	}
-}
-
-// around is all after a node and not in it, or all before and not above it.
-func (r *run) around(a axis, n Node, visit func(Node) bool) {
-	each := func(m *html.Node) bool {
-		r.spend(1)
-		return !seen(m) || visit(Node{Node: m})
-	}
-	if a == following {
-		m := after(nil, n.Node)
-		if n.attr > 0 {
-			m = next(nil, n.Node)
-		}
-		for ; m != nil && each(m); m = next(nil, m) {
-		}
-		return
-	}
-	for m := n.Node; m != nil; m = m.Parent {
-		for s := m.PrevSibling; s != nil; s = s.PrevSibling {
-			if !backwards(s, each) {
+// first leaves the first node that it comes to and that passes the predicates.
+func (r *run) first(s *step, from []Node) {
+	for _, n := range from {
+		w := r.walk(s, n)
+		for m, ok := w.next(); ok; m, ok = w.next() {
+			if r.all(s.preds, m) {
+				r.push(m)
 				return
 			}
 		}
 	}
 }
 
-// backwards visits a node and all below it in reverse document order.
-func backwards(top *html.Node, each func(*html.Node) bool) bool {
-	n := last(top)
-	for {
-		if !each(n) {
-			return false
+// counted takes a step whose predicates count positions: from each node apart.
+func (r *run) counted(s *step, from []Node, begin int, one bool) {
+	enough := everything
+	if p := s.preds[0]; p.fixed >= 1 {
+		enough = int(min(p.fixed, 1<<30))
+	}
+	crowded := begin + 2*r.tree.Len() + 1024
+	for _, n := range from {
+		at := len(r.stack)
+		r.gather(s, n, enough)
+		if r.filter(s.preds, at); one && len(r.stack) > at {
+			return
 		}
-		switch {
-		case n == top:
-			return true
-		case n.PrevSibling != nil:
-			n = last(n.PrevSibling)
-		default:
-			n = n.Parent
+		if len(r.stack) > crowded { // with nodes that came from several
+			r.sort(begin)
 		}
 	}
 }
 
-func last(n *html.Node) *html.Node {
-	for n.LastChild != nil {
-		n = n.LastChild
+// all reports whether a node passes predicates that count no positions.
+func (r *run) all(preds []predicate, n Node) bool {
+	m := r.mark()
+	for i := range preds {
+		ok := preds[i].e.truth(context{r, n, 1, 1})
+		r.cut(m)
+		if !ok {
+			return false
+		}
 	}
-	return n
+	return true
+}
+
+// keep leaves of the nodes above mark those that pass predicates that count no
+// positions.
+func (r *run) keep(preds []predicate, mark int) {
+	if len(preds) == 0 {
+		return
+	}
+	kept := mark
+	for i := mark; i < len(r.stack); i++ {
+		if n := r.stack[i]; r.all(preds, n) {
+			r.stack[kept] = n
+			kept++
+		}
+	}
+	r.stack = r.stack[:kept]
+}
+
+// holds: a number is a position (2.4).
+func (p *predicate) holds(c context) bool {
+	m := c.run.mark()
+	var ok bool
+	if p.e.kind() == numberKind {
+		ok = p.e.number(c) == float64(c.position)
+	} else {
+		ok = p.e.truth(c)
+	}
+	c.run.cut(m)
+	return ok
+}
+
+// filter leaves of the nodes above mark, which are in an axis' order, those
+// that pass the predicates one after the other.
+func (r *run) filter(preds []predicate, at int) {
+	for i := range preds {
+		p := &preds[i]
+		size := len(r.stack) - at
+		kept := at
+		for k := range size {
+			r.spend(1)
+			n := r.stack[at+k]
+			if p.holds(context{r, n, k + 1, size}) {
+				r.stack[kept] = n
+				kept++
+			}
+		}
+		r.stack = r.stack[:kept]
+	}
 }

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/domtest"
+	"github.com/harrowdata/harrow/internal/xmltree"
 )
 
 const page = `<!DOCTYPE html><html lang="en-GB"><head><title>T</title></head><body>
@@ -16,23 +19,22 @@ const page = `<!DOCTYPE html><html lang="en-GB"><head><title>T</title></head><bo
 <div id="b"><!-- note --><p>three</p><svg viewBox="0 0 1 1"><path d="M0"/><a xlink:href="z"/></svg><p lang="fr">quatre</p></div>
 <table><tr><th>UPC</th><td>978</td></tr><tr><th>Price</th><td> 12.50 </td></tr></table></body></html>`
 
-func tree(t testing.TB, text string) Node {
+func tree(t testing.TB, text string) *dom.Tree {
 	t.Helper()
-	root, err := html.Parse(strings.NewReader(text))
+	got, _, err := domtest.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NodeOf(root)
+	return got
 }
 
-func shown(t testing.TB, source string, at Node) string {
+func shown(t testing.TB, source string, doc *dom.Tree, at dom.ID) string {
 	t.Helper()
 	e, err := Compile(source)
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	b := &Budget{1e6}
-	v, err := e.Evaluate(at, b)
+	v, err := e.Evaluate(doc, at, &Budget{1e6})
 	if err != nil {
 		return "error: " + err.Error()
 	}
@@ -40,23 +42,38 @@ func shown(t testing.TB, source string, at Node) string {
 	if !ok {
 		return fmt.Sprint(v)
 	}
-	r := &run{b}
 	parts := make([]string, len(nodes))
 	for i, n := range nodes {
+		text := n.Text(doc)
 		switch {
-		case n.attr > 0:
-			parts[i] = "@" + n.name() + "=" + r.text(n)
-		case n.Type == html.ElementNode:
-			parts[i] = "<" + n.name() + ">" + normalizeSpace(r.text(n))
+		case n.Attribute(doc) != nil:
+			parts[i] = "@" + nameOf(doc, n) + "=" + text
+		case n.IsElement(doc):
+			parts[i] = "<" + nameOf(doc, n) + ">" + tidy(text)
 		default:
-			parts[i] = normalizeSpace(r.text(n))
+			parts[i] = tidy(text)
 		}
 	}
 	return strings.Join(parts, "|")
 }
 
+// texts are the texts that an expression selects, or the one that it computes.
+func texts(e *Expr, doc *dom.Tree, all bool, b *Budget) ([]string, error) {
+	nodes, computed, isText, err := e.Select(nil, doc, dom.Root, all, b)
+	if isText && err == nil {
+		return []string{computed}, nil
+	}
+	list := make([]string, len(nodes))
+	for i, n := range nodes {
+		list[i] = n.Text(doc)
+	}
+	return list, err
+}
+
+func tidy(s string) string { return strings.Join(strings.Fields(s), " ") }
+
 func TestExpressions(t *testing.T) {
-	root := tree(t, page)
+	doc := tree(t, page)
 	for expr, want := range map[string]string{
 		// Paths and axes.
 		"/html/head/title": "<title>T", "//title/text()": "T", "//p[1]": "<p>one|<p>three", "(//p)[1]": "<p>one", "(//p)[last()]": "<p>quatre",
@@ -90,16 +107,16 @@ func TestExpressions(t *testing.T) {
 		// Names that are operators elsewhere.
 		"//div[1]/p/../@id": "@id=a", "* or div": "true", "count(*)*2": "2", "(//p)[2] and mod": "false", "count(/*/*)": "2", "count(//p) * count(//td)": "8", "0.5": "0.5", ".5 + 5.": "5.5", "//*[@class]/@class": "@class=x y",
 	} {
-		if got := shown(t, expr, root); got != want {
+		if got := shown(t, expr, doc, dom.Root); got != want {
 			t.Errorf("%s: %s; want %s", expr, got, want)
 		}
 	}
 }
 
 func TestExpressionsFromANode(t *testing.T) {
-	root := tree(t, page)
+	doc := tree(t, page)
 	e, _ := CompileNodes("//div[@id='b']")
-	nodes, err := e.Nodes(root, &Budget{1e6})
+	nodes, err := e.Nodes(doc, dom.Root, &Budget{1e6})
 	if err != nil || len(nodes) != 1 {
 		t.Fatal(nodes, err)
 	}
@@ -108,7 +125,7 @@ func TestExpressionsFromANode(t *testing.T) {
 		"self::div/@id": "@id=b", "position() + last()": "2", "preceding-sibling::div/@id": "@id=a", "count(ancestor::node())": "3", "@id/following::p[1]": "<p>three", "@id/preceding::p[1]": "<p>two bold", "@id/ancestor-or-self::node()[2]/p[1]": "<p>three",
 		"@id/self::*": "", "@id/node()": "", "@id/descendant-or-self::node()": "@id=b", "string-length(@id)": "1", "normalize-space()": "threequatre",
 	} {
-		if got := shown(t, expr, nodes[0]); got != want {
+		if got := shown(t, expr, doc, nodes[0].ID); got != want {
 			t.Errorf("%s: %s; want %s", expr, got, want)
 		}
 	}
@@ -134,8 +151,8 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}
 }
 
-func TestTextsTakesTheFirstOrAll(t *testing.T) {
-	root := tree(t, page)
+func TestSelectTakesTheFirstOrAll(t *testing.T) {
+	doc := tree(t, page)
 	for _, tt := range []struct {
 		expr, first, all string
 	}{
@@ -151,7 +168,7 @@ func TestTextsTakesTheFirstOrAll(t *testing.T) {
 			if all {
 				want = tt.all
 			}
-			got, err := e.Texts(nil, root, all, &Budget{1e6})
+			got, err := texts(e, doc, all, &Budget{1e6})
 			if err != nil || strings.Join(got, "|") != want {
 				t.Errorf("%s, all %v: %q, %v; want %s", tt.expr, all, got, err, want)
 			}
@@ -163,24 +180,23 @@ func TestTextsTakesTheFirstOrAll(t *testing.T) {
 }
 
 func TestNamesOfXMLKeepTheirCapitals(t *testing.T) {
-	item := &html.Node{Type: html.ElementNode, Data: "media:pubdate", Namespace: XMLName("media:pubDate"), Attr: []html.Attribute{
-		{Key: "xmlns:media", Namespace: XMLName("xmlns:media"), Val: "u"}, {Key: "ispermalink", Namespace: XMLName("isPermaLink"), Val: "v"}, {Key: "xml:lang", Val: "de-AT"},
-	}}
-	root := &html.Node{Type: html.DocumentNode}
-	root.AppendChild(item)
+	doc := &dom.Tree{}
+	if err := xmltree.Parse(doc, []byte(`<media:pubDate xmlns:media="u" isPermaLink="v" xml:lang="de-AT"/>`), 0); err != nil {
+		t.Fatal(err)
+	}
 	for expr, want := range map[string]string{
 		"//media:pubDate/@isPermaLink": "@isPermaLink=v", "//media:pubdate": "", "//@ispermalink": "", "count(//@*)": "2", "local-name(/*)": "pubDate", "name(/*)": "media:pubDate", "//media:*/@isPermaLink": "@isPermaLink=v", "//pubDate": "", "boolean(/*[lang('de')])": "true",
 	} {
-		if got := shown(t, expr, NodeOf(root)); got != want {
+		if got := shown(t, expr, doc, dom.Root); got != want {
 			t.Errorf("%s: %s; want %s", expr, got, want)
 		}
 	}
 }
 
 func TestEvaluationEndsWithItsBudget(t *testing.T) {
-	root := tree(t, "<html><body>"+strings.Repeat("<p>x<b>y</b></p>", 3000))
+	doc := tree(t, "<html><body>"+strings.Repeat("<p>x<b>y</b></p>", 3000))
 	for _, expr := range []string{
-		"//*[count(//*) > 1]", "//p[preceding::p]/following::b[count(preceding::*) > 3]", "//*[. = //*]", "string(//*[contains(., string(/))])", "count(//p/following::*)",
+		"//*[count(//*) > 1]", "//p[preceding::p]/following::b[count(preceding::*) > 3]", "//*[. = //*]", "count(//*[contains(., string(/))])", "count(//p/following::*[last()])",
 		"concat(" + strings.Repeat("/,", 1000) + "/)", "//p[count(id('x')) = 0]", "translate(" + strings.Repeat("concat(.,", 30) + "'a'" + strings.Repeat(",.)", 30) + ",'x','y') = 'z'" + strings.Repeat(" or //*[.='nothing']", 300), "//b[lang('x') or ../../..//text() = 'z']",
 	} {
 		e, err := Compile(expr)
@@ -189,19 +205,26 @@ func TestEvaluationEndsWithItsBudget(t *testing.T) {
 			continue
 		}
 		b := &Budget{100_000}
-		if _, err := e.Evaluate(root, b); !errors.Is(err, ErrBudget) {
+		if _, err := e.Evaluate(doc, dom.Root, b); !errors.Is(err, ErrBudget) {
 			t.Errorf("%.80s: %v, %d left", expr, err, b.Left)
 		}
-		if _, err := e.Texts(nil, root, true, b); !errors.Is(err, ErrBudget) {
+		if _, err := texts(e, doc, true, b); !errors.Is(err, ErrBudget) {
 			t.Errorf("%.80s: %v with nothing left", expr, err)
 		}
 	}
-	e, err := Compile("concat(" + strings.Repeat("/,", 2000) + "/)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Evaluate(tree(t, strings.Repeat("x", 1<<20)), &Budget{math.MaxInt64}); !errors.Is(err, ErrBudget) {
-		t.Errorf("a text of 2 GiB: %v", err)
+	large := strings.Repeat("x", 1<<20)
+	for _, tt := range []struct{ page, expr string }{
+		{large, "concat(" + strings.Repeat("/,", 2000) + "/)"},
+		{large, "concat(" + strings.Repeat("//text(),", 900) + "/)"},
+		{strings.Repeat("<div>", 200) + large, "//div = //head"},
+	} {
+		e, err := Compile(tt.expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Evaluate(tree(t, tt.page), dom.Root, &Budget{math.MaxInt64}); !errors.Is(err, ErrBudget) {
+			t.Errorf("%.40s makes GiBs of text: %v", tt.expr, err)
+		}
 	}
 }
 
@@ -213,16 +236,9 @@ func TestNodesAreInOrderAndOnce(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "tags") {
 			b.WriteString(rapid.SampledFrom([]string{"<div>", "</div>", "<span id=x class=y>", "</span>", "text", "<section>", "</section>"}).Draw(t, "tag"))
 		}
-		root, err := html.Parse(strings.NewReader(b.String()))
+		doc, _, err := domtest.Parse(b.String())
 		if err != nil {
 			t.Skip(err)
-		}
-		position := map[Node]int{}
-		for n := root; n != nil; n = next(root, n) {
-			position[NodeOf(n)] = len(position)
-			for i := range n.Attr {
-				position[Node{n, i + 1}] = len(position)
-			}
 		}
 		expr := "/"
 		for range rapid.IntRange(1, 4).Draw(t, "steps") {
@@ -235,17 +251,17 @@ func TestNodesAreInOrderAndOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nodes, err := e.Nodes(NodeOf(root), &Budget{1e6})
+		nodes, err := e.Nodes(doc, dom.Root, &Budget{1e6})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := 1; i < len(nodes); i++ {
-			if position[nodes[i-1]] >= position[nodes[i]] {
+			if compare(nodes[i-1], nodes[i]) >= 0 {
 				t.Fatalf("%s: node %d of %d is out of order or twice in %s", expr, i, len(nodes), b.String())
 			}
 		}
-		first, err := e.Texts(nil, NodeOf(root), false, &Budget{1e6})
-		all, err2 := e.Texts(nil, NodeOf(root), true, &Budget{1e6})
+		first, err := texts(e, doc, false, &Budget{1e6})
+		all, err2 := texts(e, doc, true, &Budget{1e6})
 		if err != nil || err2 != nil || len(all) != len(nodes) || len(first) != min(1, len(all)) || len(first) == 1 && first[0] != all[0] {
 			t.Fatalf("%s: first %q of %q, %v %v", expr, first, all, err, err2)
 		}
@@ -256,24 +272,21 @@ func FuzzXPath(f *testing.F) {
 	for _, s := range []string{"//a/@href", "count(//p[2]) + 1", "(//p)[last()]/../x:y[contains(., 'b')]", "-//a | b", "//*[. = //*[position() mod 2]]", "substring(., 2, -1 div 0)", "a[b[c]]"} {
 		f.Add(s)
 	}
-	root, err := html.Parse(strings.NewReader(page))
-	if err != nil {
-		f.Fatal(err)
-	}
+	doc := tree(f, page)
 	f.Fuzz(func(t *testing.T, source string) {
 		e, err := Compile(source)
 		if err != nil {
 			return
 		}
 		b := &Budget{200_000}
-		all, err := e.Texts(nil, NodeOf(root), true, b)
+		all, err := texts(e, doc, true, b)
 		if err != nil && !errors.Is(err, ErrBudget) {
 			t.Fatal(err)
 		}
 		if err != nil || b.Left < 100_000 {
 			return
 		}
-		first, err := e.Texts(nil, NodeOf(root), false, b)
+		first, err := texts(e, doc, false, b)
 		if err != nil || len(first) != min(1, len(all)) || len(first) == 1 && first[0] != all[0] {
 			t.Fatalf("first %q of %q, %v", first, all, err)
 		}
@@ -281,7 +294,7 @@ func FuzzXPath(f *testing.F) {
 }
 
 func BenchmarkXPath(b *testing.B) {
-	root := tree(b, page+strings.Repeat("<div class=c><p>x</p><p>y <b>z</b></p></div>", 300))
+	doc := tree(b, page+strings.Repeat("<div class=c><p>x</p><p>y <b>z</b></p></div>", 300))
 	for _, expr := range []string{"//th[.='Price']/following-sibling::td", "//div[@class='c'][last()]/p[2]/b", "count(//p)"} {
 		e, err := Compile(expr)
 		if err != nil {
@@ -290,7 +303,7 @@ func BenchmarkXPath(b *testing.B) {
 		b.Run(expr, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := e.Texts(nil, root, false, &Budget{1e9}); err != nil {
+				if _, err := texts(e, doc, false, &Budget{1e9}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -54,8 +54,9 @@ type operator struct {
 	leave    bool // captures of outcome not_modified
 	limits   rules.Limits
 	program  *rules.Program
+	pages    rules.Pages
 	canon    *canon.Canonicalizer
-	builders []*lakeio.RecordBuilder // by record; nil: no row since the last Finish
+	builders []*lakeio.RecordBuilder // by record, which copy what they take; nil: no row since the last Finish
 	body     []byte                  // memory for bodies of several rows
 }
 
@@ -197,7 +198,9 @@ func missing(c harrow.Capture, row int64) error {
 func (o *operator) page(ctx context.Context, p rules.Page, out harrow.Output) error {
 	c := &p.Capture
 	origin := lakeio.Origin{ID: c.ID, URL: c.URL, Digest: c.Digest, FetchedAt: rules.FetchedAt(*c), Run: o.run}
-	return o.program.Apply(ctx, rules.NewDocument(p, o.canon, o.limits), func(row rules.Row) error {
+	d := o.pages.Document(p, o.canon, o.limits)
+	defer d.Close()
+	return o.program.Apply(ctx, d, func(row rules.Row) error {
 		origin.Ordinal, origin.Rule = row.Ordinal, row.Rule
 		b := o.builder(row.Record)
 		if err := b.Append(row.Values, origin); err != nil {

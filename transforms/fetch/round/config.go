@@ -79,6 +79,7 @@ type site struct {
 	canon    *canon.Canonicalizer
 	scope    *canon.Scope
 	follower *rules.Follower
+	pages    rules.Pages
 	limits   *polite.Table
 	cfg      Config
 }

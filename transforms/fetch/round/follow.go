@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/harrowdata/harrow"
@@ -104,7 +105,8 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 		return nil, nil, nil, err
 	}
 	skipped = map[string]int64{}
-	doc := rules.NewDocument(rules.Page{Capture: capture, Body: body}, s.canon, rules.Limits{Document: s.cfg.Document})
+	doc := s.pages.Document(rules.Page{Capture: capture, Body: body}, s.canon, rules.Limits{Document: s.cfg.Document})
+	defer doc.Close()
 	base, fault := doc.Base()
 	if fault != nil {
 		return nil, skipped, fault, nil
@@ -127,6 +129,7 @@ func (s *site) links(it *item, resp *httpfetch.Response, capture harrow.Capture)
 		l, err := s.link(it, target, found.Text, found.Carry)
 		if err == nil && !have[l.ID] {
 			have[l.ID] = true
+			l.Text = strings.Clone(l.Text) // which is the page's
 			links = append(links, l)
 		}
 		return err

@@ -33,6 +33,7 @@ type sampler struct {
 	begun    time.Time
 	busy     sync.Mutex // held while a page is parsed: program is one goroutine's
 	program  *rules.Program
+	pages    rules.Pages
 	rules    []harrow.Rule
 
 	mu      sync.Mutex
@@ -117,7 +118,8 @@ func (s *sampler) page(ctx context.Context, c harrow.Capture, body *httpfetch.Bo
 		return err
 	}
 	began := time.Now()
-	d := rules.NewDocument(rules.Page{Capture: c, Body: text}, s.canon, limits)
+	d := s.pages.Document(rules.Page{Capture: c, Body: text}, s.canon, limits)
+	defer d.Close()
 	result := newSampled(s)
 	err = s.program.Apply(ctx, d, result.row, result.reject)
 	s.add(matching, result, time.Since(began), err == nil)
