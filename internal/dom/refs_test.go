@@ -2,6 +2,7 @@ package dom_test
 
 import (
 	"html"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,6 +42,8 @@ func TestReferencesAreDecodedAsTheStandardSays(t *testing.T) {
 		{"&#X;", "&#X;", "&#X;"},
 		{"&#xg;", "&#xg;", "&#xg;"},
 		{"&#65", "A", "A"},
+		{"&#9", "\t", "\t"},
+		{"&#0&#x9x", "\uFFFD\tx", "\uFFFD\tx"},
 		{"&#65b", "Ab", "Ab"},
 		{"&#x41g", "Ag", "Ag"},
 		{"&#065;&#X41;&#x0041;", "AAA", "AAA"},
@@ -70,9 +73,18 @@ var pieces = rapid.SampledFrom([]string{
 	"CounterClockwiseContourIntegral", "0", "65", "41", "80", "9f", "D800", "1F600", "110000", "999999999", " ", "é", "\n", "<", "z",
 })
 
+// misread are references that html.UnescapeString reads otherwise than the
+// standard: numbers of one digit without a semicolon, hexadecimal ones of no
+// digit with one, those that are too large for it (13.2.5.75 to 80), and the two
+// names for what is longer than they are.
+var misread = regexp.MustCompile(`&#[0-9]([^0-9;]|$)|&#[xX];|&#[xX]?[0-9a-fA-F]{8}|&n[GL]t;`)
+
 func TestTextIsDecodedAsGoDecodesIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := strings.Join(rapid.SliceOf(pieces).Draw(t, "pieces"), "")
+		if misread.MatchString(in) {
+			return
+		}
 		if got, want := string(dom.AppendDecoded(nil, []byte(in), false)), html.UnescapeString(in); got != want {
 			t.Fatalf("%q: got %q, want %q", in, got, want)
 		}
