@@ -73,12 +73,10 @@ func (z *tokenizer) data(tok *token) bool {
 	}
 	first := j
 	for {
-		k := bytes.IndexByte(src[j:], '<')
-		if k < 0 {
-			j = len(src)
-			break
+		if j < len(src) && src[j] != '<' { // behind white space there most often is one
+			j = indexFrom(src, j, '<')
 		}
-		if j += k; j > i && beginsMarkup(src[j+1:]) {
+		if j >= len(src) || j > i && beginsMarkup(src[j+1:]) {
 			break
 		}
 		j++
