@@ -66,6 +66,34 @@ func (p *peer) begin(ctx context.Context) (err error) {
 	return nil
 }
 
+// watch kills the child once it has taken the limit in CPU, or ten times as long
+// on the clock, unless it is told to stop; it says whether it has.
+func (p *peer) watch(limit time.Duration) (stop func() (late bool)) {
+	pid, begun := p.cmd.Process.Pid, time.Now()
+	before, _ := measure.Taken(pid)
+	done, late := make(chan struct{}), make(chan bool)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			taken, _ := measure.Taken(pid)
+			if taken-before >= limit || time.Since(begun) >= 10*limit {
+				_ = p.cmd.Process.Kill()
+				<-done
+				late <- true
+				return
+			}
+			select {
+			case <-done:
+				late <- false
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() bool { close(done); return <-late }
+}
+
 // ask has a question answered within the limit. errLate: it was not. Any other
 // error says how the child ended.
 func (p *peer) ask(ctx context.Context, q question, limit time.Duration) (a answer, err error) {
@@ -78,12 +106,12 @@ func (p *peer) ask(ctx context.Context, q question, limit time.Duration) (a answ
 	if err != nil {
 		return a, err
 	}
-	killer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Kill() })
+	stop := p.watch(limit)
 	_, err = p.in.Write(append(line, '\n'))
 	if err == nil {
 		line, err = p.out.ReadBytes('\n')
 	}
-	late := !killer.Stop()
+	late := stop()
 	if err == nil && !late {
 		return a, json.Unmarshal(line, &a)
 	}

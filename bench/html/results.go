@@ -13,7 +13,7 @@ const (
 	targetKB    = 30
 	mostOfCPU   = 1.0 / 4  // goquery's
 	mostOfAlloc = 1.0 / 50 // goquery's
-	mostGrowth  = 8        // of time, when a hostile page is four times as large
+	mostGrowth  = 10       // of time, when a hostile page is four times as large
 )
 
 // results are what all sides took, and what does not hold.

@@ -159,6 +159,13 @@ func readStat(name string) (s stat, ok bool) {
 	return s, ok
 }
 
+// Taken is the CPU that a process has taken so far; false: there is none, or no
+// /proc.
+func Taken(pid int) (time.Duration, bool) {
+	s, ok := readStat(fmt.Sprintf("/proc/%d/stat", pid))
+	return s.cpu, ok
+}
+
 func descends(table map[int]stat, pid, from int) bool {
 	for range len(table) { // a table that is read while it changes may have a circle
 		s, ok := table[pid]

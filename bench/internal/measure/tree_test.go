@@ -68,3 +68,20 @@ func TestWatchCountsWhatDescendantsTake(t *testing.T) {
 		t.Errorf("watched %+v", got)
 	}
 }
+
+func TestTakenIsWhatAProcessHasTaken(t *testing.T) {
+	before, ok := Taken(os.Getpid())
+	if !ok {
+		t.Skip("there is no /proc")
+	}
+	own, err := Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := Taken(os.Getpid()); own.CPU < before-tick || own.CPU > after+2*tick {
+		t.Errorf("the kernel says %v, which is not between %v and %v", own.CPU, before, after)
+	}
+	if _, ok := Taken(1 << 30); ok {
+		t.Error("a process that isn't there has taken something")
+	}
+}
