@@ -101,6 +101,14 @@ func numbered(s string, n int) string {
 	return b.String()
 }
 
+// maxTree bounds how many nodes and attributes the tree of a page of so many
+// bytes has. The page's own are one for two bytes at most, as in "x<b>". Then
+// there are the clones, and attributes that are copied when a later html or body
+// brings more, which is 16 steps each.
+func maxTree(size int) int {
+	return 64 + size/2 + freeClones + size/bytesPerClone + (freeSteps+stepsPerByte*size)/16
+}
+
 // bounds says what of the last page went beyond what the constants promise.
 func (b *builder) bounds(size int) error {
 	t := b.t

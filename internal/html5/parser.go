@@ -30,14 +30,6 @@ const (
 	nearest = 8
 )
 
-// maxTree bounds how many nodes and attributes the tree of a page of so many
-// bytes has, together. The page's own are one for two bytes at most: "x<b>".
-// Attributes that a later html or body brings take at most freeSteps/16 and one
-// for four bytes more.
-func maxTree(size int) int {
-	return 64 + freeClones + freeSteps/16 + size
-}
-
 // Parser parses one page after the other. It keeps what it works with between
 // pages; it is used by one goroutine at a time.
 type Parser struct {
@@ -56,8 +48,8 @@ func (e *TooManyError) Error() string {
 }
 
 // Parse makes the tree of a page, which must be valid UTF-8 without a byte order
-// mark and stay unchanged as long as the tree is used. The one error there is is
-// a *TooManyError, with which the tree is empty.
+// mark, shorter than 1 GiB, and stay unchanged as long as the tree is used. The
+// one error there is is a *TooManyError, with which the tree is empty.
 //
 // Scripting is on: what is in a noscript is one text. What is in a template is
 // its children.

@@ -85,40 +85,40 @@ func (s *stack) push(id dom.ID, n dom.Name, is kind) {
 	if int(n) >= len(s.last) {
 		s.grow(n)
 	}
-	s.open = append(s.open, open{id: id, name: n, is: is})
-	s.link(int32(len(s.open) - 1))
-}
-
-// link notes the element at i, above which nothing is noted.
-func (s *stack) link(i int32) {
-	e := &s.open[i]
-	e.special, e.stopper = -1, -1
+	i := int32(len(s.open))
+	e := open{id: id, name: n, is: is, same: s.last[n], special: -1, stopper: -1}
 	if i > 0 {
 		below := &s.open[i-1]
 		e.special, e.stopper = below.special, below.stopper
 	}
-	if e.is&special != 0 {
+	if is&special != 0 {
 		e.special = i
-		if e.is&stopper != 0 {
-			e.stopper = i
-		}
 	}
-	e.same = s.last[e.name]
-	if e.is&foreign == 0 {
-		s.last[e.name] = i
-	} else {
+	if is&stopper != 0 {
+		e.stopper = i
+	}
+	s.open = append(s.open, e)
+	if is&foreign == 0 {
+		s.last[n] = i
+	}
+	if is&(boundaries|foreign) != 0 {
+		s.enter(i, is)
+	}
+}
+
+// enter notes that the element at i, of a kind that is noted, is open.
+func (s *stack) enter(i int32, is kind) {
+	if is&foreign != 0 {
 		s.in++
 	}
-	if e.is&boundaries != 0 {
-		for k := range s.scopes {
-			if e.is&(boundary<<k) != 0 {
-				s.scopes[k] = append(s.scopes[k], i)
-			}
+	for k := range s.scopes {
+		if is&(boundary<<k) != 0 {
+			s.scopes[k] = append(s.scopes[k], i)
 		}
 	}
 }
 
-// unlink undoes link of the topmost noted element.
+// unlink undoes push of the topmost element, which may be off the stack.
 func (s *stack) unlink(e *open) {
 	s.last[e.name] = e.same // of a foreign element: what it is anyway
 	if e.is&(boundaries|foreign) == 0 {
@@ -134,7 +134,7 @@ func (s *stack) unlink(e *open) {
 	}
 }
 
-// cut undoes link of what is at i and above, and relink does it again, once the
+// cut undoes push of what is at i and above, and relink does it again, once the
 // caller has changed what is there.
 func (s *stack) cut(i int32) {
 	for j := int32(len(s.open)) - 1; j >= i; j-- {
@@ -143,8 +143,10 @@ func (s *stack) cut(i int32) {
 }
 
 func (s *stack) relink(i int32) {
-	for ; i < int32(len(s.open)); i++ {
-		s.link(i)
+	above := s.open[i:]
+	s.open = s.open[:i]
+	for _, e := range above { // push writes what was just read
+		s.push(e.id, e.name, e.is)
 	}
 }
 
