@@ -7,6 +7,7 @@ import (
 
 	"github.com/andybalholm/cascadia"
 	"golang.org/x/net/html"
+	"pgregory.net/rapid"
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/domtest"
@@ -270,7 +271,7 @@ form > :not(input):not(button)
 var barren = []string{":nth-child(0)", ":nth-child(-1)", "div:root", ":not(*)", "a:hover, a:active, a:focus, a:target"}
 
 // matcherOf is a matcher that has all of the selectors in its set.
-func matcherOf(t testing.TB, exprs []string) *Matcher {
+func matcherOf(t rapid.TB, exprs []string) *Matcher {
 	set := NewSet()
 	for _, expr := range exprs {
 		s, err := Compile(expr)
@@ -287,7 +288,7 @@ func wantAll(n int) []Want { return slices.Repeat([]Want{All}, n) }
 
 // oracle is what cascadia finds, as IDs: elements only, which is what selectors
 // are for (Selectors 4, 2).
-func oracle(t testing.TB, root *html.Node, expr string) (found []dom.ID) {
+func oracle(t rapid.TB, root *html.Node, expr string) (found []dom.ID) {
 	group, err := cascadia.ParseGroup(expr)
 	if err != nil {
 		t.Fatalf("cascadia: %q: %v", expr, err)

@@ -164,3 +164,35 @@ func benchmarkFields(b *testing.B, kind pages.Kind, size int) {
 		}
 	})
 }
+
+// BenchmarkManySelectors is all selectors of the tests on one page.
+func BenchmarkManySelectors(b *testing.B) {
+	page := string(pages.Make(pages.Product, 30_000, 1).HTML)
+	b.Run("css", func(b *testing.B) {
+		m, tree, want := matcherOf(b, agreeing), parsed(b, page), wantAll(len(agreeing))
+		for b.Loop() {
+			if err := m.Run(tree, want); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("cascadia", func(b *testing.B) {
+		_, root, err := domtest.Parse(page)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var groups []cascadia.SelectorGroup
+		for _, expr := range agreeing {
+			group, err := cascadia.ParseGroup(expr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			groups = append(groups, group)
+		}
+		for b.Loop() {
+			for _, group := range groups {
+				cascadia.QueryAll(root, group)
+			}
+		}
+	})
+}

@@ -10,11 +10,20 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/harrowdata/harrow/internal/dom"
+	"github.com/harrowdata/harrow/internal/dom/domtest"
 	"github.com/harrowdata/harrow/internal/html5"
 )
 
+// parts are tests that mean the same to cascadia; own are those that need not.
+// By text alone cascadia finds text nodes too.
+var (
+	parts = []string{".a", ".b", ".c", "#a", "#one", "[title]", "[title*=a]", "[title~=b]", "[data-x|=a i]", "[href!=b]", ":root", ":first-child", ":nth-child(2n+1)",
+		":nth-last-child(-n+2)", ":nth-of-type(2)", ":last-of-type", ":only-child", "[title]:contains(upc)", "[title]:containsOwn(x)", "[class]:matches(^x)", ":input", ":not", ":haschild"}
+	own = []string{":contains(upc)", ":containsOwn(x)", ":matches(^x)", "[rel!=next]", ":empty", ":lang(en)", ":disabled", ":enabled", ":is", ":has", ":has", ":not"}
+)
+
 // selectorText draws a group of selectors.
-func selectorText(t *rapid.T, depth int, relative bool) string {
+func selectorText(t *rapid.T, parts []string, depth int, relative bool) string {
 	one := func(of ...string) string { return rapid.SampledFrom(of).Draw(t, "part") }
 	var b strings.Builder
 	for i := range rapid.IntRange(1, 2).Draw(t, "sequences") {
@@ -30,14 +39,12 @@ func selectorText(t *rapid.T, depth int, relative bool) string {
 			}
 			b.WriteString(one("*", "*", "div", "p", "b", "span", "li", "svg"))
 			for range rapid.IntRange(0, 2).Draw(t, "tests") {
-				part := one(".a", ".b", ".c", "#a", "#one", "[title]", "[title*=a]", "[title~=b]", "[data-x|=a i]", "[rel!=next]", ":empty", ":root", ":first-child",
-					":nth-child(2n+1)", ":nth-last-child(-n+2)", ":nth-of-type(2)", ":last-of-type", ":only-child", ":contains(upc)", ":containsOwn(x)", ":matches(^x)",
-					":lang(en)", ":disabled", ":enabled", ":input", ":not", ":is", ":has", ":haschild")
+				part := one(parts...)
 				if slices.Contains([]string{":not", ":is", ":has", ":haschild"}, part) {
 					if depth == 0 {
 						continue
 					}
-					part += "(" + selectorText(t, depth-1, part == ":has") + ")"
+					part += "(" + selectorText(t, parts, depth-1, part == ":has") + ")"
 				}
 				b.WriteString(part)
 			}
@@ -62,7 +69,7 @@ func TestMatchesAreWhatTheStandardSaysWordForWord(t *testing.T) {
 		set := NewSet()
 		var selectors []*Selector
 		for range rapid.IntRange(1, 6).Draw(t, "selectors") {
-			s, err := Compile(selectorText(t, 2, false))
+			s, err := Compile(selectorText(t, slices.Concat(parts, own), 2, false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,6 +90,31 @@ func TestMatchesAreWhatTheStandardSaysWordForWord(t *testing.T) {
 			}
 			for i, s := range selectors {
 				holdToNaive(t, m, i, s, want[i], tree, page)
+			}
+		}
+	})
+}
+
+func TestSelectorsMadeByChanceMatchWhatCascadiaFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var exprs []string
+		for range 4 {
+			exprs = append(exprs, selectorText(t, parts, 2, false))
+		}
+		page := makePage(rapid.Uint64Range(0, 1<<20).Draw(t, "seed"), rapid.IntRange(1, 40).Draw(t, "elements"))
+		tree, root, err := domtest.Parse(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(exprs)
+		exprs = slices.Compact(exprs)
+		m := matcherOf(t, exprs)
+		if err := m.Run(tree, wantAll(len(exprs))); err != nil {
+			t.Fatal(err)
+		}
+		for i, expr := range exprs {
+			if want := oracle(t, root, expr); !slices.Equal(m.All(i), want) {
+				t.Fatalf("%q: got %v, want %v in\n%s", expr, m.All(i), want, page)
 			}
 		}
 	})
