@@ -19,6 +19,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
@@ -50,6 +51,12 @@ const (
 	settle = 2 * time.Second  // for the harness, to send what bundles came to
 )
 
+// forgotten is how long the worker of a pool waits for its first instruction,
+// which comes within seconds. A TaskManager of Flink whose task is cancelled
+// just when its worker has come forgets that worker with its connection open,
+// for as long as it lives itself.
+const forgotten = time.Minute
+
 // Config is how a runner starts a worker, and what it has to bring to an end.
 type Config struct {
 	ID      string // of the worker, as the runner calls it
@@ -62,6 +69,7 @@ type Config struct {
 	Log   io.Writer // a line for why it ends; nil: nowhere
 
 	softly, bound time.Duration // other than the above, in tests
+	forgotten     time.Duration // 0: never, unless a pool has started the worker
 	connected     func()        // called when there is a control stream; nil: tells the pool
 }
 
@@ -71,8 +79,8 @@ type Config struct {
 func Run(cfg Config, told <-chan os.Signal) int {
 	cfg.Log = cmp.Or[io.Writer](cfg.Log, io.Discard)
 	cfg.softly, cfg.bound = cmp.Or(cfg.softly, softly), cmp.Or(cfg.bound, bound)
-	if cfg.connected == nil {
-		cfg.connected = workerpool.Connected()
+	if tell := workerpool.Connected(); cfg.connected == nil && tell != nil {
+		cfg.connected, cfg.forgotten = tell, forgotten
 	}
 	say := func(format string, args ...any) {
 		line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") // Beam's errors have several
@@ -83,7 +91,7 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		say("can't work: %v", err)
 		return ExitRefused
 	}
-	connected := telling(cfg.connected)
+	unused, connected := cfg.watch()
 	grpcx.Dial = func(ctx context.Context, endpoint string, timeout time.Duration) (*grpc.ClientConn, error) {
 		return dial(ctx, endpoint, timeout, connected)
 	}
@@ -103,6 +111,9 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		say("ends: %s", why)
 	case s := <-told:
 		say("ends: %v", s)
+	case <-unused:
+		code = ExitOver
+		say("ends: its runner has forgotten it: %v without an instruction since it came", cfg.forgotten)
 	}
 	if derr := cfg.drain(); derr != nil {
 		say("ended badly: %v", derr)
@@ -116,6 +127,31 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		}
 	}
 	return code
+}
+
+// watch makes the option of the worker's connections by which it hears of its
+// control stream; unused is closed when that has brought nothing for too long.
+func (c Config) watch() (unused <-chan struct{}, option grpc.DialOption) {
+	over := make(chan struct{})
+	var begin, instructed sync.Once
+	var timer *time.Timer
+	began := func() {
+		if c.connected != nil {
+			c.connected()
+		}
+		begin.Do(func() {
+			if c.forgotten > 0 {
+				timer = time.AfterFunc(c.forgotten, func() { close(over) })
+			}
+		})
+	}
+	return over, telling(began, func() {
+		instructed.Do(func() {
+			if timer != nil {
+				timer.Stop()
+			}
+		})
+	})
 }
 
 // work is the harness. A panic of its own is an error.

@@ -32,10 +32,15 @@ type runner struct {
 	there  chan struct{} // closed when a worker has come
 	close  chan struct{} // closes the stream
 	once   sync.Once
+
+	instructs bool // a worker that comes is asked something
 }
 
-func (r *runner) Control(fnpb.BeamFnControl_ControlServer) error {
+func (r *runner) Control(s fnpb.BeamFnControl_ControlServer) error {
 	r.once.Do(func() { close(r.there) })
+	if r.instructs {
+		_ = s.Send(&fnpb.InstructionRequest{InstructionId: "i", Request: &fnpb.InstructionRequest_HarnessMonitoringInfos{HarnessMonitoringInfos: &fnpb.HarnessMonitoringInfosRequest{}}})
+	}
 	<-r.close
 	return nil
 }
@@ -119,6 +124,29 @@ func TestAWorkerEndsWhenItIsNotNeededAnyMore(t *testing.T) {
 	}
 }
 
+// A runner may forget a worker and hold its connection open.
+func TestAWorkerThatGetsNoInstructionEnds(t *testing.T) {
+	for name, instructs := range map[string]bool{"forgotten": false, "asked something": true} {
+		t.Run(name, func(t *testing.T) {
+			forget()
+			r := newRunner(t)
+			r.instructs = instructs
+			var log strings.Builder
+			told := make(chan os.Signal, 1)
+			after := time.AfterFunc(2*time.Second, func() { told <- syscall.SIGTERM })
+			defer after.Stop()
+			code := Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() {}, forgotten: 200 * time.Millisecond}, told)
+			want, says := ExitOver, "its runner has forgotten it: 200ms without an instruction"
+			if instructs {
+				want, says = ExitTold, "ends: terminated"
+			}
+			if code != want || !strings.Contains(log.String(), says) {
+				t.Errorf("exit %d, log %q; want %d and %q", code, log.String(), want, says)
+			}
+		})
+	}
+}
+
 func TestAWorkerThatIsToldWrongThingsRefuses(t *testing.T) {
 	const another = "harrow v9.9.9 (build 0123456789abcdef)"
 	own, err := build.Self()
@@ -179,7 +207,7 @@ func TestAnEndpointThatNobodyServesIsGivenUp(t *testing.T) {
 func TestAWorkerIsNotConnectedBeforeItsControlStreamIs(t *testing.T) {
 	r := newRunner(t)
 	told := false
-	conn, err := dial(t.Context(), r.addr, 10*time.Second, telling(func() { told = true }))
+	conn, err := dial(t.Context(), r.addr, 10*time.Second, telling(func() { told = true }, func() {}))
 	if err != nil {
 		t.Fatal(err)
 	}

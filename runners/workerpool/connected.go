@@ -25,11 +25,11 @@ const connectedFD = 4
 const connectIn = 2 * time.Minute
 
 // Connected returns what a worker calls when it has its control stream, once or
-// more often. In a process that no pool has started it does nothing.
+// more often. In a process that no pool has started it is nil.
 func Connected() func() {
 	fd, err := strconv.Atoi(os.Getenv(connectedVar))
 	if err != nil || fd != connectedFD {
-		return func() {}
+		return nil
 	}
 	syscall.CloseOnExec(fd) // or a child of the worker holds it open
 	return sync.OnceFunc(func() {

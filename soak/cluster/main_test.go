@@ -24,8 +24,9 @@ const (
 	// patience is how long any one command may take, on a machine that does
 	// other things too.
 	patience = 5 * time.Minute
-	// settling is how long processes may take to end once nobody needs them.
-	settling = 30 * time.Second
+	// settling is how long processes may take to end once nobody needs them: a
+	// worker that its runner has forgotten waits a minute for an instruction.
+	settling = 100 * time.Second
 )
 
 func listen(port int) (net.Listener, error) {
