@@ -115,8 +115,10 @@ func (w *walker) next() (Node, bool) {
 	}
 	nodes := w.run.tree.Nodes
 	for w.at.ID != dom.None {
-		w.run.spend(1)
 		n := w.at
+		if w.axis != self && w.axis != parent { // those have cost their one step
+			w.run.spend(1)
+		}
 		switch w.axis {
 		case child, followingSibling:
 			w.at.ID = nodes[n.ID].Next
@@ -299,7 +301,7 @@ func (r *run) ancestors(s *step, from []Node) {
 			at = nodes[at].Parent
 		}
 		for ; at != dom.None; at = nodes[at].Parent {
-			if visit(NodeOf(at)); at <= before && before < nodes[at].End {
+			if visit(NodeOf(at)); at <= before { // and so above or at the node before
 				break
 			}
 		}
