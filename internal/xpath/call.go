@@ -81,6 +81,7 @@ func (f *function) arity() string {
 // call is a function and its arguments.
 type call struct {
 	function
+	name  string
 	args  []expr
 	looks bool // at position or size
 }
@@ -99,7 +100,12 @@ func newCall(name string, args []expr) (expr, error) {
 	if len(args) == 0 && f.here {
 		args = []expr{newPath(step{axis: self, test: test{kind: anyNode}})}
 	}
-	c := call{f, args, looks}
+	if name == "contains" {
+		if w, ok := newHasWord(args); ok {
+			return w, nil
+		}
+	}
+	c := call{f, name, args, looks}
 	if f.asNodes != nil {
 		return &setCall{c}, nil
 	}

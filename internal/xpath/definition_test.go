@@ -189,3 +189,22 @@ func agrees(t *rapid.T, doc *dom.Tree, all []Node, path []drawn) {
 		t.Fatalf("%s: %v, %v; want of %v", some, got, err, want)
 	}
 }
+
+// TestClassesAreFoundAsTheirExpressionSays compares what is made of the usual
+// words for "has this class" with the same in words that nothing is made of.
+func TestClassesAreFoundAsTheirExpressionSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		class := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ab", " ", "  ", "\t", "\n", "ä", "\u00a0", "-"}), 0, 8).Draw(t, "class"), "")
+		doc, _, err := domtest.Parse(`<p class="` + class + `">x</p><p>y</p>`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		word := rapid.SampledFrom([]string{"a", "b", "ab", "ä", "a-b", "x"}).Draw(t, "word")
+		for _, of := range []string{"@class", "normalize-space(@class)", "normalize-space()", "."} {
+			short, long := "count(//p[contains(concat(' ', "+of+", ' '), ' "+word+" ')])", "count(//p[contains(concat(' ', "+of+", ' '), concat(' "+word+"', ' '))])"
+			if got, want := shown(t, short, doc, dom.Root), shown(t, long, doc, dom.Root); got != want {
+				t.Fatalf("%s on %q: %s; want %s", short, class, got, want)
+			}
+		}
+	})
+}

@@ -199,21 +199,34 @@ func (r *run) first(s *step, from []Node) {
 
 // counted takes a step whose predicates count positions: from each node apart.
 func (r *run) counted(s *step, from []Node, begin int, one bool) {
-	enough := everything
-	if p := s.preds[0]; p.fixed >= 1 {
-		enough = int(min(p.fixed, 1<<30))
+	preds, nth := s.preds, everything
+	if at := int(min(max(preds[0].fixed, 0), 1<<30)); float64(at) == preds[0].fixed && at > 0 {
+		preds, nth = preds[1:], at
 	}
 	crowded := begin + 2*r.tree.Len() + 1024
 	for _, n := range from {
 		at := len(r.stack)
-		r.gather(s, n, enough)
-		if r.filter(s.preds, at); one && len(r.stack) > at {
+		r.gather(s, n, nth)
+		if nth < everything {
+			r.pick(at, nth)
+		}
+		if r.filter(preds, at); one && len(r.stack) > at {
 			return
 		}
 		if len(r.stack) > crowded { // with nodes that came from several
 			r.sort(begin)
 		}
 	}
+}
+
+// pick leaves, of up to nth nodes above mark, the nth.
+func (r *run) pick(mark, nth int) {
+	if last := len(r.stack) - 1; last-mark+1 == nth {
+		r.stack[mark] = r.stack[last]
+		r.stack = r.stack[:mark+1]
+		return
+	}
+	r.stack = r.stack[:mark]
 }
 
 // all reports whether a node passes predicates that count no positions.

@@ -26,7 +26,7 @@ func tree(t testing.TB, text string) *dom.Tree {
 	return got
 }
 
-func shown(t testing.TB, source string, doc *dom.Tree, at dom.ID) string {
+func shown(t interface{ Helper() }, source string, doc *dom.Tree, at dom.ID) string {
 	t.Helper()
 	e, err := Compile(source)
 	if err != nil {
@@ -277,22 +277,4 @@ func FuzzXPath(f *testing.F) {
 			t.Fatalf("first %q of %q, %v", first, all, err)
 		}
 	})
-}
-
-func BenchmarkXPath(b *testing.B) {
-	doc := tree(b, page+strings.Repeat("<div class=c><p>x</p><p>y <b>z</b></p></div>", 300))
-	for _, expr := range []string{"//th[.='Price']/following-sibling::td", "//div[@class='c'][last()]/p[2]/b", "count(//p)"} {
-		e, err := Compile(expr)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run(expr, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := texts(e, doc, false, &Budget{1e9}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }
