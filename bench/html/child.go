@@ -20,14 +20,6 @@ var roles = measure.Roles{
 	goquery: measure.Role(func(_ context.Context, g []group) (any, error) { return nil, serve(g, newGoquery) }),
 }
 
-// group is pages of one kind and size, as children get it.
-type group struct {
-	Kind   pages.Kind    `json:"kind"`
-	KB     int           `json:"kb"`
-	Fields []pages.Field `json:"fields"`
-	Files  []string      `json:"files"`
-}
-
 // question is a line that a child gets.
 type question struct {
 	Do     string  `json:"do"` // values, measure, memory or hostile

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +67,7 @@ func (r *results) cpu() table {
 	for i := range r.groups {
 		g := &r.groups[i]
 		for with, what := range what {
-			row := []string{fmt.Sprintf("%v, %d KB", g.Kind, g.KB), fmt.Sprint(g.bytes), what}
+			row := []string{g.Name, fmt.Sprint(g.bytes), what}
 			for _, side := range r.sides {
 				row = append(row, fmt.Sprintf("%.0f", measure.Median(g.side(side).cpu[with])))
 			}
@@ -89,10 +88,10 @@ func (r *results) memory() table {
 	t := table{append([]string{"page"}, r.sides...)}
 	for i := range r.groups {
 		g := &r.groups[i]
-		if g.KB != slices.Max(r.sizes) {
+		if !g.Largest {
 			continue
 		}
-		row := []string{fmt.Sprintf("%v, %d KB", g.Kind, g.KB)}
+		row := []string{g.Name}
 		for _, side := range r.sides {
 			row = append(row, fmt.Sprintf("%.1f", g.side(side).memory))
 		}
@@ -181,11 +180,11 @@ func (r *results) write(file string) error {
 Made by `+"`make bench-html`"+` on %s, commit %s, %d cores, %s/%s, %s. Seed %d.
 
 CPU of one page's tree, and of the tree with eight fields, in microseconds: medians of %d rounds, in which all sides have their turn, each in a process of its own
-whose clock is taken, garbage collection included. ÷ is the median of the rounds' ratios. Each row is %d generated pages, read in turns; all sides found the same
-values in them. goquery is golang.org/x/net/html and cascadia, its selectors compiled once; selectolax is lexbor and lxml is libxml2, both in C, called from
+whose clock is taken, garbage collection included. ÷ is the median of the rounds' ratios. Each row is %d generated pages, read in turns, or each %dth page of PostgreSQL's
+manual; all sides found the same values in them. goquery is golang.org/x/net/html and cascadia, its selectors compiled once; selectolax is lexbor and lxml is libxml2, both in C, called from
 Python, which is what their users do. Harrow reads all pages into one tree. The product of %d KB is what the targets are about.
 
-`, time.Now().UTC().Format(time.DateOnly), measure.Commit(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), seed, r.rounds, r.pages, targetKB)
+`, time.Now().UTC().Format(time.DateOnly), measure.Commit(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), seed, r.rounds, r.pages, r.every, targetKB)
 	for _, line := range r.verdicts() {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}

@@ -25,7 +25,7 @@ type results struct {
 	wrong  []string
 }
 
-// figures are what the pages of one kind and size took, by side.
+// figures are what the pages of a group took, by side.
 type figures struct {
 	group
 	bytes int // of a page
@@ -80,12 +80,12 @@ func (r *results) failed(format string, args ...any) {
 // compare judges the values that a side read from a page.
 func (r *results) compare(side string, g group, page int, got [][]string, want []string) {
 	if page >= len(got) || len(got[page]) != len(want) {
-		r.failed("%s, %v of %d KB, page %d: not all values", side, g.Kind, g.KB, page)
+		r.failed("%s, %s, page %d: not all values", side, g.Name, page)
 		return
 	}
 	for i, f := range g.Fields {
 		if got[page][i] != want[i] {
-			r.failed("%s, %v of %d KB, page %d: %s is %.80q, want %.80q", side, g.Kind, g.KB, page, f.Name, got[page][i], want[i])
+			r.failed("%s, %s, page %d: %s is %.80q, want %.80q", side, g.Name, page, f.Name, got[page][i], want[i])
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (r *results) compare(side string, g group, page int, got [][]string, want [
 // target is the group that the targets are about; nil: it wasn't measured.
 func (r *results) target() *figures {
 	for i := range r.groups {
-		if g := &r.groups[i]; g.Kind == pages.Product && g.KB == targetKB {
+		if g := &r.groups[i]; g.Name == named(pages.Product, targetKB) {
 			return g
 		}
 	}

@@ -24,7 +24,7 @@ class Selectolax:
         attr, many = field["Attr"], field["All"]
 
         def value(node):
-            return node.attributes[attr] if attr else node.text()
+            return (node.attributes[attr] if attr else node.text()) if node else ""
 
         if many:
             return lambda tree: "\n".join([clean(value(node)) for node in tree.css(css)])
@@ -52,11 +52,11 @@ class Lxml:
         attr, many = field["Attr"], field["All"]
 
         def value(node):
-            return node.get(attr) if attr else node.text_content()
+            return (node.get(attr) if attr else node.text_content()) if node is not None else ""
 
         if many:
             return lambda tree: "\n".join([clean(value(node)) for node in select(tree)])
-        return lambda tree: clean(value(select(tree)[0]))
+        return lambda tree: clean(value(next(iter(select(tree)), None)))
 
     def elements(self, tree):
         return int(tree.xpath("count(//*)"))
