@@ -123,23 +123,20 @@ func (b *builder) unlist(i int) {
 // reconstruct opens again what formatting elements are active and not open
 // (HTML 13.2.4.3).
 func (b *builder) reconstruct() {
-	n := len(b.list)
-	if n == 0 || b.list[n-1].id == dom.None || b.t.Nodes[b.list[n-1].id].Mark&markOpen != 0 {
-		return
+	if len(b.list) > 0 && !b.isOpen(len(b.list)-1) {
+		b.reopen()
 	}
-	b.reopen()
+}
+
+// isOpen reports whether the entry at i is a marker or on the stack.
+func (b *builder) isOpen(i int) bool {
+	id := b.list[i].id
+	return id == dom.None || b.t.Nodes[id].Mark&markOpen != 0
 }
 
 func (b *builder) reopen() {
 	first := len(b.list) - 1
-	for first > 0 {
-		before := b.list[first-1].id
-		if before == dom.None || b.t.Nodes[before].Mark&markOpen != 0 {
-			break
-		}
-		if b.clones+len(b.list)-first >= b.maxClones {
-			break // it stops at the nearest ones
-		}
+	for first > 0 && !b.isOpen(first-1) && b.clones+len(b.list)-first < b.maxClones {
 		first--
 	}
 	for ; first < len(b.list) && b.clones < b.maxClones; first++ {

@@ -114,18 +114,27 @@ func (b *builder) comment(parent dom.ID) {
 func (b *builder) insertText(tok *token) {
 	t := b.t
 	top := b.top()
-	var beside dom.ID
 	if b.foster && top.is&tablePart != 0 {
-		parent, before := b.fosterPlace()
-		if before != dom.None {
-			beside = t.Nodes[before].Prev
-		} else {
-			beside = t.Nodes[parent].Last
-		}
-	} else {
-		beside = t.Nodes[top.id].Last
+		b.fosterText(tok)
+		return
 	}
-	if beside != dom.None && t.Nodes[beside].Kind == dom.Text {
+	if last := t.Nodes[top.id].Last; last != dom.None && t.Nodes[last].Kind == dom.Text {
+		b.grow(last, tok)
+		return
+	}
+	b.appendNew(top.id, &dom.Node{Kind: dom.Text, Flags: tok.flags, A: tok.a, B: tok.b})
+}
+
+// fosterText is insertText where foster parenting moves the text.
+func (b *builder) fosterText(tok *token) {
+	parent, before := b.fosterPlace()
+	var beside dom.ID
+	if before != dom.None {
+		beside = b.t.Nodes[before].Prev
+	} else {
+		beside = b.t.Nodes[parent].Last
+	}
+	if beside != dom.None && b.t.Nodes[beside].Kind == dom.Text {
 		b.grow(beside, tok)
 		return
 	}

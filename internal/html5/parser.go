@@ -131,7 +131,9 @@ func (b *builder) reset(t *dom.Tree, text []byte) {
 	b.t = t
 	b.z.reset(t, text)
 	b.stack.reset()
-	b.templates, b.list, b.choices = b.templates[:0], b.list[:0], b.choices[:0]
+	if b.templates, b.list, b.choices = b.templates[:0], b.list[:0], b.choices[:0]; cap(b.list) > kept {
+		b.list = nil
+	}
 	b.head, b.form = dom.None, dom.None
 	b.framesetOK, b.foster, b.skipLF, b.fragment = true, false, false, false
 	b.steps, b.maxSteps = 0, freeSteps+stepsPerByte*len(text)
@@ -169,7 +171,9 @@ func (p *Parser) run() error {
 				continue
 			}
 		}
-		b.dispatch()
+		if b.in > 0 || b.mode != inBody || b.inBody() {
+			b.dispatch()
+		}
 		if len(t.Nodes)+len(t.Attrs) > limit {
 			t.Reset(nil)
 			t.Finish()

@@ -32,18 +32,20 @@ func (s *stack) reset() {
 	for i := range s.open {
 		s.last[s.open[i].name] = -1
 	}
-	s.open, s.in = s.open[:0], 0
+	if s.open, s.in = s.open[:0], 0; cap(s.open) > kept { // a hostile page's: let it go
+		s.open = nil
+	}
 	for i := range s.scopes {
 		s.scopes[i] = append(s.scopes[i][:0], 0)
 	}
-	if len(s.last) > smallNames { // a hostile page's: let it go
+	if len(s.last) > kept {
 		s.last = nil
 	}
 	s.grow(name.Count - 1)
 }
 
-// smallNames is how many names' worth of memory is kept between pages.
-const smallNames = 1 << 16
+// kept is how many entries of a stack, list or table are kept between pages.
+const kept = 1 << 16
 
 // grow makes room in last for a name.
 func (s *stack) grow(n dom.Name) {
@@ -220,7 +222,13 @@ func (b *builder) implyThoroughly() {
 
 // closeP closes a p that is open in button scope.
 func (b *builder) closeP() {
-	if i := b.last[name.P]; i >= 0 && b.reaches(i, buttonScope) {
+	if b.last[name.P] >= 0 {
+		b.closeOpenP()
+	}
+}
+
+func (b *builder) closeOpenP() {
+	if i := b.last[name.P]; b.reaches(i, buttonScope) {
 		b.imply(name.P)
 		b.popTo(i)
 	}
