@@ -75,7 +75,7 @@ func harvest(ctx context.Context, c config) (r result, err error) {
 	}
 	memory.TuneGC() // as the command does
 	begun := time.Now()
-	workspace := filepath.Join(c.Dir, "workspace")
+	workspace := workspaceOf(c)
 	run, err := pipelines.Run(ctx, pipelines.Request{JobFile: job, Workspace: workspace})
 	elapsed := time.Since(begun)
 	if err = errors.Join(err, stop()); err != nil {
@@ -102,9 +102,12 @@ func harvest(ctx context.Context, c config) (r result, err error) {
 	return r, err
 }
 
+func workspaceOf(c config) string { return filepath.Join(c.Dir, "workspace") }
+func jobFileOf(c config) string   { return filepath.Join(c.Dir, "bench.yaml") }
+
 // writeJob writes the job file and its seeds.
 func writeJob(c config) (path string, err error) {
-	path = filepath.Join(c.Dir, "bench.yaml")
+	path = jobFileOf(c)
 	text := fmt.Sprintf(jobFile, discoverSections[c.Follow], c.Addr, concurrency)
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		return "", err

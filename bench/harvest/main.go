@@ -9,7 +9,8 @@
 // fields; Harrow keeps the raw pages besides, obeys robots.txt, and can go on
 // after a kill. Before anything is printed, the rows in both databases must be
 // the same. The loop's CPU is counted from main on, Harrow's from the start of
-// the process.
+// the process. Then both parse the pages that a run of Harrow has kept again, as
+// after a change of the rules.
 //
 // It ends with exit code 1 when Harrow takes more than 1.3 times the CPU of
 // the loop. The lines with follow are printed only: the same pages, found
@@ -17,6 +18,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -101,16 +103,21 @@ func bench(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 		}
 		loop, harrow = append(loop, l), append(harrow, h)
 	}
-	lines := []line{{"loop", median(loop)}, {"harrow", median(harrow)}}
+	lines := []line{{"loop", median(loop), 0}, {"harrow", median(harrow), 0}}
+	again, err := b.again(ctx)
+	if err != nil {
+		return false, err
+	}
 	if o.follow {
 		for _, follow := range []string{"listings", "all"} {
 			h, err := b.run(ctx, "harrow", follow)
 			if err != nil {
 				return false, err
 			}
-			lines = append(lines, line{"harrow, follow in " + follow, h})
+			lines = append(lines, line{"harrow, follow in " + follow, h, 0})
 		}
 	}
+	lines = append(lines, again...)
 	return report(out, o, lines)
 }
 
@@ -122,22 +129,57 @@ type benchmark struct {
 	digest    string // of the rows every run must make
 }
 
-// run runs one child in a folder of its own, which it removes, and checks its
-// rows.
+// run runs one child in a folder of its own, which it removes.
 func (b *benchmark) run(ctx context.Context, role, follow string, profile ...bool) (o outcome, err error) {
-	b.runs++
-	c := config{Addr: b.addr, Pages: b.pages, Dir: filepath.Join(b.dir, fmt.Sprint(b.runs)), Follow: follow}
+	c, err := b.folder(follow)
+	if err != nil {
+		return o, err
+	}
 	if len(profile) > 0 && profile[0] {
 		c.Profile = b.profile
-	}
-	if err := os.Mkdir(c.Dir, 0o777); err != nil {
-		return o, err
 	}
 	defer func() {
 		if e := os.RemoveAll(c.Dir); err == nil {
 			err = e
 		}
 	}()
+	return b.play(ctx, role, c)
+}
+
+// folder makes the folder of a run.
+func (b *benchmark) folder(follow string) (config, error) {
+	b.runs++
+	c := config{Addr: b.addr, Pages: b.pages, Dir: filepath.Join(b.dir, fmt.Sprint(b.runs)), Follow: follow}
+	return c, os.Mkdir(c.Dir, 0o777)
+}
+
+// again has both parse again what a harvest has kept, in turns.
+func (b *benchmark) again(ctx context.Context) ([]line, error) {
+	c, err := b.folder("")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.play(ctx, "harrow", c); err != nil {
+		return nil, err
+	}
+	var loop, harrow []outcome
+	for range b.options.runs {
+		l, err := b.play(ctx, "loop again", c)
+		if err != nil {
+			return nil, err
+		}
+		h, err := b.play(ctx, "harrow again", c)
+		if err != nil {
+			return nil, err
+		}
+		loop, harrow = append(loop, l), append(harrow, h)
+	}
+	beside := median(loop)
+	return []line{{"loop, parsing again", beside, beside.msPerPage()}, {"harrow, --from parse", median(harrow), beside.msPerPage()}}, nil
+}
+
+// play plays one role in a folder, and checks its rows.
+func (b *benchmark) play(ctx context.Context, role string, c config) (o outcome, err error) {
 	if o.Cost, err = measure.Run(ctx, role, c, &o.result); err != nil {
 		return o, err
 	}
@@ -169,6 +211,7 @@ func median(runs []outcome) outcome {
 type line struct {
 	name string
 	outcome
+	beside float64 // ms a page of what it is compared with; 0: the loop
 }
 
 func report(out io.Writer, o options, lines []line) (ok bool, err error) {
@@ -181,7 +224,7 @@ func report(out io.Writer, o options, lines []line) (ok bool, err error) {
 		if l.RawBytes > 0 {
 			kept, stored = measure.MiB(l.RawBytes), measure.MiB(l.StoredBytes)
 		}
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.0f\t%s\t%s\t%s\n", l.name, l.msPerPage(), l.msPerPage()/loop, l.pagesPerSecond(), measure.MiB(l.Peak), kept, stored)
+		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.0f\t%s\t%s\t%s\n", l.name, l.msPerPage(), l.msPerPage()/cmp.Or(l.beside, loop), l.pagesPerSecond(), measure.MiB(l.Peak), kept, stored)
 	}
 	ratio := lines[1].msPerPage() / loop
 	ok = ratio <= bound

@@ -17,7 +17,7 @@ func TestFewPagesGiveTheSameRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("\n" + out.String())
-	for _, want := range []string{"same 210 rows", "loop ", "harrow ", "harrow, follow in listings", "harrow, follow in all", "× the loop's CPU"} {
+	for _, want := range []string{"same 210 rows", "loop ", "harrow ", "harrow, follow in listings", "harrow, follow in all", "loop, parsing again", "harrow, --from parse", "× the loop's CPU"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, out.String())
 		}

@@ -25,6 +25,9 @@ var roles = measure.Roles{
 	"site":   measure.Role(serve),
 	"loop":   measure.Role(loop),
 	"harrow": measure.Role(harvest),
+
+	"loop again":   measure.Role(loopAgain),
+	"harrow again": measure.Role(harvestAgain),
 }
 
 type siteConfig struct{ Pages, Size int }
@@ -43,7 +46,7 @@ func serve(ctx context.Context, c siteConfig) (any, error) {
 type config struct {
 	Addr    string // of the site
 	Pages   int
-	Dir     string // empty folder for all it writes
+	Dir     string // folder for all it writes: empty, but for parsing again
 	Follow  string // "": the pages are seeds; listings or all: where links are looked for
 	Profile string // file for a CPU profile
 }
