@@ -340,7 +340,7 @@ func TestMatchesAreWhatCascadiaFinds(t *testing.T) {
 		}
 	}
 	for k, expr := range exprs {
-		if some[k] == 0 && !slices.Contains(barren, expr) && !strings.Contains(expr, "nosuch") {
+		if n == 300 && some[k] == 0 && !slices.Contains(barren, expr) && !strings.Contains(expr, "nosuch") {
 			t.Errorf("%q matches nothing on any page: it tests nothing", expr)
 		}
 	}

@@ -3,11 +3,14 @@ package css
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/andybalholm/cascadia"
 
+	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/domtest"
 	"github.com/harrowdata/harrow/internal/html5/pages"
 )
@@ -38,20 +41,51 @@ var heavy = []string{
 }
 
 func TestCostGrowsWithThePageAndNoFaster(t *testing.T) {
-	steps := func(expr, page string) (taken, size int) {
-		m := matcherOf(t, []string{expr})
-		tree := parsed(t, page)
-		if err := m.Run(tree, wantAll(1)); err != nil {
+	for what, piece := range hostile {
+		short, long := "<!DOCTYPE html>"+strings.Repeat(piece, 250), "<!DOCTYPE html>"+strings.Repeat(piece, 2000)
+		small, large := parsed(t, short), parsed(t, long)
+		for _, expr := range heavy {
+			m := matcherOf(t, []string{expr})
+			perByte := func(page string, tree *dom.Tree) float64 {
+				if err := m.Run(tree, wantAll(1)); err != nil {
+					t.Fatal(err)
+				}
+				return float64(m.steps) / float64(len(page)+tree.Len())
+			}
+			if before, after := perByte(short, small), perByte(long, large); after > 1.1*before+0.1 || after > 20 {
+				t.Errorf("%s, %.30q: %.1f steps a byte and node, %.1f where the page is eight times as long", what, expr, before, after)
+			}
+		}
+	}
+}
+
+// What a large page took isn't held for the small ones that follow, which are
+// none the worse for it.
+func TestMemoryOfALargePageGoesWithIt(t *testing.T) {
+	exprs := []string{"i:nth-of-type(2n)", "i ~ b", "i:not(b i)", "p:contains('x y')", "my-own"}
+	m := matcherOf(t, exprs)
+	m.positions.counting = math.MaxUint32 - 1 // as after very many parents
+	small := parsed(t, "<my-own><i></i><i></i><b></b></my-own><p>x <i>y</i>")
+	var before [][]dom.ID
+	for round := range 2 {
+		if err := m.Run(small, wantAll(len(exprs))); err != nil {
 			t.Fatal(err)
 		}
-		return m.steps, len(page) + tree.Len()
-	}
-	for what, piece := range hostile {
-		for _, expr := range heavy {
-			small, size := steps(expr, "<!DOCTYPE html>"+strings.Repeat(piece, 300))
-			large, larger := steps(expr, "<!DOCTYPE html>"+strings.Repeat(piece, 2400))
-			if perByte, before := float64(large)/float64(larger), float64(small)/float64(size); perByte > 1.1*before+0.1 || perByte > 20 {
-				t.Errorf("%s, %.30q: %.1f steps a byte and node, %.1f where the page is eight times as long", what, expr, before, perByte)
+		for i := range exprs {
+			if round == 0 {
+				before = append(before, slices.Clone(m.All(i)))
+				continue
+			}
+			if !slices.Equal(m.All(i), before[i]) || len(before[i]) == 0 {
+				t.Errorf("%q: %v, then %v", exprs[i], before[i], m.All(i))
+			}
+		}
+		if n := cap(m.positions.typed); n > 1024 {
+			t.Errorf("room for %d positions", n)
+		}
+		if round == 0 {
+			if err := m.Run(parsed(t, strings.Repeat("<i></i>", 300_000)+"<b></b>"), wantAll(len(exprs))); err != nil || len(m.All(0)) != 150_000 {
+				t.Fatal(err, len(m.All(0)))
 			}
 		}
 	}

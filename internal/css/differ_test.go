@@ -121,6 +121,7 @@ func TestSelectorsMeanWhatTheStandardSays(t *testing.T) {
 		{"p:has(b:not(i b))", "<p t=1><i><b></b></i></p><p t=2><b>", "2"},
 		{"p:has(b:has(i), u ~ u)", "<p t=1><b><s><i></i></s></b></p><p t=2><b></b><p t=3><u></u><u></u>", "13"},
 		{"[rel=next s]", "<a rel=NEXT t=1></a><a rel=next t=2>", "2"},
+		{"[title='a\\\r\nb\\\fc\\\nd']", "<p title=abcd t=1>", "1"},
 		{"*|*[t]", "<p t=1>", "1"},
 		{"p:matches()", "<p t=1>", "1"},
 		{"p:nth-child(-n+99999999999999999999)", "<p t=1>", "1"},
