@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Everything but the long tests, which have a target of their own.
-long = /soak(/cluster|/dataflow|/permits|/workers)?$$
+long = /soak(/cluster|/dataflow|/html|/permits|/workers)?$$
 packages = $$(go list ./... | grep -vE '$(long)')
 # Packages whose tests, with all they import, build without Beam, and without
 # gRPC, which Cloud Storage comes with. (Deps of a test binary, so that what
@@ -135,8 +135,12 @@ bench-runners: setup ## The same work on direct, Prism and Flink; writes docs/me
 bench-runners-small: ## The same in CI's size, on direct and Prism: what comes of it is judged, time is not
 	go run ./bench/runners -small
 
+.PHONY: pages
+pages: ## Fetch the pages that soak/html compares parsers on: Debian's documentation, 190 MB in .build/pages
+	@tools/pages
+
 .PHONY: soak
-soak: setup ## Run long tests and benchmarks in full, write docs/measurements/soak.md
+soak: setup pages ## Run long tests and benchmarks in full, write docs/measurements/soak.md
 	tools/soak
 
 .PHONY: setup

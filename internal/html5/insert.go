@@ -229,7 +229,8 @@ func keep(text []byte, wanted func(byte) bool) int {
 	return n
 }
 
-func blank(c byte) bool { return class[c]&isSpace != 0 }
+// blank: decoded text has CR where a reference stands for it.
+func blank(c byte) bool { return class[c]&isSpace != 0 || c == '\r' }
 
 func leadingSpace(text []byte) int {
 	for i, c := range text {

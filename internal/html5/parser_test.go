@@ -60,7 +60,7 @@ func firstDifference(got, want string) string {
 func TestTreesOfOddPages(t *testing.T) {
 	const before, body = "| <html>\n|   <head>\n|   <body>\n", "|     "
 	for _, c := range []struct{ name, page, want string }{
-		{"what a reference stands for is white space where it matters", "&#32;&#10;<html>&Tab;<head>", before},
+		{"what a reference stands for is white space where it matters", "&#32;&#10;&#13;<html>&Tab;<head>", before},
 		{"white space that a reference stands for keeps frames possible", "<p>&#32;<frameset>", "| <html>\n|   <head>\n|   <frameset>\n"},
 		{"a newline behind pre may be a reference", "<pre>&#10;&#10;x", before + body + "<pre>\n|       \"\nx\"\n"},
 		{"a newline is all that a textarea has", "<textarea>\n</textarea>x", before + body + "<textarea>\n" + body + "\"x\"\n"},
