@@ -90,7 +90,7 @@ func (z *tokenizer) cdataSection(tok *token, i int) bool {
 	if end == i {
 		return false
 	}
-	*tok = token{kind: textToken, space: skipSpace(z.src[:end], i) == end, nul: z.hasNul(i, end), a: uint32(i), b: uint32(end)}
+	*tok = token{kind: textToken, nul: z.hasNul(i, end), a: uint32(i), b: uint32(end)}
 	return true
 }
 

@@ -209,7 +209,6 @@ func (b *builder) plain(tok *token, filter func([]byte) int) {
 	}
 	tok.a, tok.b, tok.flags = uint32(a), uint32(len(t.Extra)), dom.InExtra
 	tok.nul = false
-	tok.space = leadingSpace(t.Extra[a:]) == len(t.Extra)-a
 }
 
 // dropNul drops each U+0000 of the text.
@@ -245,9 +244,6 @@ func leadingSpace(text []byte) int {
 // there is anything else, which stays in the token.
 func (b *builder) space(tok *token) (head token, rest bool) {
 	head = *tok
-	if tok.space {
-		return head, false
-	}
 	raw := b.raw(tok.a, tok.b, tok.flags)
 	n := leadingSpace(raw)
 	if tok.flags&dom.Refs != 0 && n < len(raw) && raw[n] == '&' { // that may be white space too
@@ -258,19 +254,17 @@ func (b *builder) space(tok *token) (head token, rest bool) {
 	}
 	head.b = head.a + uint32(n)
 	head.flags &^= dom.Refs
-	head.space, head.nul = true, false
+	head.nul = false
 	tok.a = head.b
 	return head, tok.a < tok.b
 }
 
 // isBlank reports whether a text is nothing but white space once decoded.
 func (b *builder) isBlank(tok *token) bool {
-	if tok.space || tok.flags&dom.Refs == 0 {
-		return tok.space
-	}
 	raw := b.raw(tok.a, tok.b, tok.flags)
-	if n := leadingSpace(raw); n < len(raw) && raw[n] != '&' {
-		return false
+	n := leadingSpace(raw)
+	if n == len(raw) || tok.flags&dom.Refs == 0 || raw[n] != '&' {
+		return n == len(raw)
 	}
 	b.scratch = dom.AppendDecoded(b.scratch[:0], raw, false)
 	return leadingSpace(b.scratch) == len(b.scratch)

@@ -20,7 +20,7 @@ func (z *tokenizer) special(tok *token) bool {
 		z.state = dataState
 		return z.endTag(tok, i)
 	}
-	*tok = token{kind: textToken, space: skipSpace(z.src[:end], i) == end}
+	*tok = token{kind: textToken}
 	if z.state == rcdataState && z.hasRef(i, end) {
 		tok.flags = dom.Refs
 	}

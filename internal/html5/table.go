@@ -163,7 +163,6 @@ func (b *builder) join(text, more *token) {
 		b.t.Extra = append(b.t.Extra, raw...)
 	}
 	text.b = uint32(len(b.t.Extra))
-	text.space = text.space && more.space
 }
 
 // inCaption: 13.2.6.4.11.

@@ -83,7 +83,7 @@ func (b *builder) inFrameset() bool {
 // onlySpace inserts the text's white space.
 func (b *builder) onlySpace() {
 	tok := &b.tok
-	if !tok.space {
+	if raw := b.raw(tok.a, tok.b, tok.flags); leadingSpace(raw) < len(raw) {
 		b.plain(tok, func(text []byte) int { return keep(text, blank) })
 	}
 	if tok.a < tok.b {

@@ -30,7 +30,6 @@ type token struct {
 	selfClosing bool      // of a tag
 	quirks      bool      // doctype: force-quirks
 	nul         bool      // text of the data state or of a CDATA section with U+0000 in it, which tree construction drops or replaces; elsewhere the tokenizer has replaced it
-	space       bool      // text: nothing but tab, LF, FF and space, as written (so not &#32;)
 	flags       dom.Flags // of the bytes a:b of a text or comment
 	name        dom.Name  // of a tag: in lower case, interned in the tree
 	a, b        uint32    // text, comment: its bytes. Tag, doctype: its bytes in Tree.Source

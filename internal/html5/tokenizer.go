@@ -67,22 +67,15 @@ func (z *tokenizer) data(tok *token) bool {
 			return z.bogusComment(tok, i+1)
 		}
 	}
-	j := i
-	for j < len(src) && class[src[j]]&isSpace != 0 {
-		j++
-	}
-	first := j
+	j := i + 1
 	for {
-		if j < len(src) && src[j] != '<' { // behind white space there most often is one
-			j = indexFrom(src, j, '<')
-		}
-		if j >= len(src) || j > i && beginsMarkup(src[j+1:]) {
+		if j = indexFrom(src, j, '<'); j == len(src) || beginsMarkup(src[j+1:]) {
 			break
 		}
 		j++
 	}
 	*tok = token{}
-	tok.kind, tok.space, tok.a, tok.b = textToken, first == j, uint32(i), uint32(j)
+	tok.kind, tok.a, tok.b = textToken, uint32(i), uint32(j)
 	if z.nul < j {
 		tok.nul = z.hasNul(i, j)
 	}

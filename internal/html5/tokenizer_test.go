@@ -65,8 +65,7 @@ type failer interface {
 
 func TestTokensSayWhatTreeConstructionAsks(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{" \n\t", "text space"},
-		{" \nx ", "text"},
+		{" \n\t", "text"},
 		{" &#32;", "text refs"},
 		{" \x00", "text nul"},
 		{"a\x00&amp;<b>", "text refs nul, start b"},
@@ -74,7 +73,7 @@ func TestTokensSayWhatTreeConstructionAsks(t *testing.T) {
 		{"<title>a\x00</title>\x00", "start title, text extra, end title, text nul"},
 		{"<title>&amp;</titlE >", "start title, text refs, end title"},
 		{"<style>&amp;</style>", "start style, text, end style"},
-		{"<style> </style>", "start style, text space, end style"},
+		{"<style> </style>", "start style, text, end style"},
 		{"<plaintext></plaintext>", "start plaintext, text"},
 		{"<script></script><x>", "start script, end script, start x"},
 		{"</title><title></script></title>", "end title, start title, text, end title"},
@@ -120,7 +119,7 @@ func describe(tree *dom.Tree, tok *token) string {
 		bool
 		string
 	}{
-		{tok.space, "space"}, {tok.flags&dom.Refs != 0, "refs"}, {tok.flags&dom.InExtra != 0, "extra"}, {tok.nul, "nul"},
+		{tok.flags&dom.Refs != 0, "refs"}, {tok.flags&dom.InExtra != 0, "extra"}, {tok.nul, "nul"},
 		{tok.selfClosing, "self-closing"}, {tok.quirks, "quirks"},
 	} {
 		if is.bool {
@@ -157,7 +156,10 @@ func TestLineEndsBecomeLF(t *testing.T) {
 }
 
 func TestOfAttributesOfOneNameTheFirstCounts(t *testing.T) {
-	const many = 1_000_000
+	many := 1_000_000
+	if testing.Short() {
+		many = 50_000
+	}
 	var page bytes.Buffer
 	page.WriteString("<a")
 	for i := range many {
