@@ -210,6 +210,12 @@ func TestEvaluationEndsWithItsBudget(t *testing.T) {
 			t.Errorf("%.80s: %v with nothing left", expr, err)
 		}
 	}
+}
+
+func TestTextsThatArePutTogetherAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies much")
+	}
 	large := strings.Repeat("x", 1<<20)
 	for _, tt := range []struct{ page, expr string }{
 		{large, "concat(" + strings.Repeat("/,", 2000) + "/)"},
