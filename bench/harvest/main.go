@@ -12,9 +12,10 @@
 // the process. Then both parse the pages that a run of Harrow has kept again, as
 // after a change of the rules.
 //
-// It ends with exit code 1 when Harrow takes more than 1.3 times the CPU of
-// the loop. The lines with follow are printed only: the same pages, found
-// through listings; in the last one every page is looked into for links.
+// It ends with exit code 1 when Harrow takes more CPU than the loop for the whole
+// harvest. The other lines are printed only: with follow it is the same pages,
+// found through listings, and in the last of these every page is looked into for
+// links.
 package main
 
 import (
@@ -32,7 +33,7 @@ import (
 )
 
 // bound is the most CPU that Harrow may take, as a multiple of the loop's.
-const bound = 1.3
+const bound = 1.0
 
 func main() {
 	roles.Child()

@@ -168,6 +168,9 @@ func TestHostilePagesAreRejects(t *testing.T) {
 // TestDeepPagesCostNoMoreThanTheirBudget has every element of a deep page
 // selected, each of which has the page's whole text below it.
 func TestDeepPagesCostNoMoreThanTheirBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies hundreds of megabytes, which the race detector watches byte by byte")
+	}
 	const deep = 100_000
 	body, large := strings.Repeat("<div> ", deep), strings.Repeat("<div>", 1000)+strings.Repeat("x", 1<<20)
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/harrowdata/harrow"
@@ -217,5 +218,35 @@ func TestARuleIsEvaluatedApartWhereAllTogetherTakeTooMuch(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAFollowerAndItsPagesServeSeveralGoroutines(t *testing.T) {
+	_, f := piecesRules(t)
+	var shared Pages
+	find := func(d *Document) (list []string, err error) {
+		err = f.Links(d, func(l Link) error { list = append(list, fmt.Sprintf("%+v", l)); return nil })
+		return list, err
+	}
+	want, err := find(shopDocument(pieces))
+	if err != nil || len(want) == 0 {
+		t.Fatal(want, err)
+	}
+	var all errgroup.Group
+	for range 4 {
+		all.Go(func() error {
+			for range 50 {
+				d := shared.Document(shopPage(pieces), canonical, Limits{})
+				got, err := find(d)
+				d.Close()
+				if err != nil || !slices.Equal(got, want) {
+					return fmt.Errorf("got %q, %w", got, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
 	}
 }
