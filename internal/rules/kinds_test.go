@@ -115,6 +115,14 @@ func TestKindsOfPages(t *testing.T) {
 	}
 }
 
+// fewVisits is a budget that saves seconds.
+func fewVisits() int64 {
+	if testing.Short() {
+		return maxVisits / 200
+	}
+	return maxVisits / 20
+}
+
 // TestHostilePagesAreRejects makes what a page can be made of to hurt: each is
 // rows or rejects, within memory.
 func TestHostilePagesAreRejects(t *testing.T) {
@@ -155,7 +163,7 @@ func TestHostilePagesAreRejects(t *testing.T) {
 			debug.SetMemoryLimit(1 << 30)
 			defer debug.SetMemoryLimit(1 << 62)
 			d := pageOf(tt.contentType, "/x", tt.body)
-			d.budget.Left = maxVisits / 20 // seconds are saved
+			d.budget.Left = fewVisits()
 			got := apply(t, p, d)
 			if len(got.rows)+len(got.rejects) == 0 {
 				t.Error("neither rows nor rejects")
@@ -188,7 +196,7 @@ func TestDeepPagesCostNoMoreThanTheirBudget(t *testing.T) {
 	} {
 		p := mustCompile(t, tt.rule)
 		d := shopDocument(tt.body)
-		d.budget.Left = maxVisits / 20
+		d.budget.Left = fewVisits()
 		got := apply(t, p, d)
 		if codes := strings.Join(got.codes(), " "); codes != tt.code {
 			t.Errorf("%s: %d rows, rejects %s, want %s", tt.name, len(got.rows), codes, tt.code)
@@ -196,7 +204,7 @@ func TestDeepPagesCostNoMoreThanTheirBudget(t *testing.T) {
 	}
 	follow := mustFollow(t, harrow.Follow{CSS: "div", Regex: "x"})
 	d := shopDocument(body)
-	d.budget.Left = maxVisits / 20
+	d.budget.Left = fewVisits()
 	var fault *Fault
 	if err := follow.Links(d, func(Link) error { return nil }); !errors.As(err, &fault) || fault.Code != CodeCost && fault.Code != CodeRows {
 		t.Errorf("links: %v", err)
@@ -208,7 +216,7 @@ func TestPagesThatCostTooMuchAreRejects(t *testing.T) {
 		harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"css":"p"}}`)},
 		harrow.Rule{Record: "s", Each: "p", Fields: fields(t, `{"b":{"xpath":"count(//*[count(//*) > 99999])","type":"int"}}`)})
 	d := shopDocument(strings.Repeat("<p>", 20_000))
-	d.budget.Left = maxVisits / 20
+	d.budget.Left = fewVisits()
 	got := apply(t, p, d)
 	if !slices.Equal(got.rows, []string{"r#1 0"}) || !slices.Equal(got.codes(), []string{CodeCost}) {
 		t.Errorf("got %q, %q", got.rows, got.codes())
@@ -216,7 +224,7 @@ func TestPagesThatCostTooMuchAreRejects(t *testing.T) {
 	// A path whose filter looks at all of the page for each of its values.
 	p = mustCompile(t, harrow.Rule{Record: "r", Fields: fields(t, `{"a":{"jsonpath":"$[?count($..*) > 90000]"}}`)})
 	d = pageOf("application/json", "/", "["+strings.Repeat("0,", 50_000)+"1]")
-	d.budget.Left = maxVisits / 20
+	d.budget.Left = fewVisits()
 	got = apply(t, p, d)
 	if len(got.rows) != 0 || !slices.Equal(got.codes(), []string{CodeCost}) {
 		t.Errorf("got %q, %q", got.rows, got.codes())
