@@ -55,32 +55,19 @@ func dial(ctx context.Context, endpoint string, timeout time.Duration, options .
 }
 
 // telling is a connection's option: connected is called when a control stream
-// has begun on it, from when on the runner notices when the worker ends, and
-// instructed whenever the stream has brought something.
-func telling(connected, instructed func()) grpc.DialOption {
+// has begun on it, from when on the runner notices when the worker ends, and i
+// is told of the instructions that come over it.
+func telling(connected func(), i *idle) grpc.DialOption {
 	control := fmt.Sprintf("/%s/%s", fnpb.BeamFnControl_ServiceDesc.ServiceName, fnpb.BeamFnControl_ServiceDesc.Streams[0].StreamName)
 	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		s, err := stream(ctx, desc, cc, method, opts...)
 		if err == nil && method == control {
 			connected()
-			s = controlStream{s, instructed}
+			i.begin()
+			s = controlStream{s, i}
 		}
 		return s, err
 	})
-}
-
-type controlStream struct {
-	grpc.ClientStream
-	instructed func()
-}
-
-// RecvMsg implements grpc.ClientStream.
-func (s controlStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	if err == nil {
-		s.instructed()
-	}
-	return err
 }
 
 // connect is what gRPC dials with: addresses of its resolvers.

@@ -19,7 +19,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
@@ -51,10 +50,10 @@ const (
 	settle = 2 * time.Second  // for the harness, to send what bundles came to
 )
 
-// forgotten is how long the worker of a pool waits for its first instruction,
-// which comes within seconds. A TaskManager of Flink whose task is cancelled
-// just when its worker has come forgets that worker with its connection open,
-// for as long as it lives itself.
+// forgotten is how long the worker of a pool goes on without an instruction at
+// hand: its runner needs it only while it works on something, and ends it then.
+// A TaskManager of Flink whose task is cancelled just when its worker has come
+// forgets that worker, with its connection open, for as long as it lives itself.
 const forgotten = time.Minute
 
 // Config is how a runner starts a worker, and what it has to bring to an end.
@@ -79,8 +78,12 @@ type Config struct {
 func Run(cfg Config, told <-chan os.Signal) int {
 	cfg.Log = cmp.Or[io.Writer](cfg.Log, io.Discard)
 	cfg.softly, cfg.bound = cmp.Or(cfg.softly, softly), cmp.Or(cfg.bound, bound)
-	if tell := workerpool.Connected(); cfg.connected == nil && tell != nil {
-		cfg.connected, cfg.forgotten = tell, forgotten
+	if cfg.connected == nil {
+		if cfg.connected = workerpool.Connected(); cfg.connected != nil {
+			cfg.forgotten = forgotten
+		} else {
+			cfg.connected = func() {}
+		}
 	}
 	say := func(format string, args ...any) {
 		line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") // Beam's errors have several
@@ -91,7 +94,9 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		say("can't work: %v", err)
 		return ExitRefused
 	}
-	unused, connected := cfg.watch()
+	idle := newIdle(cfg.forgotten)
+	defer idle.stop()
+	connected := telling(cfg.connected, idle)
 	grpcx.Dial = func(ctx context.Context, endpoint string, timeout time.Duration) (*grpc.ClientConn, error) {
 		return dial(ctx, endpoint, timeout, connected)
 	}
@@ -111,9 +116,9 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		say("ends: %s", why)
 	case s := <-told:
 		say("ends: %v", s)
-	case <-unused:
+	case <-idle.over:
 		code = ExitOver
-		say("ends: its runner has forgotten it: %v without an instruction since it came", cfg.forgotten)
+		say("ends: its runner has forgotten it: %v without an instruction", cfg.forgotten)
 	}
 	if derr := cfg.drain(); derr != nil {
 		say("ended badly: %v", derr)
@@ -127,31 +132,6 @@ func Run(cfg Config, told <-chan os.Signal) int {
 		}
 	}
 	return code
-}
-
-// watch makes the option of the worker's connections by which it hears of its
-// control stream; unused is closed when that has brought nothing for too long.
-func (c Config) watch() (unused <-chan struct{}, option grpc.DialOption) {
-	over := make(chan struct{})
-	var begin, instructed sync.Once
-	var timer *time.Timer
-	began := func() {
-		if c.connected != nil {
-			c.connected()
-		}
-		begin.Do(func() {
-			if c.forgotten > 0 {
-				timer = time.AfterFunc(c.forgotten, func() { close(over) })
-			}
-		})
-	}
-	return over, telling(began, func() {
-		instructed.Do(func() {
-			if timer != nil {
-				timer.Stop()
-			}
-		})
-	})
 }
 
 // work is the harness. A panic of its own is an error.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,13 +34,22 @@ type runner struct {
 	close  chan struct{} // closes the stream
 	once   sync.Once
 
-	instructs bool // a worker that comes is asked something
+	asks     int // instructions that a worker gets, one after the other
+	answered atomic.Int64
 }
 
 func (r *runner) Control(s fnpb.BeamFnControl_ControlServer) error {
 	r.once.Do(func() { close(r.there) })
-	if r.instructs {
-		_ = s.Send(&fnpb.InstructionRequest{InstructionId: "i", Request: &fnpb.InstructionRequest_HarnessMonitoringInfos{HarnessMonitoringInfos: &fnpb.HarnessMonitoringInfosRequest{}}})
+	for n := range r.asks {
+		ask := &fnpb.InstructionRequest_HarnessMonitoringInfos{HarnessMonitoringInfos: &fnpb.HarnessMonitoringInfosRequest{}}
+		if err := s.Send(&fnpb.InstructionRequest{InstructionId: strconv.Itoa(n), Request: ask}); err != nil {
+			return err
+		}
+		if _, err := s.Recv(); err != nil {
+			return err
+		}
+		r.answered.Add(1)
+		time.Sleep(100 * time.Millisecond)
 	}
 	<-r.close
 	return nil
@@ -126,24 +136,55 @@ func TestAWorkerEndsWhenItIsNotNeededAnyMore(t *testing.T) {
 
 // A runner may forget a worker and hold its connection open.
 func TestAWorkerThatGetsNoInstructionEnds(t *testing.T) {
-	for name, instructs := range map[string]bool{"forgotten": false, "asked something": true} {
+	for name, asked := range map[string]int{"from the beginning": 0, "any more": 3} {
 		t.Run(name, func(t *testing.T) {
 			forget()
 			r := newRunner(t)
-			r.instructs = instructs
+			r.asks = asked
 			var log strings.Builder
-			told := make(chan os.Signal, 1)
-			after := time.AfterFunc(2*time.Second, func() { told <- syscall.SIGTERM })
-			defer after.Stop()
-			code := Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() {}, forgotten: 200 * time.Millisecond}, told)
-			want, says := ExitOver, "its runner has forgotten it: 200ms without an instruction"
-			if instructs {
-				want, says = ExitTold, "ends: terminated"
+			code := Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() {}, forgotten: 200 * time.Millisecond}, nil)
+			if want := "its runner has forgotten it: 200ms without an instruction"; code != ExitOver || !strings.Contains(log.String(), want) {
+				t.Errorf("exit %d, log %q; want %d and %q", code, log.String(), ExitOver, want)
 			}
-			if code != want || !strings.Contains(log.String(), says) {
-				t.Errorf("exit %d, log %q; want %d and %q", code, log.String(), want, says)
+			if got := int(r.answered.Load()); got != asked {
+				t.Errorf("it answered %d instructions of %d before", got, asked)
 			}
 		})
+	}
+}
+
+func TestAWorkerIsNotIdleWhileAnInstructionIsAtHand(t *testing.T) {
+	over := func(i *idle) bool {
+		select {
+		case <-i.over:
+			return true
+		case <-time.After(300 * time.Millisecond):
+			return false
+		}
+	}
+	i := newIdle(20 * time.Millisecond)
+	i.begin()
+	i.note(1)
+	if over(i) {
+		t.Error("over with an instruction at hand")
+	}
+	i.note(1)
+	i.note(-1)
+	if over(i) {
+		t.Error("over with one of two at hand")
+	}
+	i.note(-1)
+	if !over(i) {
+		t.Error("not over with nothing at hand")
+	}
+	i.note(1) // too late
+	i.stop()
+	for _, never := range []*idle{newIdle(0), newIdle(20 * time.Millisecond)} {
+		never.begin()
+		never.stop()
+		if over(never) {
+			t.Error("over though nobody counts")
+		}
 	}
 }
 
@@ -207,7 +248,7 @@ func TestAnEndpointThatNobodyServesIsGivenUp(t *testing.T) {
 func TestAWorkerIsNotConnectedBeforeItsControlStreamIs(t *testing.T) {
 	r := newRunner(t)
 	told := false
-	conn, err := dial(t.Context(), r.addr, 10*time.Second, telling(func() { told = true }, func() {}))
+	conn, err := dial(t.Context(), r.addr, 10*time.Second, telling(func() { told = true }, newIdle(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
