@@ -62,6 +62,8 @@ func TestTreesOfOddPages(t *testing.T) {
 	for _, c := range []struct{ name, page, want string }{
 		{"what a reference stands for is white space where it matters", "&#32;&#10;&#13;<html>&Tab;<head>", before},
 		{"white space that a reference stands for keeps frames possible", "<p>&#32;<frameset>", "| <html>\n|   <head>\n|   <frameset>\n"},
+		{"white space at the end opens what was open in a body that a frameset replaced", "<b><frameset></frameset> </html> ",
+			"| <html>\n|   <head>\n|   <frameset>\n|   \" \"\n|   <b>\n|     \" \"\n"},
 		{"a newline behind pre may be a reference", "<pre>&#10;&#10;x", before + body + "<pre>\n|       \"\nx\"\n"},
 		{"a newline is all that a textarea has", "<textarea>\n</textarea>x", before + body + "<textarea>\n" + body + "\"x\"\n"},
 		{"texts that are joined make no reference", "&am</x>p;", before + body + "\"&amp;\"\n"},

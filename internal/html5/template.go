@@ -86,9 +86,13 @@ func (b *builder) onlySpace() {
 	if raw := b.raw(tok.a, tok.b, tok.flags); leadingSpace(raw) < len(raw) {
 		b.plain(tok, func(text []byte) int { return keep(text, blank) })
 	}
-	if tok.a < tok.b {
-		b.insertText(tok)
+	if tok.a == tok.b {
+		return
 	}
+	if b.mode == afterAfterFrameset { // by the body's rules: a body that the frameset replaced may have left some
+		b.reconstruct()
+	}
+	b.insertText(tok)
 }
 
 // afterFrameset: 13.2.6.4.21, and 13.2.6.4.23, "after after frameset".
@@ -96,7 +100,7 @@ func (b *builder) afterFrameset() bool {
 	tok := &b.tok
 	switch tok.kind {
 	case textToken:
-		b.onlySpace() // by the body's rules it would be the same: no formatting element is active
+		b.onlySpace()
 	case commentToken:
 		parent := dom.Root
 		if b.mode == afterFrameset {

@@ -59,9 +59,9 @@ var explained = []rule{
 		covers: has(`(?i)<search[\s/>]`),
 	},
 	{
-		name: "raw text of ignored tags", section: "13.2.6.4.20: a frameset ignores the start tag, and the tokenizer stays in the data state",
+		name: "raw text of ignored tags", section: "13.2.6.4.12, 13.2.6.4.20: framesets and columns ignore the start tag, and the tokenizer stays in the data state",
 		why:    "goes by the tag alone",
-		covers: has(`(?i)<frameset[\s/>]`, `(?i)<(style|script|title|textarea|xmp|iframe|noembed|noscript|plaintext)[\s/>]`, inside("frameset")),
+		covers: has(`(?is)<(frameset[\s/>].*|template[\s/>].*<col[\s/>].*)<(style|script|title|textarea|xmp|iframe|noembed|noscript|plaintext)[\s/>]`),
 	},
 	{
 		name: "first line end of pre and listing", section: "13.2.6.4.7: only a line end that is the next token is dropped",
@@ -91,10 +91,15 @@ var explained = []rule{
 		covers: has(`(?i)<selectedcontent[\s/>]`, `(?i)<select[\s/>]`, inside("select", "option")),
 	},
 	{
+		name: "a slash that is a value", section: "13.2.5.37: the slash of a=/> is the value, and the element isn't closed",
+		why:    "closes it where the attribute is there twice",
+		covers: has(`=[^\s"'>]*/>`, inside("svg", "math")),
+	},
+	{
 		name: "U+0000 in names", section: "13.2.5.8, 13.2.5.33, 13.2.5.54: it is replaced with U+FFFD",
 		why: "keeps it",
 		covers: func(d *difference) bool {
-			return strings.HasPrefix(d.ours, "<") && d.ours == strings.ReplaceAll(d.theirs, "\x00", "\uFFFD")
+			return strings.HasPrefix(d.ours, "<") && d.ours == strings.NewReplacer("\x00", "\uFFFD", `\x00`, "\uFFFD").Replace(d.theirs)
 		},
 	},
 }

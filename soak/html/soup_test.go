@@ -70,7 +70,7 @@ func (m *maker) tag(name string, strange bool) {
 	m.f("%s", pick(m, ">", ">", ">", ">", ">", ">", "/>", " >"))
 }
 
-var attributes = []string{`class="a b"`, `class=c`, `id=x`, `href="/p?a=1&amp;b=2"`, `title='q "r"'`, `type=hidden`, `type="text"`, `color=red`, `size=1`, `lang=en-GB`,
+var attributes = []string{`class="a b"`, `class=c`, `id=x`, `href="/p?a=1&amp;b=2"`, `title='q "r"'`, `type=hidden`, `type=HIDDEN`, `type="text"`, `color=red`, `size=1`, `lang=en-GB`,
 	`data-x="1"`, `viewBox="0 0 1 1"`, `xlink:href="#i"`, `xml:lang=fr`, `definitionURL=u`, `encoding="text/html"`, `encoding=application/xhtml+xml`, `disabled`, `checked`, `selected=""`, `name=n`, `value="v"`}
 
 var oddAttributes = []string{` A=1 a=2`, ` =x`, ` "`, ` x"y=1`, ` a='&amp;&lt'`, " b=&ampx", ` c=&copy=1`, ` d="&notit; &not; &not"`, ` e=/`, ` /f`, ` g=a/`, " h\x00=\x00", " i = 'j' k", ` l=<b`, ` <`, ` m="a

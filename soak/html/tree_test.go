@@ -164,6 +164,9 @@ func theirNode(n *nethtml.Node) string {
 	}
 	attrs := make([]string, len(n.Attr))
 	for i, a := range n.Attr {
+		if a.Key == "xmlns" {
+			a.Namespace = "" // as ourNode has it
+		}
 		attrs[i] = prefix(a.Namespace) + a.Key + `="` + a.Val + `"`
 	}
 	return element(prefix(n.Namespace)+n.Data, attrs)
