@@ -234,3 +234,18 @@ func FuzzCheckSelector(f *testing.F) {
 		}
 	})
 }
+
+func TestAPageTooLargeForATreeIsRejected(t *testing.T) {
+	was := maxTree
+	maxTree = 16
+	defer func() { maxTree = was }()
+	for body, code := range map[string]string{"<p>15 bytes</p>": "", "<p>of 16 bytes.</p>": CodeDocument} {
+		got := ""
+		if _, fault := shopDocument(body).Tree(); fault != nil {
+			got = fault.Code
+		}
+		if got != code {
+			t.Errorf("%d bytes: code %q, want %q", len(body), got, code)
+		}
+	}
+}

@@ -17,6 +17,10 @@ import (
 // element that [Limits] lets it have: most elements have a text.
 const nodesAnElement = 2
 
+// maxTree is how large a page a tree counts the bytes of, whatever
+// limits.document says. A variable for tests.
+var maxTree = 1 << 30
+
 // Tree is the page's elements as a browser with scripts would build them
 // (WHATWG HTML 13.2); of XML, see package xmltree. An empty body has an empty tree.
 // It is valid until the document is closed. Codes of the fault: "document",
@@ -29,6 +33,9 @@ func (d *Document) Tree() (*dom.Tree, *Fault) {
 		}
 		if len(text) > 0 && !isMarkup(d.kind) {
 			return nil, faultf(CodeContentType, "content type %q; elements are found in HTML and XML only", d.media)
+		}
+		if len(text) >= maxTree {
+			return nil, faultf(CodeDocument, "the page has %d bytes of markup; elements are found in less than %d", len(text), maxTree)
 		}
 		m := d.memory()
 		err := xmltree.ErrXHTML
