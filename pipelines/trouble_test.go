@@ -79,13 +79,17 @@ func TestTroublesOfSingleItemsAreRejects(t *testing.T) {
 	site.HandleFunc("/deep", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, strings.Repeat("<div>", 600), "<h1>deep</h1>", strings.Repeat("</div>", 600))
 	})
+	site.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		fmt.Fprint(w, "<h1>broken</h1><p")
+	})
 	site.HandleFunc("/words", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<h1>words</h1><p id=n>many</p>") })
 	site.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
 	site.Handle("/", smallSite())
 	eachRunner(t, func(t *testing.T, runnerName string) {
 		job := strings.Replace(fmt.Sprintf(smallJob, `{files: [seeds.txt]}`, "/**"), `hosts: ["*.example"]`, `hosts: ["*.example", "*.invalid"]`, 1)
 		b := newBench(t, site, job)
-		b.seedFile("seeds.txt", "http://one.example/deep\nhttp://one.example/words\nhttp://one.example/empty\nhttp://one.example/fine\nno url\nhttp://nothing.invalid/x\n")
+		b.seedFile("seeds.txt", "http://one.example/deep\nhttp://one.example/broken\nhttp://one.example/words\nhttp://one.example/empty\nhttp://one.example/fine\nno url\nhttp://nothing.invalid/x\n")
 		run := b.must(runner(runnerName))
 		var got []string
 		for _, r := range rows(b, lakeio.Rejects, run) {
@@ -97,13 +101,13 @@ func TestTroublesOfSingleItemsAreRejects(t *testing.T) {
 		want := []string{
 			"discover data url  url no url",
 			"fetch permanent nxdomain http://nothing.invalid/x  ",
-			"fetch data links http://one.example/deep  ",
-			"parse data nesting http://one.example/deep  ",
+			"fetch data links http://one.example/broken  ",
+			"parse data xml http://one.example/broken  ",
 			"parse data type http://one.example/words n many",
 			"parse data required http://one.example/empty title ",
 		}
 		sameSet(t, "rejects", got, want)
-		sameSet(t, "rows", b.records(run, "refine", "page", "title", "n"), []string{`{"title":"one.example /fine","n":5}`})
+		sameSet(t, "rows", b.records(run, "refine", "page", "title", "n"), []string{`{"title":"one.example /fine","n":5}`, `{"title":"deep","n":null}`})
 	})
 }
 
