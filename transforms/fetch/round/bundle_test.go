@@ -227,10 +227,11 @@ func TestWhatIsLeftToTheLastRoundIsDeferredForTheNextRun(t *testing.T) {
 	emitted := k.rounds(b, false, b.requests("http://one.example/"))
 	count := map[string]int{}
 	for _, text := range b.last(emitted) {
-		count[strings.Join(strings.Fields(text)[:2], " ")]++
+		words := strings.Fields(text) // a page is as deep as who finds it first: the next one may overtake the first
+		count[strings.TrimRight(strings.Join(words[:2], " "), " 0123456789")]++
 	}
 	deferred := rowsOf(t, b.lake, lakeio.DeferredRequests, emitted[3])
-	if n := count["deferred rounds"]; n != len(deferred) || n != left(t, b, emitted[2]) || n < 5 || n+count["fetched 0"]+count["fetched 1"] != 21 {
+	if n := count["deferred rounds"]; n != len(deferred) || n != left(t, b, emitted[2]) || n < 5 || n+count["fetched"] != 21 {
 		t.Errorf("%v, %d deferred, %d left by the last round that asks", count, len(deferred), left(t, b, emitted[2]))
 	}
 	if left(t, b, emitted[3]) > 0 {
