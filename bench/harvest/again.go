@@ -17,8 +17,6 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/bench/internal/measure"
-	"github.com/harrowdata/harrow/bench/internal/quiet"
-	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/pipelines"
 )
@@ -30,7 +28,6 @@ import (
 
 // harvestAgain parses what the workspace's last run has kept.
 func harvestAgain(ctx context.Context, c config) (r result, err error) {
-	quiet.Beam()
 	workspace := workspaceOf(c)
 	database := filepath.Join(workspace, "bench", "bench.db")
 	for _, name := range []string{database, database + "-wal", database + "-shm"} {
@@ -38,21 +35,10 @@ func harvestAgain(ctx context.Context, c config) (r result, err error) {
 			return r, err
 		}
 	}
-	stop, err := profile(c.Profile)
+	r, _, err = timed(ctx, c, pipelines.Request{JobFile: jobFileOf(c), Workspace: workspace, Run: "last", From: "parse"})
 	if err != nil {
 		return r, err
 	}
-	memory.TuneGC() // as the command does
-	begun := time.Now()
-	run, err := pipelines.Run(ctx, pipelines.Request{JobFile: jobFileOf(c), Workspace: workspace, Run: "last", From: "parse"})
-	elapsed := time.Since(begun)
-	if err = errors.Join(err, stop()); err != nil {
-		return r, err
-	}
-	if run.Exit != 0 {
-		return r, fmt.Errorf("the run ended with exit code %d: %s", run.Exit, run.Why)
-	}
-	r = result{Pages: c.Pages, Elapsed: elapsed}
 	r.Rows, r.Digest, err = digestRows(ctx, database)
 	return r, err
 }

@@ -62,29 +62,34 @@ var discoverSections = map[string]string{
   follow: [{css: "a@href"}]`,
 }
 
+// timed runs the job that was asked for to its end; its rows are not counted yet.
+func timed(ctx context.Context, c config, job pipelines.Request) (r result, run pipelines.Result, err error) {
+	quiet.Beam()
+	stop, err := profile(c.Profile)
+	if err != nil {
+		return r, run, err
+	}
+	memory.TuneGC() // as the command does
+	begun := time.Now()
+	run, err = pipelines.Run(ctx, job)
+	r = result{Pages: c.Pages, Elapsed: time.Since(begun)}
+	if err = errors.Join(err, stop()); err == nil && run.Exit != 0 {
+		err = fmt.Errorf("the run ended with exit code %d: %s", run.Exit, run.Why)
+	}
+	return r, run, err
+}
+
 // harvest is the same as loop, by Harrow.
 func harvest(ctx context.Context, c config) (r result, err error) {
-	quiet.Beam()
 	job, err := writeJob(c)
 	if err != nil {
 		return r, err
 	}
-	stop, err := profile(c.Profile)
+	workspace := workspaceOf(c)
+	r, run, err := timed(ctx, c, pipelines.Request{JobFile: job, Workspace: workspace})
 	if err != nil {
 		return r, err
 	}
-	memory.TuneGC() // as the command does
-	begun := time.Now()
-	workspace := workspaceOf(c)
-	run, err := pipelines.Run(ctx, pipelines.Request{JobFile: job, Workspace: workspace})
-	elapsed := time.Since(begun)
-	if err = errors.Join(err, stop()); err != nil {
-		return r, err
-	}
-	if run.Exit != 0 {
-		return r, fmt.Errorf("the run ended with exit code %d: %s", run.Exit, run.Why)
-	}
-	r = result{Pages: c.Pages, Elapsed: elapsed}
 	store, err := lakeio.Open(workspace)
 	if err != nil {
 		return r, err

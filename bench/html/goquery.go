@@ -66,19 +66,9 @@ func value(s *gq.Selection, attr string) string {
 
 func (s *selections) elements(tree any) (count int) {
 	root := tree.(*gq.Document).Nodes[0]
-	for n := root; n != nil; {
+	for n := range root.Descendants() { // at most 512 deep
 		if n.Type == html.ElementNode {
 			count++
-		}
-		if n.FirstChild != nil {
-			n = n.FirstChild
-			continue
-		}
-		for n != nil && n.NextSibling == nil {
-			n = n.Parent
-		}
-		if n != nil {
-			n = n.NextSibling
 		}
 	}
 	return count
