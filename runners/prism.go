@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
@@ -34,17 +35,25 @@ func (p *prismRunner) remote() bool { return p.env.kind != envLoopback }
 
 func (p *prismRunner) parallelism() int { return 1 }
 
-// prismService is the job service of this process. It can't be ended.
-var prismService = sync.OnceValues(func() (jobpb.JobServiceClient, error) {
-	return prism.CreateJobServer(context.Background(), prism.Options{})
+// prismService is what runs jobs in this process: it can't be ended.
+type prismService struct {
+	jobs jobpb.JobServiceClient
+	pool *prismPool
+}
+
+var startPrism = sync.OnceValues(func() (s prismService, err error) {
+	if s.pool, err = servePrismPool(); err == nil {
+		s.jobs, err = prism.CreateJobServer(context.Background(), prism.Options{})
+	}
+	return s, err
 })
 
 func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (res Result, err error) {
-	client, err := prismService()
+	service, err := startPrism()
 	if err != nil {
 		return res, err
 	}
-	if p.remote() { // Prism panics where a worker can't be started
+	if p.remote() {
 		if err := workerpool.Fits(ctx, p.env.config); err != nil {
 			return res, err
 		}
@@ -54,9 +63,21 @@ func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (res
 		return res, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	j := &job{client: client, log: p.Log}
+	conn, err := workerpool.Connect(pool)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	j := &job{client: service.jobs, log: p.Log}
 	if j.pipeline, err = translate(ctx, pipeline, pool); err != nil {
 		return res, err
 	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	leave, err := service.pool.enter(j.pipeline, &prismWorkers{pool: fnpb.NewBeamFnExternalWorkerPoolClient(conn), fail: fail})
+	if err != nil {
+		return res, err
+	}
+	defer leave()
 	return j.run(ctx, p.Name, nil)
 }

@@ -52,3 +52,15 @@ func TestARunThatIsGivenUpLeavesNoJobInPrism(t *testing.T) {
 		}
 	}
 }
+
+// Prism starts workers beside the job: of one that is cancelled at once the
+// workers' pool is gone before.
+func TestRunsThatAreGivenUpAtOnceLeavePrismAlive(t *testing.T) {
+	for i := range 50 {
+		p, s := beam.NewPipelineWithRoot()
+		beam.Impulse(s)
+		ctx, giveUp := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Microsecond)
+		_, _ = Execute(ctx, "prism", p, Options{}) // some come to an end before
+		giveUp()
+	}
+}

@@ -151,9 +151,12 @@ func reachable(ctx context.Context, endpoint string) error {
 	return conn.Close()
 }
 
-// connect connects with host:port, past proxies: it is of this cluster.
-func connect(endpoint string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+// Connect connects with a service of this cluster's at host:port: past proxies,
+// and past gRPC's own resolver, which asks the name server for more than
+// addresses and may wait for that.
+func Connect(endpoint string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+endpoint,
+		append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())...)
 }
 
 // provision asks the runner what else a worker should know; an empty endpoint
@@ -167,7 +170,7 @@ func provision(ctx context.Context, id, endpoint string) (_ *fnpb.ProvisionInfo,
 			err = fmt.Errorf("the runner's provision endpoint %s: %w", endpoint, err)
 		}
 	}()
-	conn, err := connect(endpoint)
+	conn, err := Connect(endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +237,7 @@ func Ping(ctx context.Context, endpoint string) (buildName string, err error) {
 	if err := reachable(ctx, endpoint); err != nil {
 		return "", errors.Unwrap(err)
 	}
-	conn, err := connect(endpoint)
+	conn, err := Connect(endpoint)
 	if err != nil {
 		return "", err
 	}
