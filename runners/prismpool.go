@@ -48,7 +48,7 @@ func servePrismPool() (*prismPool, error) {
 	p := &prismPool{address: lis.Addr().String(), byRun: map[string]*prismWorkers{}, byName: map[string]*prismWorkers{}}
 	server := grpc.NewServer()
 	fnpb.RegisterBeamFnExternalWorkerPoolServer(server, p)
-	go server.Serve(lis)
+	go func() { _ = server.Serve(lis) }() // it ends with its listener, which nobody closes
 	return p, nil
 }
 
