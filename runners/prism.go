@@ -3,11 +3,15 @@ package runners
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
 	"github.com/harrowdata/harrow/runners/workerpool"
@@ -39,20 +43,52 @@ func (p *prismRunner) parallelism() int { return 1 }
 type prismService struct {
 	jobs jobpb.JobServiceClient
 	pool *prismPool
+	bare error // why others than this machine reach it
+	told *sync.Once
 }
 
 var startPrism = sync.OnceValues(func() (s prismService, err error) {
-	if s.pool, err = servePrismPool(); err == nil {
-		s.jobs, err = prism.CreateJobServer(context.Background(), prism.Options{})
+	s.told = new(sync.Once)
+	if s.pool, err = servePrismPool(); err != nil {
+		return s, err
 	}
-	return s, err
+	ctx := context.Background()
+	if s.jobs, err = prism.CreateJobServer(ctx, prism.Options{}); err != nil {
+		return s, fmt.Errorf("Prism: %w", err)
+	}
+	endpoint, err := endpointOf(ctx, s.jobs)
+	if err != nil {
+		return s, fmt.Errorf("Prism: %w", err)
+	}
+	addr, err := net.ResolveTCPAddr("tcp", endpoint)
+	if err != nil {
+		return s, fmt.Errorf("Prism: %w", err)
+	}
+	s.bare = onlyLoopback(addr.Port)
+	return s, nil
 })
+
+// warn says once that others reach Prism: Linux before 5.7 lets only root close
+// it, other systems nobody.
+func (s prismService) warn(w io.Writer) {
+	if s.bare != nil {
+		s.told.Do(func() { fmt.Fprintf(w, "Prism listens on all of this machine's addresses: %v\n", s.bare) })
+	}
+}
+
+// endpointOf is where the job service listens. It tells that only to those who
+// prepare a job: here one of nothing, which is never run.
+func endpointOf(ctx context.Context, jobs jobpb.JobServiceClient) (string, error) {
+	res, err := jobs.Prepare(ctx, &jobpb.PrepareJobRequest{Pipeline: &pipepb.Pipeline{}, JobName: "where"})
+	return res.GetArtifactStagingEndpoint().GetUrl(), err
+}
 
 func (p *prismRunner) execute(ctx context.Context, pipeline *beam.Pipeline) (res Result, err error) {
 	service, err := startPrism()
 	if err != nil {
 		return res, err
 	}
+	service.warn(p.Log)
 	if p.remote() {
 		if err := workerpool.Fits(ctx, p.env.config); err != nil {
 			return res, err
