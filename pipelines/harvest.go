@@ -29,6 +29,7 @@ type Plan struct {
 	LastEnd   time.Time // when the job's run before this process ended
 	Died      bool      // that process did, without a word
 	Remote    bool      // the runner's workers are other processes than this one
+	Secrets   []string  // names of those that other processes need for what follows fetch
 	Process   string    // who submits it, as run.json says
 	// Submission is Process where the runner gives up at the first error, as
 	// engine.Env has it.
@@ -103,7 +104,7 @@ func (p Plan) discover(s beam.Scope, _ parts.Collection) parts.Collection {
 func (p Plan) fetch(s beam.Scope, requests parts.Collection) parts.Collection {
 	cfg := fetch.Config{Discover: p.Job.Discover, Fetch: p.Job.Fetch, Document: int64(p.Job.Limits.Document),
 		Parse: p.Job.Parse, Types: p.Types, Limit: int64(p.Run.Limit), Shards: p.Run.FetchShards, Pages: p.Run.PagesRun, LastEnd: p.LastEnd, Died: p.Died,
-		Remote: p.Remote, Process: p.Process}
+		Remote: p.Remote, Secrets: p.Secrets, Process: p.Process}
 	if r := p.Run.Replay; r != nil {
 		cfg.Asked, cfg.Deferred = r.Asked, r.Deferred
 	}

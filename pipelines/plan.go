@@ -303,6 +303,9 @@ func workspaceURI(given string, store lakeio.Store) string {
 func plan(req Request, workspace string, d decision, job *Job) (p Plan, err error) {
 	p = Plan{Workspace: workspace, Run: d.run, Types: job.Types, Lookups: job.Lookups, LastEnd: d.lastEnd, Died: d.died, Process: d.run.Process, Until: req.Until,
 		Remote: runners.Remote(req.Runner, req.Options)}
+	if p.Remote && (p.Until == "" || p.Until == "load") {
+		p.Secrets = job.Source.SecretNames()
+	}
 	if runners.TriesOnce(req.Runner) {
 		p.Submission = p.Process
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,30 @@ func TestWhatWorkersElsewhereCantShareIsRefused(t *testing.T) {
 		err = checkRemote(Request{Runner: c.runner, Options: c.options}, job, c.store)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
+	}
+}
+
+// Workers elsewhere miss a secret of load before the first request, unless the
+// run never gets to load.
+func TestWorkersElsewhereNeedTheSecretsOfWhatTheRunWillDo(t *testing.T) {
+	t.Setenv("OUT", t.TempDir())
+	b := newBench(t, smallSite(), fmt.Sprintf(smallJob, `{urls: ["http://one.example/"]}`, "/**")+"load:\n  parquet: {path: \"${OUT}\"}\n")
+	elsewhere := runners.Options{Beam: []string{"--environment_config=127.0.0.1:1"}}
+	for _, c := range []struct {
+		runner, until string
+		options       runners.Options
+		want          []string
+	}{
+		{"direct", "", runners.Options{}, nil},
+		{"prism", "", runners.Options{}, nil},
+		{"prism", "", elsewhere, []string{"OUT"}},
+		{"prism", "load", elsewhere, []string{"OUT"}},
+		{"prism", "parse", elsewhere, nil},
+	} {
+		b.request.Runner, b.request.Options, b.request.Until = c.runner, c.options, c.until
+		if p := b.plan(); !slices.Equal(p.Secrets, c.want) {
+			t.Errorf("%s %v until %q: the workers need %q; want %q", c.runner, c.options.Beam, c.until, p.Secrets, c.want)
 		}
 	}
 }

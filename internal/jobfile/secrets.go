@@ -39,6 +39,18 @@ func (s *Source) SecretNames() []string {
 	return slices.Compact(names)
 }
 
+// Lacking says which secrets, by their names as of [Source.SecretNames], have no
+// value here. The error names each, nil if none lacks.
+func Lacking(names []string, env Env) error {
+	var errs []error
+	for _, name := range names {
+		if _, err := lookup(name, env); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Resolve fills the secrets of one value in. An error names the secret, never
 // a value; what is filled in is not looked at again.
 func Resolve(value string, env Env) (string, error) {

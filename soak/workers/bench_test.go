@@ -38,6 +38,8 @@ const (
 	secretName = "HARROW_TEST_KEY"
 	clients    = "the-clients-k3y"
 	workers    = "the-workers-k3y"
+
+	outName = "HARROW_TEST_OUT" // of a job that says so: where its Parquet files go
 )
 
 // latency of the server: so that there is a middle of fetching to hurt.
@@ -120,7 +122,7 @@ func (b *bench) run(p *pool) *rig.Process {
 		args = append(args, "--runner", "prism", "--", "--environment_type=EXTERNAL", "--environment_config="+p.addr)
 	}
 	cmd := exec.Command(rig.Harrow.Path(b.t), args...)
-	cmd.Env = append(os.Environ(), secretName+"="+clients)
+	cmd.Env = append(os.Environ(), secretName+"="+clients, outName+"="+b.out)
 	return rig.Launch(b.t, cmd)
 }
 

@@ -72,6 +72,11 @@ func TestAWorkerSaysWhatItLacksAndWhereItIs(t *testing.T) {
 			}
 			return p
 		}},
+		// It would be missed after hours of fetching.
+		{"a secret of load", "${" + outName + "} has no value", func(t *testing.T, b *bench) *pool {
+			b.change(`path: "`+b.out+`"`, `path: "${`+outName+`}"`)
+			return newPool(t, b.dir, secretName+"="+workers)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -82,6 +87,9 @@ func TestAWorkerSaysWhatItLacksAndWhereItIs(t *testing.T) {
 				if !strings.Contains(r.Out.String(), want) {
 					t.Errorf("want %q in\n%s", want, r.Out.String())
 				}
+			}
+			if n := len(b.log.Requests()); n > 0 {
+				t.Errorf("%d requests were made before it said so", n)
 			}
 		})
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	LastEnd  time.Time           // when the job's run before this one ended
 	Died     bool                // as round.Config has it
 	Remote   bool                // as round.Config has it
+	Secrets  []string            // as round.Config has it
 	Process  string              // as round.Config has it
 	Status   time.Duration       // how often status files are rewritten; 0: 5 s
 }
@@ -97,7 +98,7 @@ func roundConfig(env engine.Env, cfg Config, r int) round.Config {
 	env.Stage = lakeio.FetchStage(r)
 	c := round.Config{Env: env, Round: r, Rounds: cfg.Discover.Rounds, Scope: cfg.Discover.Scope, Sitemaps: cfg.Discover.Seeds.Sitemaps.Auto, Follow: cfg.Discover.Follow,
 		Canonical: cfg.Discover.Canonical, Fetch: cfg.Fetch, Document: cfg.Document,
-		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Died: cfg.Died, Remote: cfg.Remote, Process: cfg.Process, Status: cfg.Status,
+		Parse: cfg.Parse, Types: cfg.Types, Limit: cfg.Limit, LastEnd: cfg.LastEnd, Died: cfg.Died, Remote: cfg.Remote, Secrets: cfg.Secrets, Process: cfg.Process, Status: cfg.Status,
 		Pages: cfg.Pages, Asked: cfg.Asked, Deferred: cfg.Deferred, Variant: round.Variant(cfg.Fetch), Plain: session.Plain(cfg.Discover, cfg.Fetch)}
 	if err := c.Validate(); err != nil {
 		panic(err)

@@ -50,6 +50,7 @@ type Config struct {
 	LastEnd   time.Time           `json:"last_end"`           // when the job's run before this one ended
 	Died      bool                `json:"died,omitempty"`     // the job's process before this one did, and may have left requests at their hosts
 	Remote    bool                `json:"remote,omitempty"`   // workers are other processes than the command's: each holds a permit of its own
+	Secrets   []string            `json:"secrets,omitempty"`  // names of those that a worker must have, also for the stages after fetch
 	Process   string              `json:"process,omitempty"`  // who submitted the round, as run.json has it; when that names another, starts end
 	Status    time.Duration       `json:"status"`             // how often the status file is rewritten; 0: 5 s
 	DNS       string              `json:"dns,omitempty"`      // ip:port of the name server, for tests; empty: the system's

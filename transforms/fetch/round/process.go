@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/frontier"
 	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/jobfile"
 	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/polite"
 	"github.com/harrowdata/harrow/internal/robots"
@@ -148,6 +150,10 @@ func start(ctx context.Context, cfg Config) (_ *Process, err error) {
 		return nil, err
 	}
 	if p.sent, err = newSent(cfg, p.site); err != nil {
+		return nil, err
+	}
+	// Better now than when all is fetched and load needs them.
+	if err = jobfile.Lacking(cfg.Secrets, os.LookupEnv); err != nil {
 		return nil, err
 	}
 	p.budget = memory.For(cfg.Env.Memory)

@@ -98,7 +98,7 @@ func around(ctx context.Context, c Config) Report {
 		r.Workspace = short(err)
 	}
 	for _, name := range c.Secrets {
-		if _, err := jobfile.Resolve("${"+name+"}", os.LookupEnv); err != nil {
+		if err := jobfile.Lacking([]string{name}, os.LookupEnv); err != nil {
 			r.Secrets = append(r.Secrets, short(err))
 		}
 	}
