@@ -20,7 +20,8 @@ const silence = 20 * time.Second
 // so the same on every runner.
 type Progress struct {
 	run       Run
-	committed int // stages known to be
+	committed int       // stages known to be
+	begun     time.Time // who spoke last before is of an earlier attempt at the run
 	since     time.Time
 	last      sample
 	rate      float64 // captures per second, or rows
@@ -36,7 +37,7 @@ type sample struct {
 }
 
 // NewProgress begins to watch a run.
-func NewProgress(r Run, now time.Time) *Progress { return &Progress{run: r, since: now} }
+func NewProgress(r Run, now time.Time) *Progress { return &Progress{run: r, begun: now, since: now} }
 
 // Line says in one line, of any length, what the run does now.
 func (p *Progress) Line(ctx context.Context, now time.Time) (string, error) {
@@ -80,7 +81,8 @@ func (p *Progress) stage(ctx context.Context, now time.Time) (string, error) {
 
 // sum adds up what the workers of a stage said. One that is gone left its file
 // behind: it counts no more once another speaks, which counts what it took over
-// from it, unless it had done all its work.
+// from it, unless it had done all its work. So does one of an earlier attempt
+// that this one goes on with.
 func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) {
 	var newest time.Time
 	for _, st := range all {
@@ -91,7 +93,7 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 	sum := lakeio.Status{Stage: stage, At: newest, Counters: map[string]int64{}, Waiting: map[string]int{}}
 	told, free := false, false
 	for _, st := range all {
-		if st.Stage != stage || gone(st, newest) && !st.Ended || st.At.Before(p.run.CreatedAt) {
+		if st.Stage != stage || !st.Ended && (gone(st, newest) || st.At.Before(p.begun)) || st.At.Before(p.run.CreatedAt) {
 			continue
 		}
 		told = true

@@ -169,7 +169,7 @@ func TestProgressSaysWhyNothingIsFetched(t *testing.T) {
 				c.st.At = begun
 			}
 			check(t, fresh.PutStatus(t.Context(), c.st))
-			got, err := view.NewProgress(r, begun).Line(t.Context(), begun.Add(2*time.Second))
+			got, err := view.NewProgress(r, begun.Add(-time.Hour)).Line(t.Context(), begun.Add(2*time.Second))
 			check(t, err)
 			if got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)

@@ -39,6 +39,27 @@ func TestProgressAddsUpWhatItsWorkersSay(t *testing.T) {
 	}
 }
 
+func TestProgressOfAResumedRunIsNotThatOfTheAttemptBefore(t *testing.T) {
+	store, l := newLake(t, "shop")
+	commit(t, l, "discover", nil)
+	crew(t, l)
+	r, err := view.FindRun(t.Context(), store, "shop", "")
+	check(t, err)
+	resumed := begun.Add(time.Hour)
+	p := view.NewProgress(r, resumed)
+	line, err := p.Line(t.Context(), resumed.Add(time.Second))
+	check(t, err)
+	if !strings.HasPrefix(line, "fetch-0: 5 requests · 5 fetched · ") || !strings.Contains(line, "0 in flight, 0 queued") {
+		t.Errorf("%s; want what the worker did that had done all it was to do, and nothing of the others", line)
+	}
+	check(t, l.PutStatus(t.Context(), lakeio.Status{Worker: "new", Stage: "fetch-0", At: resumed.Add(time.Second), InFlight: 3, Queued: 4, Counters: map[string]int64{"requests": 100, "captures.fetched": 60}}))
+	line, err = p.Line(t.Context(), resumed.Add(2*time.Second))
+	check(t, err)
+	if !strings.HasPrefix(line, "fetch-0: 105 requests · 65 fetched · ") || !strings.Contains(line, "3 in flight, 4 queued") {
+		t.Errorf("%s", line)
+	}
+}
+
 func TestWhySaysThatAnotherWorkerHoldsAShard(t *testing.T) {
 	store, l := newLake(t, "shop")
 	commit(t, l, "discover", nil)
