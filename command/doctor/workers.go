@@ -180,7 +180,7 @@ func clocks(reports []look.Report, w Wanted) []Check {
 			return []Check{warn("clock", "set it by NTP: no limit leans on it, but times in the tables do", "clock, on %s: off by %s at least", r.Host, off.Round(time.Second))}
 		}
 	}
-	return []Check{ok("clock", "clock, on every worker: within %s of this machine's", (w.Over.Sub(w.Began) + drift).Round(time.Second))}
+	return []Check{ok("clock", "clock, on every worker: not seen to be off (the probe would miss less than %s)", (w.Over.Sub(w.Began) + drift).Round(time.Second))}
 }
 
 func count(n int, one, many string) string {
