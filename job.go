@@ -55,8 +55,8 @@ type Scope struct {
 // Follow is one way to find links: one selector, which selects URLs.
 type Follow struct {
 	Within   []string `json:"within,omitempty"`  // globs of the pages to look in; default: all
-	CSS      string   `json:"css,omitzero"`      // for example "a@href"
-	XPath    string   `json:"xpath,omitzero"`    //
+	CSS      string   `json:"css,omitzero"`      // for example "a@href"; of an element without "@attribute" its href, else its text
+	XPath    string   `json:"xpath,omitzero"`    // of an element its href, else its text
 	JSONPath string   `json:"jsonpath,omitzero"` //
 	Regex    string   `json:"regex,omitzero"`    // RE2; alone it selects in the body's text
 	Carry    Fields   `json:"carry,omitempty"`   // columns handed on to the linked page's records

@@ -217,4 +217,9 @@ func TestCheckSelector(t *testing.T) {
 			t.Errorf("%s %q: no error", kind, expr)
 		}
 	}
+	for expr, hint := range map[string]string{"h1 ::text": `an element's text is taken by "h1"`, "a::text": `by "a"`, "a.x::attr(href)": `an attribute is taken by "a.x@href"`} {
+		if err := CheckSelector("css", expr); err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("css %q: got %v; want the hint %s", expr, err, hint)
+		}
+	}
 }

@@ -241,7 +241,7 @@ func (l *linkFinder) of(r *followRule) error {
 	}
 	for _, node := range nodes {
 		l.doc.nextRow()
-		ref, ok, fault := r.css.of(l.doc, node)
+		ref, ok, fault := l.reference(r.css, node)
 		if fault != nil {
 			return fault
 		}
@@ -279,7 +279,7 @@ func (l *linkFinder) nodes(r *followRule) error {
 	}
 	for _, node := range nodes {
 		l.doc.nextRow()
-		ref, fault := l.doc.nodeText(node)
+		ref, fault := l.referenceOf(node)
 		if fault != nil {
 			return fault
 		}
@@ -288,6 +288,28 @@ func (l *linkFinder) nodes(r *followRule) error {
 		}
 	}
 	return nil
+}
+
+// reference is what a selector takes of an element; false: nothing. Where it
+// names no attribute, an element that links somewhere is taken by where it
+// links to: its words are no address.
+func (l *linkFinder) reference(s *cssSource, node dom.ID) (string, bool, *Fault) {
+	if s.attribute == "" {
+		if ref, ok, fault := l.doc.attributeOf(node, "href"); ok || fault != nil {
+			return ref, ok, fault
+		}
+	}
+	return s.of(l.doc, node)
+}
+
+// referenceOf is [linkFinder.reference] for what an XPath selects.
+func (l *linkFinder) referenceOf(node xpath.Node) (string, *Fault) {
+	if tree := l.doc.tree.value; node.Attribute(tree) == nil && tree.IsElement(node.ID) {
+		if ref, ok, fault := l.doc.attributeOf(node.ID, "href"); ok || fault != nil {
+			return ref, fault
+		}
+	}
+	return l.doc.nodeText(node)
 }
 
 // found hands one reference on; node is where it stands, if anywhere.

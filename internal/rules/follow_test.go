@@ -101,7 +101,9 @@ func TestLinksBySelector(t *testing.T) {
 		name, contentType, body, rules, want string
 	}{
 		{"xpath attributes", "text/html", page, `[{"xpath":"//a/@href"}]`, "1|one 2|two"},
-		{"xpath elements", "text/html", page, `[{"xpath":"//i | //p/preceding-sibling::a"}]`, "one|one 3|3"},
+		{"xpath elements", "text/html", page, `[{"xpath":"//i | //p/preceding-sibling::a"}]`, "1|one 3|3"},
+		{"an element that links somewhere is taken by its href", "text/html", page, `[{"css":"p > a, i"}]`, "2|two none|none 3|3"},
+		{"xpath texts of links", "text/html", page, `[{"xpath":"//a[@href='1']/text()"}]`, "one|"},
 		{"xpath texts", "text/html", page, `[{"xpath":"//i/text()"}]`, "3|"},
 		{"css and a regex", "text/html", page, `[{"css":"a@onclick","regex":"'(.*?)'"}]`, "x1|one"},
 		{"regex alone", "text/html", page, `[{"regex":"http://[^ ]+"}]`, "http://books.example/c|"},

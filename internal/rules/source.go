@@ -103,8 +103,22 @@ func compileCSS(expr string) (*cssSource, error) {
 		return nil, errors.New("css: the selector is empty")
 	}
 	var err error
-	s.selector, err = compileSelector(selector)
-	return s, err
+	if s.selector, err = compileSelector(selector); err != nil {
+		return s, fmt.Errorf("%w%s", err, takenOtherwise(selector))
+	}
+	return s, nil
+}
+
+// takenOtherwise says how to write here what other tools write as a
+// pseudo-element.
+func takenOtherwise(selector string) string {
+	if before, ok := strings.CutSuffix(selector, "::text"); ok {
+		return fmt.Sprintf("; an element's text is taken by %q", strings.TrimSpace(before))
+	}
+	if before, name, ok := strings.Cut(selector, "::attr("); ok {
+		return fmt.Sprintf("; an attribute is taken by %q", before+"@"+strings.TrimSuffix(name, ")"))
+	}
+	return ""
 }
 
 func (s *cssSource) String() string { return "css: " + s.expr }
