@@ -172,7 +172,11 @@ func (r *registry[F]) get(name string) (F, error) {
 	defer r.mu.RUnlock()
 	f, ok := r.by[name]
 	if !ok {
-		return f, fmt.Errorf("no %s is called %q; known: %s", r.kind, name, strings.Join(r.names(), ", "))
+		known := "known: " + strings.Join(r.names(), ", ")
+		if len(r.by) == 0 {
+			known = "this program has none"
+		}
+		return f, fmt.Errorf("no %s is called %q; %s", r.kind, name, known)
 	}
 	return f, nil
 }

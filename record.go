@@ -58,6 +58,28 @@ func (t Type) String() string {
 	return string(t.Kind)
 }
 
+// GoType names the Go type of the column's values in a [Record]: "int64",
+// "[]string".
+func (t Type) GoType() string {
+	name := string(t.Kind) // bool
+	switch t.Kind {
+	case Text:
+		name = "string"
+	case Int:
+		name = "int64"
+	case Float:
+		name = "float64"
+	case Decimal:
+		name = "decimal.Decimal"
+	case Date, Timestamp:
+		name = "time.Time"
+	}
+	if t.List {
+		return "[]" + name
+	}
+	return name
+}
+
 // ParseType reads what [Type.String] writes; "decimal" alone is
 // [DefaultDecimal].
 func ParseType(s string) (Type, error) {

@@ -28,7 +28,7 @@ func TestBeamsFlagsStandLast(t *testing.T) {
 func TestWrongFlagsOfARunnerAreMisuse(t *testing.T) {
 	dir := t.TempDir()
 	for line, want := range map[string]string{
-		"run x.yaml --runner spark":                                             "--runner spark is not built; want one of [direct prism flink",
+		"run x.yaml --runner spark":                                             "--runner spark is not built; want one of direct, prism, flink",
 		"run x.yaml --runner flink":                                             "--runner flink: want --flink-master HOST:PORT",
 		"run x.yaml --flink-master local":                                       "--runner direct: --flink-master local is not for this runner",
 		"run x.yaml --runner flink --flink-master local -- --max_bundle_size=1": "-- --max_bundle_size is not known",

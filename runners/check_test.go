@@ -47,7 +47,7 @@ func TestCheckNamesTheWrongFlag(t *testing.T) {
 		"unknown":                     {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--max_bundle_size=3"}}, "--max_bundle_size is not known; want one of --environment_config, "},
 		"set by Harrow":               {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--job_name=x"}}, "--job_name: the job is named after its run"},
 		"which stands before the --":  {"flink", Options{FlinkMaster: "jm:1", Beam: []string{"--runner=spark"}}, "--runner: want --runner before the --"},
-		"no such runner":              {"spark", Options{}, "--runner spark is not built; want one of [direct prism flink"},
+		"no such runner":              {"spark", Options{}, "--runner spark is not built; want one of direct, prism, flink"},
 	} {
 		err := Check(c.runner, c.o)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

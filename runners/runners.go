@@ -79,7 +79,7 @@ func open(name string, o Options) (machine, error) {
 		}
 		return m, nil
 	}
-	return nil, fmt.Errorf("--runner %s is not built; want one of %v", name, Names())
+	return nil, fmt.Errorf("--runner %s is not built; want one of %s", name, strings.Join(Names(), ", "))
 }
 
 // Check says which flag is missing or wrong, without asking anybody.

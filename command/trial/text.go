@@ -69,7 +69,11 @@ func (r *Report) WriteText(out io.Writer, width int, paint view.Paint) error {
 	err := r.writeFields(w)
 	r.writeRecords(w)
 	r.writeRefined(w)
-	for _, rej := range r.Rejects {
+	for i, rej := range r.Rejects {
+		if i == mostRecords {
+			w.line("", "… %d more; --json shows all", len(r.Rejects)-i)
+			break
+		}
 		w.verdict("reject", w.paint.Bad(string(rej.Class)), ": %s: %s", rej.Code, rej.Reason)
 		if rej.Field != "" {
 			w.line("", "record %s, field %s, value %q", rej.Record, rej.Field, rej.Value)
@@ -152,7 +156,8 @@ func (r *Report) writeBody(w *writer) {
 // What text shows of a page with many records; JSON has all.
 const (
 	mostRecords   = 10
-	mostExplained = 2 // rows of a rule, and those with a fault
+	mostExplained = 2 // rows of a rule
+	mostFaulty    = 5 // rows beyond these that have a fault
 )
 
 func (r *Report) writeRecords(w *writer) {
@@ -234,8 +239,10 @@ func (r *Report) writeRules(w *writer) {
 	}
 }
 
-// writeFields writes a table for each row that a rule explains.
+// writeFields writes a table for the first rows that a rule explains, and for
+// the first with a fault.
 func (r *Report) writeFields(w *writer) error {
+	faulty := 0
 	for fields := r.Fields; len(fields) > 0; {
 		f := fields[0]
 		n := 1
@@ -244,11 +251,20 @@ func (r *Report) writeFields(w *writer) error {
 		}
 		row := fields[:n]
 		fields = fields[n:]
-		if f.Row < mostExplained || slices.ContainsFunc(row, Field.faulty) {
-			if err := w.row(row); err != nil {
-				return err
+		if f.Row >= mostExplained {
+			if !slices.ContainsFunc(row, Field.faulty) {
+				continue
+			}
+			if faulty++; faulty > mostFaulty {
+				continue
 			}
 		}
+		if err := w.row(row); err != nil {
+			return err
+		}
+	}
+	if faulty > mostFaulty {
+		w.line("", "… %s more with a fault; --json shows all", count(faulty-mostFaulty, "row"))
 	}
 	return nil
 }

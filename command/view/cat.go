@@ -82,6 +82,9 @@ func (r Run) Cat(ctx context.Context, q Query, out Output) error {
 	}
 	w := bufio.NewWriterSize(out.W, 64<<10)
 	f := newFormat(w, out, p.columns)
+	if t.name == lakeio.Rejects.Name() && out.Format == Text && len(q.Columns) == 0 {
+		f = shortReasons{f}
+	}
 	if len(p.sort) > 0 {
 		err = r.catSorted(ctx, t, p, q.Limit, f)
 	} else {

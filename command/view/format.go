@@ -123,6 +123,21 @@ func (f *textFormat) encode(b harrow.Batch, row int) []string {
 func (f *textFormat) write(cells []string) error { return f.t.Row(cells...) }
 func (f *textFormat) end() error                 { return f.t.End() }
 
+// shortReasons leaves out of rejects' reasons what their columns say beside
+// them, so that the reason itself has the room.
+type shortReasons struct{ format }
+
+func (f shortReasons) encode(b harrow.Batch, row int) []string {
+	cells := f.format.encode(b, row)
+	last := len(cells) - 1
+	for _, column := range []string{"record", "field"} {
+		if name := ValueText(b.Column(column), row); name != "" {
+			cells[last] = strings.TrimPrefix(cells[last], column+" "+name+", ")
+		}
+	}
+	return cells
+}
+
 // Sizes of a text table.
 const (
 	widestCell  = 60   // columns of a cell

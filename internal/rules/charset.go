@@ -47,7 +47,7 @@ func decode(body []byte, contentType string) []byte {
 }
 
 // Charset names the encoding that a body is read in, and what told it: "a byte
-// order mark", "Content-Type", "a meta tag", "its bytes are valid as UTF-8", "a
+// order mark", "Content-Type", "a meta tag", "its bytes, which are valid UTF-8", "a
 // guess from its bytes" or "the default".
 func Charset(body []byte, contentType string) (name, from string) {
 	_, name = encodingOf(body, contentType)
@@ -62,7 +62,7 @@ func Charset(body []byte, contentType string) (name, from string) {
 	case bytes.Contains(head, []byte("charset")):
 		from = "a meta tag"
 	case name == "utf-8" && utf8.Valid(body):
-		from = "its bytes are valid as UTF-8"
+		from = "its bytes, which are valid UTF-8"
 	case name == fallback && guessed(body) == "":
 		from = "the default"
 	default:

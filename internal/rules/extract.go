@@ -244,7 +244,7 @@ func typed(t harrow.Type, v any) (any, error) {
 }
 
 func wrongType(t harrow.Type, v any) error {
-	return fmt.Errorf("got a Go %T; want what harrow.Type names for %s", v, t)
+	return fmt.Errorf("got a value of Go type %T; %s wants %s", v, t, t.GoType())
 }
 
 func typedList(t harrow.Type, v any) (any, error) {

@@ -140,7 +140,7 @@ func itemsOf[T any](t harrow.Type, items []any) ([]T, error) {
 		}
 		value, ok := v.(T)
 		if !ok {
-			return nil, fmt.Errorf("item %d: value of Go type %T; want what a %s holds", i, v, t)
+			return nil, fmt.Errorf("item %d: %w", i, wrongType(t, v))
 		}
 		list[i] = value
 	}

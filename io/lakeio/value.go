@@ -42,15 +42,19 @@ func checkValue(t harrow.Type, v any) error {
 		}
 	}
 	if !ok || t.List {
-		return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+		return wrongType(t, v)
 	}
 	return nil
+}
+
+func wrongType(t harrow.Type, v any) error {
+	return fmt.Errorf("value of Go type %T; %s wants %s", v, t, t.GoType())
 }
 
 // checkList checks a slice and each of its items.
 func checkList(t harrow.Type, v any) error {
 	if !t.List {
-		return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+		return wrongType(t, v)
 	}
 	switch v := v.(type) {
 	case []string:
@@ -66,13 +70,13 @@ func checkList(t harrow.Type, v any) error {
 	case []time.Time:
 		return checkItems(t, v)
 	}
-	return fmt.Errorf("value of Go type %T; want what a %s holds", v, t)
+	return wrongType(t, v)
 }
 
 func checkItems[T any](t harrow.Type, items []T) error {
 	var zero T // fits every type of its kind, so an empty list of another is found
 	if checkValue(t.Element(), zero) != nil {
-		return fmt.Errorf("value of Go type %T; want what a %s holds", items, t)
+		return wrongType(t, items)
 	}
 	for i, item := range items {
 		if err := checkValue(t.Element(), item); err != nil {
