@@ -25,6 +25,7 @@ type Progress struct {
 	since     time.Time
 	last      sample
 	rate      float64 // captures per second, or rows
+	rated     bool    // rate is known: there were two reports of the stage
 	sampled   []lakeio.RecordSample
 	warned    map[string]bool // by id of the warning
 }
@@ -55,7 +56,7 @@ func (p *Progress) Line(ctx context.Context, now time.Time) (string, error) {
 	}
 	p.sampled = samples(all, p.run.CreatedAt)
 	st, told := p.sum(all, stage)
-	if !told {
+	if !told || stage == lakeio.PagesStage {
 		return fmt.Sprintf("%s: running for %s", stage, Took(now.Sub(p.since))), nil
 	}
 	return Printable(p.tell(st, now)), nil
@@ -93,7 +94,7 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 	sum := lakeio.Status{Stage: stage, At: newest, Counters: map[string]int64{}, Waiting: map[string]int{}}
 	told, free := false, false
 	for _, st := range all {
-		if st.Stage != stage || !st.Ended && (gone(st, newest) || st.At.Before(p.begun)) || st.At.Before(p.run.CreatedAt) {
+		if st.Stage != stage || !through(st) && (gone(st, newest) || st.At.Before(p.begun)) || st.At.Before(p.run.CreatedAt) {
 			continue
 		}
 		told = true
@@ -120,6 +121,10 @@ func (p *Progress) sum(all []lakeio.Status, stage string) (lakeio.Status, bool) 
 	return sum, told
 }
 
+// through reports whether a worker has done all its work: nobody takes
+// anything over from it, so nobody else counts it.
+func through(st lakeio.Status) bool { return st.Ended && st.Queued == 0 && st.InFlight == 0 }
+
 // gone reports whether a worker has said nothing for long, while others did.
 func gone(st lakeio.Status, newest time.Time) bool { return newest.Sub(st.At) > silence }
 
@@ -144,7 +149,10 @@ func (p *Progress) tell(st lakeio.Status, now time.Time) string {
 	if len(outcomes) > 0 {
 		words = append(words, strings.Join(outcomes, ", "))
 	}
-	words = append(words, fmt.Sprintf("%.1f/s", p.rate), fmt.Sprintf("%d in flight, %s queued", st.InFlight, Count(st.Queued)))
+	if p.rated {
+		words = append(words, fmt.Sprintf("%.1f/s", p.rate))
+	}
+	words = append(words, fmt.Sprintf("%d in flight, %s queued", st.InFlight, Count(st.Queued)))
 	if n := st.Counters["bytes"]; n > 0 {
 		words = append(words, Bytes(n))
 	}
@@ -193,11 +201,11 @@ func (p *Progress) Warnings() (lines []string) {
 func (p *Progress) sample(st lakeio.Status, captures int64) {
 	switch dt := st.At.Sub(p.last.at); {
 	case st.Stage != p.last.stage || captures < p.last.captures:
-		p.rate = 0
+		p.rate, p.rated = 0, false
 	case dt < 500*time.Millisecond:
 		return
 	default:
-		p.rate = float64(captures-p.last.captures) / dt.Seconds()
+		p.rate, p.rated = float64(captures-p.last.captures)/dt.Seconds(), true
 	}
 	p.last = sample{st.Stage, st.At, captures}
 }

@@ -150,16 +150,16 @@ func TestProgressSaysWhyNothingIsFetched(t *testing.T) {
 		want string
 	}{
 		{"at work", lakeio.Status{Counters: map[string]int64{"requests": 1500, "captures.fetched": 1000, "captures.gone": 3, "bytes": 3 << 20}, InFlight: 8, Queued: 489, Waiting: map[string]int{"delay": 2, "idle": 9}},
-			"fetch-0: 1,500 requests · 1,000 fetched, 3 gone · 0.0/s · 8 in flight, 489 queued · 3.0 MiB · keys: 2 keep their delay"},
+			"fetch-0: 1,500 requests · 1,000 fetched, 3 gone · 8 in flight, 489 queued · 3.0 MiB · keys: 2 keep their delay"},
 		{"keys wait", lakeio.Status{Counters: map[string]int64{"requests": 9}, Queued: 9, Waiting: map[string]int{"retry-after": 1, "odd": 2}, Next: begun.Add(10 * time.Second)},
-			"fetch-0: 9 requests · 0.0/s · 0 in flight, 9 queued · nothing in flight: keys: 2 wait: odd, 1 wait as asked (Retry-After), next start in 8.0 s"},
+			"fetch-0: 9 requests · 0 in flight, 9 queued · nothing in flight: keys: 2 wait: odd, 1 wait as asked (Retry-After), next start in 8.0 s"},
 		{"all starts are held", lakeio.Status{Queued: 1, Blocked: "memory for bodies", Waiting: map[string]int{"ready": 1}},
-			"fetch-0: 0 requests · 0.0/s · 0 in flight, 1 queued · nothing starts: memory for bodies"},
-		{"nothing known", lakeio.Status{}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing in flight: no key has anything to ask yet"},
+			"fetch-0: 0 requests · 0 in flight, 1 queued · nothing starts: memory for bodies"},
+		{"nothing known", lakeio.Status{}, "fetch-0: 0 requests · 0 in flight, 0 queued · nothing in flight: no key has anything to ask yet"},
 		{"no more starts", lakeio.Status{Queued: 1, InFlight: 2, Blocked: "fetch.in_flight: 2 exchanges are in flight"},
-			`fetch-0: 0 requests · 0.0/s · 2 in flight, 1 queued · nothing more starts: fetch.in_flight: 2 exchanges are in flight`},
-		{"hostile", lakeio.Status{Blocked: "a\x1b[2J\nb"}, `fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · nothing starts: a\x1b[2J\nb`},
-		{"silent workers", lakeio.Status{At: begun.Add(-time.Minute)}, "fetch-0: 0 requests · 0.0/s · 0 in flight, 0 queued · no word from its workers for 1m02s"},
+			`fetch-0: 0 requests · 2 in flight, 1 queued · nothing more starts: fetch.in_flight: 2 exchanges are in flight`},
+		{"hostile", lakeio.Status{Blocked: "a\x1b[2J\nb"}, `fetch-0: 0 requests · 0 in flight, 0 queued · nothing starts: a\x1b[2J\nb`},
+		{"silent workers", lakeio.Status{At: begun.Add(-time.Minute)}, "fetch-0: 0 requests · 0 in flight, 0 queued · no word from its workers for 1m02s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := r
@@ -188,7 +188,7 @@ func TestProgressReckonsTheRateBetweenReports(t *testing.T) {
 		at       time.Duration
 		captures int64
 		rate     string
-	}{{0, 100, "0.0/s"}, {5 * time.Second, 150, "10.0/s"}, {5 * time.Second, 150, "10.0/s"}, {10 * time.Second, 150, "0.0/s"}} {
+	}{{0, 100, "100 fetched · 1 in flight,"}, {5 * time.Second, 150, "10.0/s"}, {5 * time.Second, 150, "10.0/s"}, {10 * time.Second, 150, "0.0/s"}} {
 		check(t, l.PutStatus(t.Context(), lakeio.Status{Worker: "w", Stage: "fetch-0", At: begun.Add(c.at), Counters: map[string]int64{"captures.fetched": c.captures}, InFlight: 1}))
 		got, err := p.Line(t.Context(), begun.Add(c.at))
 		check(t, err)

@@ -10,8 +10,8 @@ import (
 )
 
 // crew are the workers of a round: one at work, one that waits for a shard, one
-// that has done all its work and one that is dead, whose shard the first took
-// over.
+// that has done all its work, and one that is dead and one that was stopped, whose
+// shards the first took over.
 func crew(t *testing.T, l lakeio.Lake) {
 	t.Helper()
 	late := begun.Add(time.Minute)
@@ -19,6 +19,7 @@ func crew(t *testing.T, l lakeio.Lake) {
 		{Worker: "works", At: late, InFlight: 1, Queued: 10, Counters: map[string]int64{"requests": 100, "captures.fetched": 40}},
 		{Worker: "waits", At: late, Held: 2, Blocked: "another worker holds the shard", Counters: map[string]int64{}},
 		{Worker: "ended", At: begun.Add(time.Second), Ended: true, Blocked: "stopped", Counters: map[string]int64{"requests": 5, "captures.fetched": 5}},
+		{Worker: "paused", At: begun.Add(time.Second), Ended: true, Blocked: "stopped", Queued: 60, Counters: map[string]int64{"requests": 80, "captures.fetched": 20}},
 		{Worker: "dead", At: begun.Add(time.Second), InFlight: 9, Counters: map[string]int64{"requests": 100, "captures.fetched": 7}},
 	} {
 		st.Stage = "fetch-0"
