@@ -285,17 +285,20 @@ func (t *Tree) Data(n ID) string {
 // AppendText appends the text content of a node (DOM textContent): its own
 // text, or that of all texts below it.
 func (t *Tree) AppendText(dst []byte, n ID) []byte {
-	return t.AppendTextTo(dst, n, 0)
+	dst, _ = t.AppendTextTo(dst, n, 0)
+	return dst
 }
 
-// AppendTextTo is AppendText up to about limit bytes; 0: all of it.
-func (t *Tree) AppendTextTo(dst []byte, n ID, limit int) []byte {
+// AppendTextTo is AppendText up to about limit bytes; 0: all of it. It says how
+// many bytes of the page it has decoded, which takes far longer than to copy
+// them.
+func (t *Tree) AppendTextTo(dst []byte, n ID, limit int) (text []byte, decoded int) {
 	if node := &t.Nodes[n]; node.Kind == Text || node.Kind == Comment {
 		raw := t.bytes(node.A, node.B, node.Flags)
 		if node.Flags&Refs != 0 {
-			return AppendDecoded(dst, raw, false)
+			return AppendDecoded(dst, raw, false), len(raw)
 		}
-		return append(dst, raw...)
+		return append(dst, raw...), 0
 	}
 	begin := len(dst)
 	below := t.Nodes[n+1 : t.Nodes[n].End]
@@ -307,6 +310,7 @@ func (t *Tree) AppendTextTo(dst []byte, n ID, limit int) []byte {
 		raw := t.bytes(c.A, c.B, c.Flags)
 		if c.Flags&Refs != 0 {
 			dst = AppendDecoded(dst, raw, false)
+			decoded += len(raw)
 		} else {
 			dst = append(dst, raw...)
 		}
@@ -314,7 +318,7 @@ func (t *Tree) AppendTextTo(dst []byte, n ID, limit int) []byte {
 			break
 		}
 	}
-	return dst
+	return dst, decoded
 }
 
 // TextOf is the text content of a node, up to about limit bytes; 0: all of it.
@@ -329,7 +333,8 @@ func (t *Tree) TextOf(n ID, limit int) string {
 	case node.First == node.Last && t.Nodes[node.First].Kind == Text:
 		return t.Data(node.First)
 	}
-	return view(t.AppendTextTo(nil, n, limit))
+	text, _ := t.AppendTextTo(nil, n, limit)
+	return view(text)
 }
 
 // AttrsOf are the attributes of an element.

@@ -80,7 +80,7 @@ func TestTextsAndValuesAreAppended(t *testing.T) {
 		}
 	}
 	for limit, want := range map[int]string{0: "-one two three", 1: "-one ", 5: "-one two", 100: "-one two three"} {
-		if got := string(tree.AppendTextTo([]byte("-"), p, limit)); got != want {
+		if got, _ := tree.AppendTextTo([]byte("-"), p, limit); string(got) != want {
 			t.Errorf("up to %d: %q, want %q", limit, got, want)
 		}
 	}

@@ -55,7 +55,7 @@
 // once a page and code: "document" (over the limit, decompressed too), "gzip"
 // (a broken gzip file), "content_type" (the page is of another kind),
 // "elements" (too many of them, or of JSON values), "xml" and "json" (it is none),
-// "cost" (selectors visit too many nodes; rows before stay), "rows" (too many
+// "cost" (selectors visit too many nodes or too much text; rows before stay), "rows" (too many
 // rows, or more text in them than is held; those before stay), "url" (the final
 // URL is none). Extractors add "nesting" ([harrow.HTML] was asked for, and
 // elements are over 512 deep), "extract" (it returned an error), "panic", and
@@ -69,7 +69,7 @@
 // until they are taken. Rejects and traces ([Program.Explain]) have copies.
 //
 // A document takes 40 bytes for each node of its page and 16 for each attribute,
-// of which there are no more than [Limits] says, and than three for each byte of
+// of which there are no more than [Limits] says, and than one for each byte of
 // the page and a few thousand (package html5; ordinary pages have one for every
 // fifteen bytes); and 4 for each element that a selector of a rule selects.
 // Documents of one [Pages] take turns in that memory: there is as much of it as

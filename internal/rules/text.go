@@ -6,6 +6,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/name"
+	"github.com/harrowdata/harrow/internal/xpath"
 )
 
 // textOf is the text content of a node (DOM textContent), up to about limit
@@ -20,7 +21,8 @@ func (d *Document) textOf(n dom.ID, limit int) (string, *Fault) {
 	if node.Kind == dom.Text && node.Flags&dom.Refs == 0 {
 		return tree.Data(n), d.spend(1)
 	}
-	return d.keep(tree.AppendTextTo(m.texts[len(m.texts):], n, limit), int(node.End-n))
+	text, decoded := tree.AppendTextTo(m.texts[len(m.texts):], n, limit)
+	return d.keep(text, int(node.End-n)/8+decoded/xpath.LookedAt)
 }
 
 // valueOf is an attribute's value; see textOf.
@@ -29,12 +31,12 @@ func (d *Document) valueOf(a *dom.Attr) (string, *Fault) {
 	if a.Flags&dom.Refs == 0 {
 		return tree.Value(a), d.spend(1)
 	}
-	return d.keep(tree.AppendValue(m.texts[len(m.texts):], a), 1)
+	return d.keep(tree.AppendValue(m.texts[len(m.texts):], a), int(a.B-a.A)/xpath.LookedAt)
 }
 
 // keep takes a text into the memory of texts, and from the budget what making
-// it cost.
-func (d *Document) keep(text []byte, nodes int) (string, *Fault) {
+// it cost beside copying it.
+func (d *Document) keep(text []byte, cost int) (string, *Fault) {
 	m := d.mem
 	if m.held += len(text); m.held > maxPageBytes {
 		return "", faultf(CodeRows, "the texts of a row hold more than %d bytes", maxPageBytes)
@@ -49,7 +51,7 @@ func (d *Document) keep(text []byte, nodes int) (string, *Fault) {
 		}
 		m.texts = text
 	}
-	return asString(text), d.spend(1 + nodes/8 + len(text)/64)
+	return asString(text), d.spend(1 + cost + len(text)/64)
 }
 
 // Bounds of the memory that is taken at once for texts, but for a longer text.

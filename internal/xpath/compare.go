@@ -98,7 +98,7 @@ func (e *comparison) setHasNumber(c context, f float64) bool {
 	nodes := e.left.(nodeSet).nodes(c, wantAll)
 	m := c.run.mark()
 	for _, n := range nodes {
-		if compareNumbers(e.op, parseNumber(c.run.text(n)), f) {
+		if compareNumbers(e.op, c.run.parseNumber(c.run.text(n)), f) {
 			return true
 		}
 		c.run.cut(m)
@@ -157,7 +157,7 @@ func (r *run) extreme(nodes []Node, least bool) float64 {
 	found := math.NaN()
 	m := r.mark()
 	for _, n := range nodes {
-		f := parseNumber(r.text(n))
+		f := r.parseNumber(r.text(n))
 		if r.cut(m); math.IsNaN(found) || least && f < found || !least && f > found {
 			found = f
 		}

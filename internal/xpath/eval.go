@@ -61,7 +61,7 @@ func textOf(s nodeSet, c context) string {
 
 func numberOf(s nodeSet, c context) float64 {
 	m := c.run.mark()
-	f := parseNumber(s.text(c))
+	f := c.run.parseNumber(s.text(c))
 	c.run.cut(m)
 	return f
 }
@@ -205,6 +205,13 @@ func formatNumber(f float64) string {
 		return "0"
 	}
 	return strconv.FormatFloat(f, 'f', -1, 64)
+}
+
+// parseNumber is the function of that name for texts of the page, which may be
+// long.
+func (r *run) parseNumber(s string) float64 {
+	r.lookAt(len(s))
+	return parseNumber(s)
 }
 
 // parseNumber reads an optional minus and a Number with white space around it;

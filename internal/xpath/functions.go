@@ -2,6 +2,7 @@ package xpath
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,7 +19,7 @@ func sum(c context, args []expr) float64 {
 	nodes := args[0].(nodeSet).nodes(c, wantAll)
 	m := c.run.mark()
 	for _, n := range nodes {
-		total += parseNumber(c.run.text(n))
+		total += c.run.parseNumber(c.run.text(n))
 		c.run.cut(m)
 	}
 	return total
@@ -29,6 +30,7 @@ func byID(c context, args []expr) []Node {
 	r := c.run
 	wanted := map[string]bool{}
 	add := func(text string) {
+		r.lookAt(8 * len(text)) // a word may be one byte
 		for id := range strings.FieldsSeq(text) {
 			wanted[id] = true
 		}
@@ -47,15 +49,17 @@ func byID(c context, args []expr) []Node {
 			break
 		}
 		r.spend(1)
-		own := r.tree.AttrsOf(dom.ID(i))
-		for k := range own {
-			if own[k].Name != name.Id {
-				continue
-			}
-			if id := r.tree.Value(&own[k]); wanted[id] {
-				delete(wanted, id) // the first in the document has it
-				r.push(NodeOf(dom.ID(i)))
-			}
+		n := NodeOf(dom.ID(i))
+		own, found := r.attribute(n, name.Id)
+		if !found {
+			continue
+		}
+		m := r.mark()
+		id := r.text(own)
+		is := wanted[id]
+		delete(wanted, id) // the first in the document has it
+		if r.cut(m); is {
+			r.push(n)
 		}
 	}
 	return r.stack[begin:]
@@ -130,7 +134,6 @@ func after(s, sep string) string {
 // round(from) + round(length) stay (4.2).
 func substring(c context, args []expr) string {
 	s := args[0].text(c)
-	c.run.spend(1 + len(s)/64)
 	from := round(args[1].number(c))
 	end := math.Inf(1)
 	if len(args) == 3 {
@@ -148,6 +151,7 @@ func substring(c context, args []expr) string {
 			break
 		}
 	}
+	c.run.lookAt(stop)
 	if begin < 0 {
 		return ""
 	}
@@ -155,16 +159,18 @@ func substring(c context, args []expr) string {
 }
 
 func stringLength(c context, args []expr) float64 {
-	return float64(utf8.RuneCountInString(args[0].text(c)))
+	s := args[0].text(c)
+	c.run.spend(len(s) / 16)
+	return float64(utf8.RuneCountInString(s))
 }
 
 // normalizeSpace writes into scratch unless the text is as it should be.
 func normalizeSpace(c context, args []expr) string {
-	s := strings.Trim(args[0].text(c), xmlSpace)
-	if isNormal(s) {
+	r, s := c.run, args[0].text(c)
+	r.lookAt(len(s))
+	if s = strings.Trim(s, xmlSpace); isNormal(s) {
 		return s
 	}
-	r := c.run
 	begin := len(r.scratch)
 	for word := range strings.FieldsFuncSeq(s, func(c rune) bool { return c < utf8.RuneSelf && strings.IndexByte(xmlSpace, byte(c)) >= 0 }) {
 		if len(r.scratch) > begin {
@@ -188,20 +194,29 @@ func isNormal(s string) bool {
 
 func translate(c context, args []expr) string {
 	s, from, to := args[0].text(c), args[1].text(c), []rune(args[2].text(c))
-	c.run.spend(1 + len(s)/64 + len(from)/8)
-	table := map[rune]rune{}
-	for i, r := range []rune(from) {
-		if _, twice := table[r]; twice {
-			continue
-		}
-		table[r] = -1
+	c.run.lookAt(len(s) + 8*(len(from)+len(to)))
+	var letters [utf8.RuneSelf]rune
+	for i := range letters {
+		letters[i] = rune(i)
+	}
+	others := map[rune]rune{}
+	for i, r := range slices.Backward([]rune(from)) { // of two the first counts
+		by := rune(-1)
 		if i < len(to) {
-			table[r] = to[i]
+			by = to[i]
+		}
+		if r < utf8.RuneSelf {
+			letters[r] = by
+		} else {
+			others[r] = by
 		}
 	}
 	return strings.Map(func(r rune) rune {
-		if t, ok := table[r]; ok {
-			return t
+		if r < utf8.RuneSelf {
+			return letters[r]
+		}
+		if by, ok := others[r]; ok {
+			return by
 		}
 		return r
 	}, s)
@@ -212,11 +227,11 @@ func lang(c context, args []expr) bool {
 	t := c.run.tree
 	want := args[0].text(c)
 	for n := c.node.ID; n != dom.None; n = t.Nodes[n].Parent {
-		c.run.spend(1)
 		own := t.AttrsOf(n)
+		c.run.spend(1 + len(own)/8)
 		for i := range own {
 			if a := &own[i]; a.Name == name.Lang && (a.Space == dom.HTML || a.Space == dom.XMLSpace) || a.Name == name.XmlLang {
-				have := t.Value(a)
+				have := c.run.text(Node{n, int32(t.Nodes[n].A) + int32(i) + 1})
 				return len(have) >= len(want) && strings.EqualFold(have[:len(want)], want) && (len(have) == len(want) || have[len(want)] == '-')
 			}
 		}

@@ -103,6 +103,7 @@ func (r *run) text(n Node) string {
 		if a.Flags&dom.Refs == 0 {
 			return t.Value(a)
 		}
+		r.lookAt(int(a.B - a.A))
 		begin := len(r.scratch)
 		r.scratch = t.AppendValue(r.scratch, a)
 		return r.scratchFrom(begin)
@@ -123,8 +124,10 @@ func (r *run) text(n Node) string {
 		r.spend(int(node.End - n.ID))
 	}
 	begin := len(r.scratch)
-	r.scratch = t.AppendText(r.scratch, n.ID)
+	text, decoded := t.AppendTextTo(r.scratch, n.ID, 0)
+	r.scratch = text
 	r.spend((len(r.scratch) - begin) / 64)
+	r.lookAt(decoded)
 	return r.scratchFrom(begin)
 }
 

@@ -110,6 +110,7 @@ func (r *run) attribute(n Node, want dom.Name) (Node, bool) {
 		return n, false
 	}
 	own := r.tree.Attrs[node.A:node.B]
+	r.spend(len(own) / 8)
 	for i := range own {
 		if a := &own[i]; a.Name == want && (a.Space < dom.XLink || want == name.Xmlns) {
 			n.attr = int32(node.A) + int32(i) + 1

@@ -9,14 +9,19 @@ import (
 	"github.com/harrowdata/harrow/internal/dom"
 )
 
-// Budget bounds evaluations: about how many nodes they may visit, and 64 bytes
-// of text count as one. It is shared by as many as one likes, one after the
+// Budget bounds evaluations: about how many nodes they may visit. 64 bytes of
+// text that is copied or searched count as one, and [LookedAt] bytes that are
+// looked at one by one. It is shared by as many as one likes, one after the
 // other.
 type Budget struct{ Left int64 }
 
+// LookedAt is how many bytes of text are as much work as a node where each is
+// looked at: decoded, translated, read as a number.
+const LookedAt = 4
+
 // ErrBudget is what an evaluation returns that needs more than its budget has
 // left.
-var ErrBudget = errors.New("the XPath expressions of the page visit too many nodes")
+var ErrBudget = errors.New("the selectors visit too many nodes of the page, or too much of its text")
 
 // run is one evaluation. Its memory is used again for others.
 type run struct {
@@ -84,6 +89,9 @@ func (r *run) spend(n int) {
 		panic(errSpent)
 	}
 }
+
+// lookAt spends for n bytes of text that are looked at one by one.
+func (r *run) lookAt(n int) { r.spend(n / LookedAt) }
 
 // mark is a state of a run's memory.
 type mark struct{ stack, scratch int }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/dom"
 	"github.com/harrowdata/harrow/internal/dom/domtest"
+	"github.com/harrowdata/harrow/internal/html5"
 	"github.com/harrowdata/harrow/internal/xmltree"
 )
 
@@ -208,6 +209,59 @@ func TestEvaluationEndsWithItsBudget(t *testing.T) {
 		}
 		if _, err := texts(e, doc, true, b); !errors.Is(err, ErrBudget) {
 			t.Errorf("%.80s: %v with nothing left", expr, err)
+		}
+	}
+}
+
+// TestWorkOnTextsIsPaidFor counts steps on a page whose text each of the divs
+// around it has: a page that is nested deeper must not buy more time with them.
+func TestWorkOnTextsIsPaidFor(t *testing.T) {
+	const depth, size = 100, 30_000
+	page := strings.Repeat("<div>", depth)
+	for _, tt := range []struct{ text, expr string }{
+		{"a&lt; ", "//div[. = 'x']"},
+		{"a&lt; ", "//div[contains(., 'x')]"},
+		{"word ", "//div[normalize-space(.) = 'x']"},
+		{"word ", "//div[translate(., 'abc', 'ABC') = 'x']"},
+		{"word ", "//div[translate('x', ., '') = 'y']"},
+		{"word ", "//div[substring(., 1, 20000) = 'x']"},
+		{"    ", "//div[. > 5]"},
+		{"    ", "sum(//div)"},
+		{"    ", "//div[number(.) = 5]"},
+		{"word ", "//div[id(.)]"},
+	} {
+		doc := new(dom.Tree)
+		if err := new(html5.Parser).Parse(doc, []byte(page+strings.Repeat(tt.text, size/len(tt.text)))); err != nil { // which leaves references in texts
+			t.Fatal(err)
+		}
+		e, err := Compile(tt.expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Budget{math.MaxInt64}
+		if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
+			t.Fatal(err)
+		}
+		if steps, least := math.MaxInt64-b.Left, int64(depth*size/LookedAt/2); steps < least {
+			t.Errorf("%s on %q: %d steps; want %d at least", tt.expr, tt.text, steps, least)
+		}
+	}
+	var attrs strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&attrs, " a%d=''", i)
+	}
+	doc := tree(t, "<div"+attrs.String()+">"+strings.Repeat("<i></i>", 1000))
+	for _, expr := range []string{"//i[ancestor::div[@z]]", "//i[lang('x')]", "//i[id('x')]"} {
+		e, err := Compile(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Budget{math.MaxInt64}
+		if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
+			t.Fatal(err)
+		}
+		if steps := math.MaxInt64 - b.Left; steps < 1000*10_000/8 {
+			t.Errorf("%s looks at 10,000 attributes 1,000 times for %d steps", expr, steps)
 		}
 	}
 }
