@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,13 +42,20 @@ func (k *knife) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.site.ServeHTTP(w, r)
 }
 
-func (k *knife) begin(round int, a *Admission) {
+// admit admits a round's requests; no request of theirs is counted before the
+// knife knows whose bundle it is.
+func (k *knife) admit(ctx context.Context, p *Process, round, shard int, requests Requests) (*Admission, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	a, err := p.Admit(ctx, shard, requests)
+	if err != nil {
+		return nil, err
+	}
 	k.round, k.seen, k.at = round, 0, a
 	if round < len(k.after) && k.after[round] < 0 { // before anything is asked
 		a.Began(time.Now().Add(-bundleTime))
 	}
+	return a, nil
 }
 
 // newCut is a bench whose bundles end: in each round while that many pages have
@@ -90,13 +98,10 @@ func (k *knife) try(ctx context.Context, b *bench, r int, requests Requests) ([]
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	k.mu.Lock() // nothing is answered before the knife knows whose bundle it is
-	a, err := p.Admit(ctx, 0, requests)
-	k.mu.Unlock()
+	a, err := k.admit(ctx, p, r, 0, requests)
 	if err != nil {
 		b.t.Fatal(errors.Join(err, p.Close()))
 	}
-	k.begin(r, a)
 	parts, err := a.Wait(ctx)
 	if cerr := p.Close(); cerr != nil {
 		b.t.Fatal(cerr)
@@ -468,9 +473,8 @@ func TestAStoppedRoundWhoseBundleHadEndedGoesOn(t *testing.T) {
 
 func TestWithAddressesAsKeysAllShardsEndTogether(t *testing.T) {
 	dns := newNames(t, map[string][]string{"a.example": {"127.0.0.2"}, "b.example": {"127.0.0.2"}})
-	b := newBench(t, chain(10, time.Millisecond))
+	b, k := newCut(t, chain(10, 0), 4, 4)
 	port := b.byAddress(dns, "127.0.0.2")
-	b.cfg.Fetch.MaxBundleTime = harrow.Duration(bundleTime)
 	asked := map[string]int{}
 	for r := range 3 {
 		b.cfg.Round, b.cfg.Env.Stage = r, lakeio.FetchStage(r)
@@ -484,17 +488,11 @@ func TestWithAddressesAsKeysAllShardsEndTogether(t *testing.T) {
 			if r > 0 {
 				requests = all()
 			}
-			a, err := p.Admit(t.Context(), shard, requests)
+			a, err := k.admit(t.Context(), p, r, shard, requests)
 			if err != nil {
 				t.Fatal(err)
 			}
 			admitted = append(admitted, a)
-		}
-		if r < 2 {
-			for len(b.log.Requests()) < 6*(r+1) {
-				time.Sleep(time.Millisecond)
-			}
-			admitted[1].Began(time.Now().Add(-bundleTime))
 		}
 		for _, a := range admitted {
 			parts, err := a.Wait(t.Context())
@@ -572,12 +570,11 @@ func TestTheOriginOfSeedsThatAreLeftIsAnnouncedOnce(t *testing.T) {
 	mux.HandleFunc("/robots.txt", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, "Sitemap: http://one.example/sitemap.xml")
 	})
-	asked := make(chan struct{}, 1)
+	var round atomic.Int64
+	asked, ended := make(chan struct{}, 1000), []chan struct{}{make(chan struct{}), make(chan struct{})}
 	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {
-		select {
-		case asked <- struct{}{}:
-		default:
-		}
+		asked <- struct{}{}
+		<-ended[round.Load()]
 	})
 	b, _ := newCut(t, mux, 0, 0)
 	b.cfg.Sitemaps = true
@@ -598,6 +595,7 @@ func TestTheOriginOfSeedsThatAreLeftIsAnnouncedOnce(t *testing.T) {
 		}
 		<-asked
 		a.Began(time.Now().Add(-bundleTime))
+		close(ended[r])
 		parts, err := a.Wait(t.Context())
 		if err := errors.Join(err, p.Close()); err != nil {
 			t.Fatal(err)
@@ -610,9 +608,9 @@ func TestTheOriginOfSeedsThatAreLeftIsAnnouncedOnce(t *testing.T) {
 		}
 		before = b.log.Count("http://one.example/robots.txt")
 		requests = b.next(parts)
-		select {
-		case <-asked:
-		default:
+		round.Add(1)
+		for len(asked) > 0 {
+			<-asked
 		}
 	}
 }

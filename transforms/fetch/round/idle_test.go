@@ -138,7 +138,7 @@ func TestTheStatusSaysThatAnswersWaitForAProcessor(t *testing.T) {
 // slowDisk writes no part before it is let to.
 type slowDisk struct{ lakeio.Store }
 
-var diskOpen = make(chan struct{})
+var diskOpen chan struct{}
 
 func init() {
 	lakeio.RegisterScheme("slow", func(uri string) (lakeio.Store, error) {
@@ -154,6 +154,7 @@ func (s slowDisk) Writer(ctx context.Context, uri string) (lakeio.Writer, error)
 
 func TestTheStatusSaysThatTheWorkspaceIsSlow(t *testing.T) {
 	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("User-agent: *\nDisallow: /")) }))
+	diskOpen = make(chan struct{}) // the test may run again
 	b.cfg.Fetch.Roll.Bytes = 1
 	b.cfg.Env.Workspace = "slow://" + b.cfg.Env.Workspace
 	p, err := Join(t.Context(), b.cfg)

@@ -36,7 +36,7 @@ func (b *bench) describe() {
 // judged is what both judges say of what the bench has asked.
 func (b *bench) judged(promised func(key string) serverlog.Limits) judges.Verdict {
 	b.t.Helper()
-	c := judges.Case{Store: b.lake.Store, Log: &b.log.Log, Whole: true,
+	c := judges.Case{Store: b.lake.Store, Log: &b.log.Log, Whole: true, Busy: true,
 		Promised: func(key string) (serverlog.Limits, bool) { return promised(key), true }}
 	v, err := c.Judge(b.t.Context())
 	if err != nil {
@@ -284,9 +284,11 @@ func auditRules(v judges.Verdict) (rules []string) {
 	return rules
 }
 
-// firstStartIn is in what time a host may first be asked, and why it waits.
+// firstStartIn is in what time, from when the round began, a host may first be
+// asked, and why it waits.
 func (b *bench) firstStartIn() (why polite.Wait, wait time.Duration) {
 	b.t.Helper()
+	began := time.Now()
 	p, err := Join(b.t.Context(), b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
@@ -300,7 +302,7 @@ func (b *bench) firstStartIn() (why polite.Wait, wait time.Duration) {
 	if err := p.Close(); err != nil {
 		b.t.Fatal(err)
 	}
-	return why, time.Until(until)
+	return why, until.Sub(began)
 }
 
 // A delay may be longer than the minute within which a run is taken to follow

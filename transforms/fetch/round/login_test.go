@@ -335,7 +335,7 @@ func TestARunThatIsPausedWhileItLogsInGoesOnWithAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); p.status(time.Now()).Waiting[whyLogin] < 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); p.status(time.Now()).Waiting[whyLogin] < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("keys wait for %v", p.status(time.Now()).Waiting)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,11 +68,18 @@ const (
 )
 
 // tree is a site without an end to speak of: each page links to two others.
-func tree() http.Handler {
+func tree() http.Handler { return mortal(&atomic.Bool{}) }
+
+// mortal is a tree whose pages lead nowhere once it is old.
+func mortal(old *atomic.Bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/robots.txt", http.NotFound)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(2 * time.Millisecond)
+		if old.Load() {
+			_, _ = w.Write([]byte(page()))
+			return
+		}
 		at := strings.TrimSuffix(r.URL.Path, "/")
 		_, _ = w.Write([]byte(page(at+"/0", at+"/1"))) // who asked may be gone
 	})
@@ -81,7 +89,7 @@ func tree() http.Handler {
 // await waits until the site was asked for n things.
 func (b *bench) await(n int) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(b.log.Requests()) < n; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); len(b.log.Requests()) < n; time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("the site was asked for %d things, want %d", len(b.log.Requests()), n)
 		}

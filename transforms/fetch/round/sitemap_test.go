@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"runtime"
 	"slices"
@@ -228,14 +229,20 @@ func TestASitemapThatWasCutOffByAKillIsReadAgain(t *testing.T) {
 	for i := range pages {
 		urls = append(urls, fmt.Sprintf("http://one.example/%d", i))
 	}
-	var asked atomic.Int64
+	var asked, most atomic.Int64 // most: how many requests are answered
 	site := files{"/robots.txt": "Sitemap: http://one.example/index.xml", "/index.xml": index("http://one.example/s.xml"), "/s.xml": urlset(urls...)}
-	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); site.ServeHTTP(w, r) }))
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for n := asked.Add(1); n > most.Load() && r.Context().Err() == nil; {
+			time.Sleep(time.Millisecond)
+		}
+		site.ServeHTTP(w, r)
+	}))
 	b.cfg.Sitemaps = true
 	b.cfg.Fetch.Politeness.Default.Concurrency = 16
 	for i, after := range []int64{2, 4, 300} { // requests the killed owner was let to make
 		b.cfg.Fetch.Roll.Bytes = harrow.ByteSize(20_000)
 		asked.Store(0)
+		most.Store(after)
 		p, err := Join(t.Context(), b.cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -250,6 +257,7 @@ func TestASitemapThatWasCutOffByAKillIsReadAgain(t *testing.T) {
 		if _, _, err := (lakeio.FetchShard{Lake: b.lake}).Claim(t.Context(), lakeio.Claim{Owner: fmt.Sprint("another owner ", i)}); err != nil {
 			t.Fatal(err)
 		}
+		most.Store(math.MaxInt64)
 		if _, err := a.Wait(t.Context()); !errors.Is(err, lakeio.ErrLost) {
 			t.Fatalf("the old owner ended with %v", err)
 		}
