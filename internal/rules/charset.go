@@ -3,6 +3,8 @@ package rules
 import (
 	"bytes"
 	"mime"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,10 +27,12 @@ const byteOrderMark = "\uFEFF"
 
 // decode returns the body as valid UTF-8, the body itself where it is that
 // already. The encoding is told by a byte order mark, else by Content-Type,
-// else by a meta tag in the first 1,024 bytes (WHATWG HTML 13.2.3.2), else it
-// is UTF-8 if the body is valid as such, else told by a meta tag in the first
-// 64 KiB, else guessed from these.
-// Bytes that are none in the encoding become U+FFFD.
+// else by a meta tag in the first 1,024 bytes (WHATWG HTML 13.2.3.2), else by an
+// XML declaration, which in XML counts before a meta tag, else it is UTF-8 if
+// the body is valid as such, else told by a meta tag in the first 64 KiB, else
+// guessed from these. What a page says of itself isn't believed where it says
+// windows-1252 (ISO-8859-1 is the same), as templates do, and the body is valid
+// UTF-8. Bytes that are none in the encoding become U+FFFD.
 func decode(body []byte, contentType string) []byte {
 	e, name := encodingOf(body, contentType)
 	switch {
@@ -47,18 +51,21 @@ func decode(body []byte, contentType string) []byte {
 }
 
 // Charset names the encoding that a body is read in, and what told it: "a byte
-// order mark", "Content-Type", "a meta tag", "its bytes, which are valid UTF-8", "a
-// guess from its bytes" or "the default".
+// order mark", "Content-Type", "the XML declaration", "a meta tag", "its bytes,
+// which are valid UTF-8", "a guess from its bytes" or "the default".
 func Charset(body []byte, contentType string) (name, from string) {
 	_, name = encodingOf(body, contentType)
 	head := bytes.ToLower(body[:min(len(body), 1024)])
 	_, params, _ := mime.ParseMediaType(contentType)
 	_, label := charset.Lookup(params["charset"])
+	_, declared := xmlEncoding(body)
 	switch {
 	case bytes.HasPrefix(body, []byte(byteOrderMark)), bytes.HasPrefix(body, []byte("\xff\xfe")), bytes.HasPrefix(body, []byte("\xfe\xff")):
 		from = "a byte order mark"
 	case label != "" && label == name:
 		from = "Content-Type"
+	case declared != "" && declared == name:
+		from = "the XML declaration"
 	case bytes.Contains(head, []byte("charset")):
 		from = "a meta tag"
 	case name == "utf-8" && utf8.Valid(body):
@@ -76,7 +83,19 @@ const fallback = "windows-1252"
 
 func encodingOf(body []byte, contentType string) (encoding.Encoding, string) {
 	e, name, certain := charset.DetermineEncoding(body, contentType)
-	if certain || name != fallback {
+	if certain {
+		return e, name
+	}
+	if said, label := xmlEncoding(body); said != nil && (label != fallback || !utf8.Valid(body)) {
+		if isXML(mediaType(contentType)) {
+			return said, label
+		}
+		if meta, named := lateMeta(body); meta != nil {
+			return meta, named
+		}
+		return said, label
+	}
+	if name != fallback {
 		return e, name
 	}
 	// The fallback, or a meta tag that says the same.
@@ -95,6 +114,33 @@ func encodingOf(body []byte, contentType string) (encoding.Encoding, string) {
 	return e, name
 }
 
+// xmlDeclaration is one that names an encoding.
+var xmlDeclaration = regexp.MustCompile(`^\s*<\?xml[^>]*?encoding[\x00- ]*=[\x00- ]*["']([^"'>\x00- ]+)["']`)
+
+// xmlEncoding is the encoding that an XML declaration names (WHATWG HTML
+// 13.2.3.2, "get an XML encoding"), or is written in; nil: there is none.
+func xmlEncoding(body []byte) (encoding.Encoding, string) {
+	head := body[:min(len(body), 1024)]
+	label := ""
+	switch {
+	case bytes.HasPrefix(head, []byte("<\x00?\x00x\x00")):
+		label = "utf-16le"
+	case bytes.HasPrefix(head, []byte("\x00<\x00?\x00x")):
+		label = "utf-16be"
+	case !bytes.Contains(head, []byte("<?xml")):
+		return nil, ""
+	default:
+		said := xmlDeclaration.FindSubmatch(head)
+		if said == nil {
+			return nil, ""
+		}
+		if label = string(said[1]); strings.HasPrefix(strings.ToLower(label), "utf-16") {
+			label = "utf-8" // it was read, and so it isn't
+		}
+	}
+	return charset.Lookup(label)
+}
+
 // lateMeta looks for a meta tag that names the encoding beyond the bytes in
 // which it ought to stand: browsers come across it while they build the tree
 // (WHATWG HTML 13.2.3.5, "changing the encoding while parsing").
@@ -105,7 +151,7 @@ func lateMeta(body []byte) (encoding.Encoding, string) {
 		case html.ErrorToken:
 			return nil, ""
 		case html.StartTagToken, html.SelfClosingTagToken:
-			raw := bytes.Clone(z.Raw())
+			raw := ascii(z.Raw()) // other bytes would speak for UTF-8
 			if name, _ := z.TagName(); string(name) != "meta" {
 				continue
 			}
@@ -114,6 +160,11 @@ func lateMeta(body []byte) (encoding.Encoding, string) {
 			}
 		}
 	}
+}
+
+// ascii is a copy without what isn't ASCII.
+func ascii(text []byte) []byte {
+	return slices.DeleteFunc(bytes.Clone(text), func(c byte) bool { return c >= utf8.RuneSelf })
 }
 
 // guessBytes is how much of a body is looked at that says nothing at its
