@@ -88,7 +88,7 @@ func (v *visit) flink(ctx context.Context) {
 	}
 	minor := flink.Version[:strings.LastIndexByte(flink.Version, '.')]
 	cluster, checks := doctor.Flink(ctx, v.FlinkMaster, doctor.FlinkJob{Version: minor,
-		Parallelism: runners.Parallelism(v.Runner, v.options), Batch: runners.Batch(v.Runner, v.options)})
+		Parallelism: runners.Parallelism(v.Runner, v.options), Batch: runners.Batch(v.Runner, v.options), Equipped: flink.Equipped})
 	v.report.Add(checks...)
 	v.machines = cluster.TaskManagers
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/internal/flink"
@@ -40,7 +41,8 @@ func (c *flinkInstallCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "Flink %s and Beam's job server %s are in %s; %s runs them\n", flink.Version, flink.BeamVersion, installed.Dir, installed.Java)
+	_, err = fmt.Fprintf(e.stdout, "Flink %s and Beam's job server %s are in %s; %s runs them\nfor the lib folder of a Flink of your own, so that jobs start sooner: %s\n",
+		flink.Version, flink.BeamVersion, installed.Dir, installed.Java, filepath.Join(installed.Runner(), "*"))
 	return err
 }
 

@@ -162,29 +162,34 @@ func (f *flinkRunner) conf() map[string]string {
 	}
 }
 
-func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (res Result, err error) {
+func (f *flinkRunner) execute(ctx context.Context, p *beam.Pipeline) (_ Result, err error) {
 	if err := f.makeWay(ctx); err != nil {
-		return res, err
+		return Result{}, err
 	}
 	pool, stop, err := f.env.workers(ctx)
 	if err != nil {
-		return res, err
+		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	j := &job{log: f.Log}
-	if j.pipeline, err = translate(ctx, p, pool); err != nil {
-		return res, err
+	pipeline, err := translate(ctx, p, pool)
+	if err != nil {
+		return Result{}, err
 	}
-	apart(j.pipeline)
-	if res, err = f.converse(ctx, j); err != nil && j.client != nil {
+	apart(pipeline)
+	res, j, err := f.attempts(f.equipped(ctx), func(equipped bool) (Result, *job, error) {
+		j := &job{log: f.Log, pipeline: pipeline}
+		res, err := f.converse(ctx, j, equipped)
+		return res, j, err
+	})
+	if err != nil && j.client != nil {
 		err = errors.Join(err, f.endLate(ctx, j, res.Link != ""))
 	}
 	return res, err
 }
 
 // converse has a job server run the job, and ends that, if it is this run's.
-func (f *flinkRunner) converse(ctx context.Context, j *job) (Result, error) {
-	ctx, endpoint, closeServer, err := f.server(ctx)
+func (f *flinkRunner) converse(ctx context.Context, j *job, equipped bool) (Result, error) {
+	ctx, endpoint, closeServer, err := f.server(ctx, equipped)
 	if err != nil {
 		return Result{}, err
 	}
@@ -244,12 +249,12 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 }
 
 // server is the job server to use: the one that was named, or one of this run,
-// whose end ends the context.
-func (f *flinkRunner) server(ctx context.Context) (_ context.Context, endpoint string, end func() error, err error) {
+// whose end ends the context. To an equipped cluster it brings no jars.
+func (f *flinkRunner) server(ctx context.Context, equipped bool) (_ context.Context, endpoint string, end func() error, err error) {
 	if f.Endpoint != "" {
 		return ctx, f.Endpoint, func() error { return nil }, nil
 	}
-	s, err := flink.StartJobServer(ctx, flink.JobServer{Master: f.FlinkMaster, Options: f.conf()})
+	s, err := flink.StartJobServer(ctx, flink.JobServer{Master: f.FlinkMaster, Equipped: equipped, Options: f.conf()})
 	if err != nil {
 		return ctx, "", nil, err
 	}

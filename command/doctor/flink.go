@@ -21,6 +21,8 @@ type FlinkJob struct {
 	Version     string // that its jars are made for: "1.19"
 	Parallelism int
 	Batch       bool // a step begins when what it takes is whole, so that fewer slots will do
+	// Equipped judges a class path: nil if Beam's runner is on it.
+	Equipped func(classPath []string) error
 }
 
 // Flink asks a JobManager at HOST:PORT what it has, and judges whether the job
@@ -45,7 +47,20 @@ func Flink(ctx context.Context, master string, job FlinkJob) (Cluster, []Check) 
 	if c.config, err = m.Config(ctx); err != nil {
 		return c, append(list, warn("config", "the settings of its TaskManagers are not looked at", "config: %v", err))
 	}
-	return c, append(list, c.settings(job)...)
+	return c, append(append(list, runnerOf(ctx, m, job)), c.settings(job)...)
+}
+
+// runnerOf judges whether jobs must bring Beam's runner along.
+func runnerOf(ctx context.Context, m jobmanager.Client, job FlinkJob) Check {
+	path, err := m.ClassPath(ctx)
+	if err == nil {
+		err = job.Equipped(path)
+	}
+	if err != nil {
+		return warn("runner", "jobs start sooner with the jars that harrow flink install names in Flink's lib folder, on all of its machines",
+			"runner: each job brings Beam's along, 150 MB, since the cluster lacks it: %v", err)
+	}
+	return ok("runner", "runner: the cluster has Beam's, jobs bring nothing along")
 }
 
 func (c Cluster) slots(job FlinkJob) Check {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func jobManager(t *testing.T, overview, config string) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	for path, answer := range map[string]string{"/overview": overview, "/jobmanager/config": config} {
+	for path, answer := range map[string]string{"/overview": overview, "/jobmanager/config": config, "/jobmanager/environment": `{"classpath":["` + runnerJar + `"]}`} {
 		if answer != "" {
 			mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
 		}
@@ -22,6 +23,16 @@ func jobManager(t *testing.T, overview, config string) string {
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// runnerJar is all that a cluster needs of Beam in these tests.
+const runnerJar = "/opt/flink/lib/beam.jar"
+
+func equipped(path []string) error {
+	if !slices.Equal(path, []string{runnerJar}) {
+		return fmt.Errorf("class path %v", path)
+	}
+	return nil
 }
 
 const (
@@ -48,7 +59,7 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		{"nothing", "", "", Fail, "flink", "404", "REST address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, checks := Flink(t.Context(), jobManager(t, c.overview, c.config), FlinkJob{Version: "1.19", Parallelism: 4})
+			_, checks := Flink(t.Context(), jobManager(t, c.overview, c.config), FlinkJob{Version: "1.19", Parallelism: 4, Equipped: equipped})
 			var bad []Check
 			for _, got := range checks {
 				if got.State != OK {
@@ -60,14 +71,23 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 			}
 		})
 	}
-	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), FlinkJob{Version: "1.19", Parallelism: 4})
-	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 4 {
+	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), FlinkJob{Version: "1.19", Parallelism: 4, Equipped: equipped})
+	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 5 {
 		t.Errorf("a good cluster: %+v, %+v", cluster, checks)
 	}
 }
 
+func TestARunnerThatJobsMustBringIsToldOf(t *testing.T) {
+	lacks := func([]string) error { return errors.New("no beam-runners-flink.jar") }
+	_, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), FlinkJob{Version: "1.19", Parallelism: 4, Equipped: lacks})
+	i := slices.IndexFunc(checks, func(c Check) bool { return c.About == "runner" })
+	if i < 0 || checks[i].State != Warn || !strings.Contains(checks[i].What, "no beam-runners-flink.jar") || !strings.Contains(checks[i].Do, "harrow flink install") {
+		t.Errorf("%+v", checks)
+	}
+}
+
 func TestAStepInBatchModeDoesWithFewerSlotsAndMoreBuffers(t *testing.T) {
-	job := FlinkJob{Version: "1.19", Parallelism: 8, Batch: true}
+	job := FlinkJob{Version: "1.19", Parallelism: 8, Batch: true, Equipped: equipped}
 	var got []string
 	_, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), job)
 	for _, c := range checks {

@@ -39,6 +39,9 @@ type ClusterConfig struct {
 	Wrap func(name string, args []string) []string
 	// Options are Flink's own, by their names in its documentation; they win.
 	Options map[string]string
+	// Bare leaves Beam's runner out of the cluster's class path, as it is with
+	// Flink's own distribution: each job brings it along.
+	Bare bool
 	// Fast finds a dead TaskManager within seconds: for tests, since a machine
 	// under load may be slow to answer and yet alive.
 	Fast bool
@@ -124,6 +127,13 @@ func (k *Cluster) up(ctx context.Context) error {
 	return nil
 }
 
+func (k *Cluster) classes() string {
+	if k.cfg.Bare {
+		return k.jars.flinkClasses()
+	}
+	return k.jars.allClasses()
+}
+
 func (k *Cluster) conf() string { return filepath.Join(k.dir, "conf") }
 
 func (k *Cluster) host(name string) string {
@@ -198,8 +208,8 @@ func (k *Cluster) launchJobManager() (jm *child, from int64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	args := append([]string{k.jars.Java}, jvm(512, 256, tmp)...)
-	args = append(args, "-Dlog.file="+k.log(jobManager), "-cp", k.jars.clusterClasses(),
+	args := append([]string{k.jars.Java}, jvm(lasting, 512, 256, tmp)...)
+	args = append(args, "-Dlog.file="+k.log(jobManager), "-cp", k.classes(),
 		"org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", k.conf(),
 		"-Dio.tmp.dirs="+tmp, "-Djobmanager.rpc.port="+k.rpc, "-Drest.port="+k.rest, "-Drest.bind-port="+k.rest)
 	from = size(k.log(jobManager))
@@ -256,8 +266,8 @@ func (k *Cluster) taskManagerArgs(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{k.jars.Java}, jvm(heap, direct, tmp)...)
-	args = append(args, "-Dlog.file="+k.log(name), "-cp", k.jars.clusterClasses(),
+	args := append([]string{k.jars.Java}, jvm(lasting, heap, direct, tmp)...)
+	args = append(args, "-Dlog.file="+k.log(name), "-cp", k.classes(),
 		"org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "--configDir", k.conf(), "-Dio.tmp.dirs="+tmp,
 		"-Djobmanager.rpc.port="+k.rpc, "-Dtaskmanager.resource-id="+name, "-Dtaskmanager.host="+k.host(name), "-Dtaskmanager.bind-host="+k.host(name))
 	return args, nil

@@ -110,7 +110,7 @@ func (s source) fetch(ctx context.Context, c Config, maven, tmp, place string) e
 // take moves the jars that the list names, checked, into a folder as it shall
 // be, with the stamp.
 func (s source) take(jars []jar, got, whole string) error {
-	for _, folder := range []string{"lib", "beam"} {
+	for _, folder := range []string{flinkFolder, beamFolder} {
 		if err := os.MkdirAll(filepath.Join(whole, folder), 0o777); err != nil {
 			return err
 		}

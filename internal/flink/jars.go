@@ -21,11 +21,17 @@ import (
 var pom string
 
 // list has a line for each jar: its sha256, its bytes, and its path below the
-// installation's folder. Jars of the cluster lie in lib, those that only the
-// job server needs in beam.
+// installation's folder. Flink's jars lie in lib, those of Beam's runner and of
+// what it needs beside Flink in beam.
 //
 //go:embed jars.txt
 var list string
+
+// The folders of an installation.
+const (
+	flinkFolder = "lib"
+	beamFolder  = "beam"
+)
 
 // jar is a line of the list.
 type jar struct {
@@ -64,14 +70,19 @@ type Installation struct {
 	Java string
 }
 
-// clusterClasses is the class path of a JobManager or TaskManager: Flink alone, as
-// in any other cluster. What a job needs of Beam the job brings along.
-func (i *Installation) clusterClasses() string { return filepath.Join(i.Dir, "lib", "*") }
+// flinkClasses is the class path of a JobManager or TaskManager as Flink is
+// distributed: what a job needs of Beam the job brings along.
+func (i *Installation) flinkClasses() string { return filepath.Join(i.Dir, flinkFolder, "*") }
 
-// serverClasses is the class path of the job server.
-func (i *Installation) serverClasses() string {
-	return i.clusterClasses() + string(filepath.ListSeparator) + filepath.Join(i.Dir, "beam", "*")
+// allClasses is the class path of the job server, and that of a JobManager or
+// TaskManager that has Beam's runner itself.
+func (i *Installation) allClasses() string {
+	return i.flinkClasses() + string(filepath.ListSeparator) + filepath.Join(i.Runner(), "*")
 }
+
+// Runner is the folder of Beam's runner and what it needs beside Flink: a
+// cluster with these jars in its own lib folder is [Equipped].
+func (i *Installation) Runner() string { return filepath.Join(i.Dir, beamFolder) }
 
 // source is what is to be installed: the embedded pom and list, unless a test
 // brings its own.
@@ -148,7 +159,7 @@ func onlyThese(dir string, jars []jar) error {
 	for _, j := range jars {
 		known[filepath.Clean(j.path)] = true
 	}
-	for _, folder := range []string{"lib", "beam"} {
+	for _, folder := range []string{flinkFolder, beamFolder} {
 		entries, err := os.ReadDir(filepath.Join(dir, folder))
 		if err != nil {
 			return err

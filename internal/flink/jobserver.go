@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,10 @@ type JobServer struct {
 	// Heap bounds the Java heap in MiB; 0: 512, for Local 1024. As much again, at
 	// most, is taken outside of it.
 	Heap int
+	// Equipped says that all processes of the cluster have Beam's runner on their
+	// class paths, see [Equipped]: a job brings no jars along. Else it brings all of
+	// the server's, some 150 MB. An embedded Flink has the server's.
+	Equipped bool
 	// Options are Flink's own, of its client and of an embedded Flink, by their names in
 	// Flink's documentation.
 	Options map[string]string
@@ -115,15 +120,23 @@ func (s *Server) start(ctx context.Context, c JobServer, jars *Installation, mas
 	if err := writeConf(s.conf(), options, c.Options); err != nil {
 		return err
 	}
-	heap := c.Heap
-	if heap == 0 {
-		heap = 512
-		if local {
-			heap = 1024
-		}
+	heap, kind := 512, brief
+	if local {
+		heap, kind = 1024, lasting // it is the cluster, too
 	}
-	args := append([]string{jars.Java}, jvm(heap, heap, s.tmp())...)
-	args = append(args, "-cp", jars.serverClasses(), "org.apache.beam.runners.flink.FlinkJobServerDriver",
+	if c.Heap != 0 {
+		heap = c.Heap
+	}
+	classes, main := jars.allClasses(), driver
+	if c.Equipped || local {
+		folder := filepath.Join(s.tmp(), "classes")
+		if err := writeLauncher(folder); err != nil {
+			return err
+		}
+		classes, main = classes+string(filepath.ListSeparator)+folder, launcher
+	}
+	args := append([]string{jars.Java}, jvm(kind, heap, heap, s.tmp())...)
+	args = append(args, "-cp", classes, strings.ReplaceAll(main, "/", "."),
 		"--flink-master="+master, "--flink-conf-dir="+s.conf(), "--artifacts-dir="+filepath.Join(s.tmp(), "artifacts"),
 		"--job-port=0", "--artifact-port=0", "--expansion-port=-1")
 	if s.child, err = start(command{name: "Beam's job server for Flink", args: args, dir: s.tmp(), log: filepath.Join(s.dir, "jobserver.log")}); err != nil {

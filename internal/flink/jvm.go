@@ -25,18 +25,27 @@ var opens = []string{
 	"--add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED", "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
 }
 
-// metaspace bounds a JVM's classes, in MiB: each job brings its own.
+// metaspace bounds a JVM's classes, in MiB: to a bare cluster each job brings its
+// own.
 const metaspace = 256
+
+// A JVM that works on, and one that starts, hands a job on and waits: half of
+// the CPU of the latter's start would be the better compiler's and the
+// collector's threads.
+var (
+	lasting = []string{"-XX:+UseG1GC"}
+	brief   = []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+)
 
 // jvm are the options of a Java process with so many MiB of heap and of direct
 // memory. It ends when memory does, rather than going on without a thread that
 // died of it; it leaves nothing outside of tmp when it is killed.
-func jvm(heap, direct int, tmp string) []string {
-	return append([]string{
+func jvm(kind []string, heap, direct int, tmp string) []string {
+	return slices.Concat(kind, []string{
 		fmt.Sprintf("-Xmx%dm", heap), fmt.Sprintf("-XX:MaxDirectMemorySize=%dm", direct), fmt.Sprintf("-XX:MaxMetaspaceSize=%dm", metaspace),
-		"-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.io.tmpdir=" + tmp,
+		"-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.io.tmpdir=" + tmp,
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
-	}, opens...)
+	}, opens)
 }
 
 // writeConf writes a folder that Flink reads its configuration from. Later

@@ -137,6 +137,15 @@ func (c Client) Config(ctx context.Context) (map[string]string, error) {
 	return config, err
 }
 
+// ClassPath is the JobManager's, entry by entry.
+func (c Client) ClassPath(ctx context.Context) ([]string, error) {
+	var environment struct {
+		ClassPath []string `json:"classpath"`
+	}
+	err := c.ask(ctx, http.MethodGet, "/jobmanager/environment", &environment)
+	return environment.ClassPath, err
+}
+
 // End cancels all jobs that mine wants and waits, as long as ctx lasts, until
 // none of them goes on; n counts what it cancelled.
 func (c Client) End(ctx context.Context, mine func(Job) bool) (n int, err error) {

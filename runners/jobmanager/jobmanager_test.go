@@ -56,6 +56,9 @@ func (c *cluster) start(t *testing.T) Client {
 	mux.HandleFunc("GET /jobmanager/config", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`[{"key":"heartbeat.timeout","value":"50000"}]`))
 	})
+	mux.HandleFunc("GET /jobmanager/environment", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"jvm":{"version":"x","arch":"amd64","options":[]},"classpath":["/opt/flink/lib/a.jar","/opt/flink/lib/b.jar"]}`))
+	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return Client{Address: strings.TrimPrefix(s.URL, "http://")}
@@ -151,6 +154,10 @@ func TestWhatTheClusterHas(t *testing.T) {
 	config, err := m.Config(t.Context())
 	if len(config) != 1 || config["heartbeat.timeout"] != "50000" || err != nil {
 		t.Errorf("%v, %v", config, err)
+	}
+	path, err := m.ClassPath(t.Context())
+	if !slices.Equal(path, []string{"/opt/flink/lib/a.jar", "/opt/flink/lib/b.jar"}) || err != nil {
+		t.Errorf("%v, %v", path, err)
 	}
 }
 

@@ -30,8 +30,8 @@ type cluster struct {
 }
 
 // newCluster starts one, which ends with the test. Its TaskManagers stand on
-// the machines in turn.
-func newCluster(t *testing.T, client *machine, on ...*machine) *cluster {
+// the machines in turn. To a bare one each job brings Beam's runner along.
+func newCluster(t *testing.T, bare bool, client *machine, on ...*machine) *cluster {
 	t.Helper()
 	c := &cluster{client: client, on: map[string]*machine{}}
 	for i := range taskManagers {
@@ -43,7 +43,7 @@ func newCluster(t *testing.T, client *machine, on ...*machine) *cluster {
 	}
 	var err error
 	c.flink, err = flink.Up(t.Context(), flink.ClusterConfig{
-		Dir: t.TempDir(), TaskManagers: taskManagers, Slots: slots, Fast: true,
+		Dir: t.TempDir(), TaskManagers: taskManagers, Slots: slots, Bare: bare, Fast: true,
 		// The JobManager reaches its own store of jars at localhost, whatever
 		// its address is.
 		Options: map[string]string{"jobmanager.bind-host": "0.0.0.0"},
@@ -215,5 +215,5 @@ func (c *cluster) tell(t *testing.T) {
 func plain(t *testing.T) *cluster {
 	t.Helper()
 	m := newMachine(t, "here")
-	return newCluster(t, m, m)
+	return newCluster(t, false, m, m)
 }

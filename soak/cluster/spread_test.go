@@ -132,7 +132,7 @@ func TestMachinesOfACluster(t *testing.T) {
 	p := here(t)
 	p.workspace = bucket.Workspace("machines")
 	p.seen = strings.Replace(p.database, databaseAt(t), net.forward(databaseAt(t)), 1)
-	c := newCluster(t, client, first, second)
+	c := newCluster(t, true, client, first, second)
 	read := &reads{}
 	for _, m := range c.pools {
 		way := bucket.Another(t)
