@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -255,6 +256,7 @@ func TestAProcessThatLostItsPermitStartsNothing(t *testing.T) {
 			t.Parallel()
 			b := bucketShop(t, server, i, o)
 			theirs := server.Another(t) // a way of its own to the bucket
+			b.drag(20)
 			other, id := b.elsewhere("STORAGE_EMULATOR_HOST=" + theirs.URL)
 			b.await(20)
 			if how == "asleep" {
@@ -262,6 +264,7 @@ func TestAProcessThatLostItsPermitStartsNothing(t *testing.T) {
 			} else {
 				theirs.Inject(func(string, *http.Request) fakegcs.Fault { return fakegcs.Lost })
 			}
+			b.drag(math.MaxInt32)
 			// The taker sees no renewal for a TTL, and takes the run.
 			b.log.Reset()
 			run := b.must()
@@ -306,7 +309,8 @@ func signal(t *testing.T, pid int, s unix.Signal) {
 func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
 	t.Parallel()
 	server := fakegcs.Shared(t)
-	b := bucketShop(t, server, 0, demosite.Options{Products: 150, Latency: 40 * time.Millisecond})
+	b := bucketShop(t, server, 0, demosite.Options{})
+	b.drag(5)
 	other, id := b.elsewhere()
 	b.await(5)
 	for _, run := range []string{"", "new"} {
@@ -320,6 +324,7 @@ func TestAJobInABucketHasOneRunAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = other.Wait() // ends as stopped
+	b.drag(math.MaxInt32)
 	res, err := b.run(func(r *Request) { r.Waiting = func(lakeio.Holder, time.Duration) { t.Error("it was waited for") } })
 	if err != nil || res.Run.ID != id {
 		t.Fatalf("after the pause: run %s, %v", res.Run.ID, err)

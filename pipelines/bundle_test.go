@@ -213,15 +213,21 @@ func TestTheDemosBundlesEndAndItsTablesAreTheSame(t *testing.T) {
 // first what is left, and together they hold everything.
 func TestWhatTheRoundsDoNotReachTheNextRunAsksFirst(t *testing.T) {
 	t.Parallel()
-	seed := rand.New(rand.NewPCG(7, 1))
-	m := newMaze(seed, 60)
 	whole := newBench(t, newMaze(rand.New(rand.NewPCG(7, 1)), 60), mazeJob(24, 0))
 	want := whole.tables(whole.must())
 
-	b := newBench(t, m, mazeJob(2, 40*time.Millisecond))
-	res, err := b.run()
-	if err != nil || res.Exit != 3 || !strings.Contains(res.Why, "the next run asks them first") {
-		t.Fatalf("exit %d, %s, %v; want 3", res.Exit, res.Why, err)
+	var b *bench
+	var res Result
+	for bundle := 40 * time.Millisecond; ; bundle *= 2 {
+		b = newBench(t, newMaze(rand.New(rand.NewPCG(7, 1)), 60), mazeJob(2, bundle))
+		var err error
+		res, err = b.run()
+		if err != nil || res.Exit != 3 || !strings.Contains(res.Why, "the next run asks them first") {
+			t.Fatalf("exit %d, %s, %v; want 3", res.Exit, res.Why, err)
+		}
+		if b.manifest(res.Run, lakeio.PagesStage).Tables[lakeio.Pages.Name()].Rows > 0 {
+			break // a busy machine may end the bundles before any page was asked for
+		}
 	}
 	deferred := map[harrow.ID]string{}
 	for _, r := range rows(b, lakeio.DeferredRequests, res.Run) {
@@ -235,9 +241,6 @@ func TestWhatTheRoundsDoNotReachTheNextRunAsksFirst(t *testing.T) {
 	}
 	if said := fmt.Sprintf("%d requests were deferred", len(deferred)); !strings.Contains(res.Why, said) {
 		t.Errorf("%s; want %s", res.Why, said)
-	}
-	if m := b.manifest(res.Run, lakeio.PagesStage); m.Tables[lakeio.Pages.Name()].Rows == 0 {
-		t.Error("pages has no row")
 	}
 
 	b.write(mazeJob(24, 0))

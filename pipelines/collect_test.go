@@ -94,11 +94,11 @@ func TestCollectingBesideARunTouchesNothingOfIt(t *testing.T) {
 	b := newShop(t, options, exact...).beside()
 	first := b.must()
 	b.site.SetRevision(0)
-	started, ended := make(chan struct{}), make(chan struct{})
+	started, refused, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var second lakeio.Run
 	go func() {
 		defer close(ended)
-		res, err := b.run(which("new"), func(r *Request) { r.Started = func(lakeio.Lake, lakeio.Run) { close(started) } })
+		res, err := b.run(which("new"), func(r *Request) { r.Started = func(lakeio.Lake, lakeio.Run) { close(started); <-refused } })
 		if second = res.Run; err != nil || res.Exit != 0 {
 			t.Errorf("the run ended with %v, exit %d %s", err, res.Exit, res.Why)
 		}
@@ -114,6 +114,7 @@ func TestCollectingBesideARunTouchesNothingOfIt(t *testing.T) {
 			if _, err := b.collect(1); !errors.Is(err, lakeio.ErrLocked) {
 				t.Errorf("--keep beside a run: %v, want that the job is held", err)
 			}
+			close(refused)
 		}
 		if _, err := b.collect(0); err != nil {
 			t.Error(err)

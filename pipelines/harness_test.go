@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,15 +29,17 @@ import (
 // bench is a site that is served, a job file and a workspace to harvest it
 // into. When its test ends, the server's log is held against the limits.
 type bench struct {
-	t       *testing.T
-	site    *demosite.Site // nil: another site
-	log     *serverlog.Log
-	addr    string
-	dir     string // the workspace's folder
-	request Request
-	limits  map[string]limit // by host
-	ttl     time.Duration    // of the job lock where it is a lease; 0: as ever
-	whole   bool             // the job is the demo's, with all that is in it, and runs undisturbed
+	t        *testing.T
+	site     *demosite.Site // nil: another site
+	log      *serverlog.Log
+	addr     string
+	dir      string // the workspace's folder
+	request  Request
+	limits   map[string]limit // by host
+	ttl      time.Duration    // of the job lock where it is a lease; 0: as ever
+	whole    bool             // the job is the demo's, with all that is in it, and runs undisturbed
+	requests atomic.Int64     // requests, whether answered or not
+	quick    atomic.Int64     // how many of them are answered at once: see drag
 }
 
 type limit struct {
@@ -107,9 +111,19 @@ func shopJob(t *testing.T, replace ...string) string {
 // job's text is its address.
 func newBench(t *testing.T, h http.Handler, job string) *bench {
 	t.Helper()
-	recorder := serverlog.Record(h)
+	b := &bench{t: t}
+	b.drag(math.MaxInt32)
+	recorder := serverlog.Record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.requests.Add(1) > b.quick.Load() {
+			select {
+			case <-time.After(dragged):
+			case <-r.Context().Done():
+			}
+		}
+		h.ServeHTTP(w, r)
+	}))
 	server := httptest.NewServer(recorder)
-	b := &bench{t: t, log: &recorder.Log, addr: server.Listener.Addr().String(), dir: filepath.Join(t.TempDir(), "workspace"), limits: map[string]limit{}}
+	b.log, b.addr, b.dir, b.limits = &recorder.Log, server.Listener.Addr().String(), filepath.Join(t.TempDir(), "workspace"), map[string]limit{}
 	b.request = Request{JobFile: filepath.Join(t.TempDir(), "job.yaml"), Workspace: b.dir, Runner: "direct"}
 	if err := demo.LayOut(filepath.Dir(b.request.JobFile)); err != nil {
 		t.Fatal(err)
@@ -121,6 +135,13 @@ func newBench(t *testing.T, h http.Handler, job string) *bench {
 	})
 	return b
 }
+
+// dragged is how long each answer takes of a site that drags.
+const dragged = 200 * time.Millisecond
+
+// drag has the site take its time after so many more requests, so that on a busy
+// machine too a run is not through before the test has done something to it.
+func (b *bench) drag(after int) { b.quick.Store(b.requests.Load() + int64(after)) }
 
 // write rewrites the job file, and with it the site's parameter if it has one.
 func (b *bench) write(job string) {

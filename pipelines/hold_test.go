@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -89,9 +90,12 @@ func (b *bench) await(n int) {
 }
 
 func TestAJobHasOneRunAtATime(t *testing.T) {
-	b := newShop(t, demosite.Options{Products: 40, Latency: 20 * time.Millisecond}, exact...).beside()
+	b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
+	b.drag(10)
 	other, id := b.elsewhere()
 	b.await(10)
+	signal(t, other.Process.Pid, unix.SIGSTOP) // it is not to be through before its death
+	b.drag(math.MaxInt32)
 	for _, run := range []string{"", "new", "last"} {
 		_, err := b.run(which(run))
 		if !errors.Is(err, lakeio.ErrLocked) || errors.Is(err, ErrUsage) {
@@ -149,10 +153,12 @@ func checkCaptures(b *bench, run lakeio.Run) {
 }
 
 func TestAJobHasOneRunAtATimeInThisProcessToo(t *testing.T) {
-	b := newShop(t, demosite.Options{Products: 40, Latency: 10 * time.Millisecond}, exact...).beside()
-	started, ended := make(chan string, 1), make(chan error, 1)
+	b := newShop(t, demosite.Options{Products: 40}, exact...).beside()
+	started, others, ended := make(chan string, 1), make(chan struct{}), make(chan error, 1)
 	go func() {
-		_, err := b.run(func(r *Request) { r.Started = func(_ lakeio.Lake, run lakeio.Run) { started <- run.ID } })
+		_, err := b.run(func(r *Request) {
+			r.Started = func(_ lakeio.Lake, run lakeio.Run) { started <- run.ID; <-others }
+		})
 		ended <- err
 	}()
 	id := <-started
@@ -161,6 +167,7 @@ func TestAJobHasOneRunAtATimeInThisProcessToo(t *testing.T) {
 			t.Errorf("--run %q beside run %s: %v, want ErrLocked naming it", run, id, err)
 		}
 	}
+	close(others)
 	if err := <-ended; err != nil {
 		t.Errorf("the run itself ended with %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,6 +193,7 @@ func TestASecondRunThatIsPausedGoesOn(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
 			req := b.request
+			b.drag(40)
 			req.Started = func(lakeio.Lake, lakeio.Run) {
 				go func() { b.await(40); interrupt() }()
 			}
@@ -201,6 +203,7 @@ func TestASecondRunThatIsPausedGoesOn(t *testing.T) {
 			if done, err := b.lake(first.ID).Committed(t.Context(), lakeio.PagesStage); !done || err != nil {
 				t.Errorf("the first run's pages: %v %v", done, err)
 			}
+			b.drag(math.MaxInt32)
 		}
 		res, err := b.run()
 		if err != nil || res.Resumed != paused || res.Run.PagesRun != first.ID {

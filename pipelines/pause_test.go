@@ -3,6 +3,7 @@ package pipelines
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func TestAPauseInMidRound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			eachStopped(t, func(t *testing.T, runnerName string) {
 				b := newShop(t, demosite.Options{Latency: 5 * time.Millisecond}, exact...)
+				b.drag(40)
 				ctx, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
 				req := b.request
@@ -59,6 +61,7 @@ func TestAPauseInMidRound(t *testing.T) {
 					t.Errorf("%d requests were sent before it stopped", asked)
 				}
 
+				b.drag(math.MaxInt32)
 				again, err := b.run(runner(runnerName))
 				if err != nil || again.Exit != 0 || !again.Resumed || again.Run.ID != res.Run.ID || again.Run.State != lakeio.Done {
 					t.Fatalf("went on as run %s, resumed %v, %s, %v", again.Run.ID, again.Resumed, again.Run.State, err)
