@@ -244,8 +244,7 @@ func TestDemo(t *testing.T) {
 	interrupted := make(chan struct{})
 	go func() {
 		defer close(interrupted)
-		for range 500 { // as soon as the run has asked for something
-			time.Sleep(10 * time.Millisecond)
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) { // as soon as the run has asked for something
 			if running(ws) {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 				return

@@ -125,7 +125,7 @@ func TestNamesThatLeadNowhere(t *testing.T) {
 		"private.test": {Addrs: []string{"127.0.0.2"}},
 		"silent.test":  {Silent: true},
 	})
-	c, _ := publicOnly(t, s, func(c *Config) { c.Timeout = 100 * time.Millisecond })
+	c, _ := publicOnly(t, s, nil)
 	for host, want := range map[string]struct {
 		class harrow.Class
 		code  string
@@ -142,10 +142,11 @@ func TestNamesThatLeadNowhere(t *testing.T) {
 		_, err = c.Lookup(t.Context(), host)
 		wantError(t, err, want.class, want.code)
 	}
+	hasty, _ := publicOnly(t, s, func(c *Config) { c.Timeout = 100 * time.Millisecond })
 	begun := time.Now()
-	_, err := do(t, c, Request{URL: "http://silent.test/"})
+	_, err := do(t, hasty, Request{URL: "http://silent.test/"})
 	wantError(t, err, harrow.Transient, "timeout")
-	if took := time.Since(begun); took > 4*time.Second { // the resolver's own patience is 10 s
+	if took := time.Since(begun); took >= 10*time.Second { // the resolver's own patience
 		t.Errorf("a silent name server was waited for %v", took)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -117,7 +117,7 @@ func (h hostile) attack(t *testing.T) {
 		t.Errorf("%d bytes are held", used)
 	}
 	for i := 0; runtime.NumGoroutine() > before; i++ {
-		if i == 5000 {
+		if i == 60_000 {
 			t.Fatalf("%d goroutines where there were %d", runtime.NumGoroutine(), before)
 		}
 		time.Sleep(time.Millisecond) // net/http's own see the end of their connection

@@ -328,7 +328,7 @@ func TestTimeoutsEndTheirStreamFirst(t *testing.T) {
 func (f *frames) settled(t *testing.T, c *conn) int64 {
 	t.Helper()
 	for i := 0; f.count("RST_STREAM") < f.count("HEADERS")-1; i++ {
-		if i == 5000 {
+		if i == 60_000 {
 			t.Fatalf("%d streams, %d of them were ended", f.count("HEADERS")-1, f.count("RST_STREAM"))
 		}
 		time.Sleep(time.Millisecond)

@@ -113,7 +113,7 @@ func (o *text) String() string {
 // eventually waits until the log says something, and returns all of it.
 func (o *text) eventually(t *testing.T, says string) string {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		all := o.String()
 		if strings.Contains(all, says) {
 			return all
@@ -470,7 +470,7 @@ func TestNoWorkerOutlivesAPoolThatIsKilled(t *testing.T) {
 		s.started(fmt.Sprintf("w%d", i), at)
 	}
 	pids := map[int]bool{}
-	for deadline := time.Now().Add(30 * time.Second); len(pids) < 8; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(pids) < 8; time.Sleep(2 * time.Millisecond) {
 		for l := range strings.Lines(log.String()) {
 			if _, pid, ok := strings.Cut(l, "] pid "); ok && strings.HasSuffix(pid, "\n") {
 				n, err := strconv.Atoi(strings.TrimSpace(pid))
@@ -489,7 +489,7 @@ func TestNoWorkerOutlivesAPoolThatIsKilled(t *testing.T) {
 	}
 	_ = cmd.Wait() // its error is the signal
 	for pid := range pids {
-		for deadline := time.Now().Add(10 * time.Second); alive(pid); time.Sleep(2 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); alive(pid); time.Sleep(2 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("worker %d is still there", pid)
 			}
@@ -502,7 +502,7 @@ func TestNoWorkerOutlivesAPoolThatIsKilled(t *testing.T) {
 	cancel()
 	// A process's files are let go with the last of its threads, a moment after
 	// the first.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		next, err := workerpool.Listen(t.Context(), workerpool.Config{Listen: "127.0.0.1:0", Temp: temp})
 		if err != nil {
 			t.Fatal(err)

@@ -268,7 +268,7 @@ func stat(t *testing.T, pid int) (state string, parent int) {
 // gone waits until a process has ended.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if state, _ := stat(t, pid); state == "X" || state == "Z" {
 			return
 		}
