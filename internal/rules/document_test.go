@@ -150,11 +150,12 @@ func TestSuiteOfExtruct(t *testing.T) {
 
 func TestBase(t *testing.T) {
 	for page, want := range map[string]string{
-		`<p>`:                                   "http://books.example/catalogue/tilth_1/index.html",
-		`<base href="../x/"><base href="/y/">`:  "http://books.example/catalogue/x/",
-		`<base target=_top><base href="/y/">`:   "http://books.example/y/",
-		`<base href="mailto:x">`:                "http://books.example/catalogue/tilth_1/index.html",
-		`<base href="//media.books.example/a">`: "http://media.books.example/a",
+		`<p>`:                                  "http://books.example/catalogue/tilth_1/index.html",
+		`<base href="../x/"><base href="/y/">`: "http://books.example/catalogue/x/",
+		`<base target=_top><base href="/y/">`:  "http://books.example/y/",
+		`<template><p><base href="/t/"></template><base href="/y/">`: "http://books.example/y/",
+		`<base href="mailto:x">`:                                     "http://books.example/catalogue/tilth_1/index.html",
+		`<base href="//media.books.example/a">`:                      "http://media.books.example/a",
 	} {
 		got, fault := shopDocument(page).Base()
 		if fault != nil || got.String() != want {

@@ -130,9 +130,15 @@ func (d *Document) Base() (canon.URL, *Fault) {
 		if fault != nil {
 			return canon.URL{}, fault
 		}
-		for i := range tree.Nodes {
+		for i := 0; i < len(tree.Nodes); i++ {
 			n := &tree.Nodes[i]
-			if n.Name != name.Base || n.Space != dom.HTML || n.Kind != dom.Element {
+			if n.Space != dom.HTML || n.Kind != dom.Element {
+				continue
+			}
+			if n.Name == name.Template { // what is in it is another document's
+				i = int(n.End) - 1
+			}
+			if n.Name != name.Base {
 				continue
 			}
 			if href, ok := tree.Attr(dom.ID(i), name.Href); ok {
