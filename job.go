@@ -54,7 +54,7 @@ type Scope struct {
 
 // Follow is one way to find links: one selector, which selects URLs.
 type Follow struct {
-	Within   []string `json:"within,omitempty"`  // globs of the pages to look in; default: all
+	Within   []string `json:"within,omitempty"`  // globs of the pages to look in, as a rule's match; default: all
 	CSS      string   `json:"css,omitzero"`      // for example "a@href"; of an element without "@attribute" its href, else its text
 	XPath    string   `json:"xpath,omitzero"`    // of an element its href, else its text
 	JSONPath string   `json:"jsonpath,omitzero"` //

@@ -11,7 +11,7 @@ import (
 // one always does.
 type Rule struct {
 	Record      string          `json:"record,omitzero"`        // name of the record; none with Use
-	Match       []string        `json:"match,omitempty"`        // globs against the final URL; default: every page
+	Match       []string        `json:"match,omitempty"`        // globs against the final URL: `*` stays within a part of the path, `**` crosses slashes; default: every page
 	ContentType []string        `json:"content_type,omitempty"` // media types without parameters, "text/*" allowed; default: every one
 	Last        bool            `json:"last,omitzero"`          // a page this rule matches is shown to no later rule
 	Each        string          `json:"each,omitzero"`          // CSS: one record per element; default: one per page

@@ -61,7 +61,7 @@ func (c *lsCmd) why(e *env, store lakeio.Store, jobs []view.JobState) error {
 
 type catCmd struct {
 	runFlags
-	Table   string   `arg:"" help:"requests, deferred, captures, bodies, exchanges, links, rejects or records/NAME."`
+	Table   string   `arg:"" help:"requests, deferred, captures, bodies, exchanges, links, pages, rejects or records/NAME."`
 	Stage   string   `help:"Only this stage's rows (fetch, fetch-N, parse, refine, …). Records: default refine, else parse." placeholder:"STAGE"`
 	Columns []string `help:"Columns in this order; '*' is all. Text shows the ones that matter most by default." placeholder:"A,B"`
 	Where   []string `help:"Only rows whose column has this value, as text or JSON; may be repeated." placeholder:"COLUMN=VALUE" sep:"none"`

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,8 @@ type Summary struct {
 	CPUMS        int64                                `json:"cpu_ms"`
 	CPUShare     float64                              `json:"cpu_utilisation"` // of all cores, 0 to 1
 	Cores        int                                  `json:"cores"`
-	SQLite       string                               `json:"sqlite,omitempty"` // path of the database
+	SQLite       string                               `json:"sqlite,omitempty"`  // path of the database
+	Parquet      string                               `json:"parquet,omitempty"` // path or URI of the folder that has one for each record
 	firstRecord  string                               // for an example
 	before       string                               // run that these rows can be compared with
 	workspaceDir string
@@ -96,12 +98,38 @@ func (r Run) Summarize(ctx context.Context, end Ending) (Summary, error) {
 	if err := r.shards(ctx, &s); err != nil {
 		return s, err
 	}
-	s.SQLite = r.sqlite()
-	if types, err := r.types(); err == nil && len(types) > 0 {
-		s.firstRecord = types[0].Name
+	s.SQLite, s.Parquet = r.sqlite(), r.parquet()
+	if err := r.emptyRecords(ctx, &s); err != nil {
+		return s, err
 	}
 	s.before = r.comparable(ctx)
 	return s, nil
+}
+
+// emptyRecords adds the records of the rules that no page gave a row of, which
+// manifests don't name: that is what the reader has to know first.
+func (r Run) emptyRecords(ctx context.Context, s *Summary) error {
+	types, err := r.types()
+	if err != nil || len(types) == 0 {
+		return nil // of an extractor that this program doesn't have
+	}
+	s.firstRecord = types[0].Name
+	_, parsed, err := r.Manifest(ctx, "parse")
+	if err != nil || !parsed || s.Replay != nil {
+		return err
+	}
+	_, refined, err := r.Manifest(ctx, "refine")
+	for _, t := range types {
+		if _, some := s.Records[t.Name]; some {
+			continue
+		}
+		rows := Rows{}
+		if refined {
+			rows.Refined = new(int64(0))
+		}
+		s.Records[t.Name] = rows
+	}
+	return err
 }
 
 // comparable is the parent of a run that makes records of its pages once more, if
@@ -307,4 +335,18 @@ func (r Run) sqlite() string {
 		path = filepath.Join(r.Store.Local(), r.Run.Job, path)
 	}
 	return path
+}
+
+// parquet is where the run's Parquet files go, or empty.
+func (r Run) parquet() string {
+	var config struct {
+		Path string `json:"path"`
+	}
+	if json.Unmarshal(r.Job.Load["parquet"], &config) != nil || config.Path == "" {
+		return ""
+	}
+	if strings.Contains(config.Path, "://") || filepath.IsAbs(config.Path) {
+		return config.Path
+	}
+	return filepath.Join(r.Run.Dir, config.Path)
 }

@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,6 +52,26 @@ func TestSummaryAddsUp(t *testing.T) {
 		"'SELECT * FROM book LIMIT 10'\n",
 		"harrow cat records/book --job shop\n",
 	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestSummaryNamesRecordsWithoutARowAndTheFolderOfParquet(t *testing.T) {
+	_, l := newLake(t, "shop")
+	for _, stage := range []string{"discover", "fetch-0", "fetch-1", "pages", "parse", "refine"} {
+		commit(t, l, stage, nil)
+	}
+	commit(t, l, "load", map[string]int64{"load.parquet.book.added": 1})
+	r, err := view.FindRun(t.Context(), l.Store, "shop", "last")
+	check(t, err)
+	r.Job.Load, r.Run.Dir = map[string]json.RawMessage{"parquet": json.RawMessage(`{"path": "out"}`)}, "/jobs"
+	s, err := r.Summarize(t.Context(), view.Ending{})
+	check(t, err)
+	var b strings.Builder
+	check(t, s.WriteText(&b))
+	for _, want := range []string{"            book         0        0 ", "results     " + filepath.Join("/jobs", "out") + "\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

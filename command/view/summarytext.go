@@ -152,6 +152,9 @@ func (s Summary) where(line func(label, format string, args ...any)) {
 		line("results", "%s", s.SQLite)
 		line("", "sqlite3 %s 'SELECT * FROM %s LIMIT 10'", shellWord(s.SQLite), s.firstRecord)
 	}
+	if s.Parquet != "" && len(s.Load["parquet"]) > 0 {
+		line("results", "%s", s.Parquet)
+	}
 	if s.firstRecord != "" && len(s.Records) > 0 {
 		line("see also", "harrow cat records/%s --job %s%s", s.firstRecord, s.Job, s.workspaceFlag())
 	}

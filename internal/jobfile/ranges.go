@@ -290,6 +290,9 @@ func textOrRegex(d *decoder, v reflect.Value) string {
 func columnType(_ *decoder, v reflect.Value) string {
 	if _, err := harrow.ParseType(v.String()); err != nil {
 		_, expected, _ := strings.Cut(err.Error(), "want ")
+		if unclosed := v.String(); strings.Contains(unclosed, "(") && !strings.Contains(unclosed, ")") {
+			expected += `; within {…} a comma ends the value: write type: "decimal(18,2)", with the quotes`
+		}
 		return expected
 	}
 	return ""

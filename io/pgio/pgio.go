@@ -148,10 +148,20 @@ func (s *Sink) Check(ctx context.Context, types []harrow.RecordType) error {
 	}
 	err := s.retry(ctx, "check", s.pauses[:min(3, len(s.pauses))], func() error { return s.checkServer(ctx, types) })
 	if err != nil {
-		errs = append(errs, misconfigured(fmt.Errorf("%s: %w", s.place, err)))
+		errs = append(errs, misconfigured(fmt.Errorf("%s: %w", s.place, onOneLine{err})))
 	}
 	return errors.Join(errs...)
 }
+
+// onOneLine is an error of the driver, which tells each address that it tried on
+// a line of its own.
+type onOneLine struct{ error }
+
+func (e onOneLine) Error() string {
+	return strings.NewReplacer(":\n\t", ": ", "\n\t", "; ").Replace(e.error.Error())
+}
+
+func (e onOneLine) Unwrap() error { return e.error }
 
 // misconfigured makes a [harrow.ConfigError] of an error of Check that no
 // waiting mends: who logs in, what that role may do, what the database has
