@@ -34,15 +34,10 @@ func CollectSinks(ctx context.Context, store lakeio.Store, run lakeio.Run, dry b
 }
 
 func collectSink(ctx context.Context, store lakeio.Store, run lakeio.Run, name string, config json.RawMessage, dry bool) (n harrow.Collected, err error) {
-	f, err := harrow.LookupSink(name)
-	if err != nil {
+	if _, err := harrow.LookupSink(name); err != nil {
 		return n, nil
 	}
-	filled, err := jobfile.ResolveJSON(config, os.LookupEnv)
-	if err != nil {
-		return n, err
-	}
-	sink, err := f(filled, harrow.SinkEnv{Job: run.Job, Workspace: store.Local(), Dir: run.Dir})
+	sink, err := jobfile.NewSink(name, config, harrow.SinkEnv{Job: run.Job, Workspace: store.Local(), Dir: run.Dir}, os.LookupEnv)
 	if err != nil {
 		return n, err
 	}

@@ -61,7 +61,7 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 		CheckHost:        func(p string) error { _, err := canon.CompileHostGlob(p); return err },
 		CheckURL:         checkURL,
 		KnownSink:        func(name string) error { _, err := harrow.LookupSink(name); return err },
-		ExtractorRecords: extractorRecords,
+		ExtractorRecords: rules.ExtractorRecords,
 	})
 	if err != nil {
 		return nil, usage{err}
@@ -85,7 +85,7 @@ func keptJob(job *harrow.Job, r lakeio.Run) (*Job, error) {
 
 // newJob checks what spans more than the job file's text.
 func newJob(job *harrow.Job, source *jobfile.Source, lookups Lookups, path string) (*Job, error) {
-	types, err := jobfile.RecordTypes(job, extractorRecords)
+	types, err := jobfile.RecordTypes(job, rules.ExtractorRecords)
 	if err != nil {
 		return nil, usage{err}
 	}
@@ -145,18 +145,6 @@ func checkURL(url string) error {
 	return err
 }
 
-func extractorRecords(use string, with json.RawMessage) ([]harrow.RecordType, error) {
-	f, err := harrow.LookupExtractor(use)
-	if err != nil {
-		return nil, err
-	}
-	e, err := f(with)
-	if err != nil {
-		return nil, err
-	}
-	return e.Records(), nil
-}
-
 // CheckStores asks every sink whether it could load the job's records, before
 // the first fetch.
 func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
@@ -165,15 +153,7 @@ func CheckStores(ctx context.Context, job *Job, store lakeio.Store) error {
 		return fmt.Errorf("the job file's folder: %w", err)
 	}
 	for name, config := range job.Load {
-		f, err := harrow.LookupSink(name)
-		if err != nil {
-			return usage{err}
-		}
-		filled, err := jobfile.ResolveJSON(config, os.LookupEnv)
-		if err != nil {
-			return usage{fmt.Errorf("load.%s: %w", name, err)}
-		}
-		sink, err := f(filled, harrow.SinkEnv{Job: job.Name, Workspace: store.Local(), Dir: dir})
+		sink, err := jobfile.NewSink(name, config, harrow.SinkEnv{Job: job.Name, Workspace: store.Local(), Dir: dir}, os.LookupEnv)
 		if err != nil {
 			return usage{sinkError(job, name, err)}
 		}

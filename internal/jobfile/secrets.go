@@ -97,9 +97,9 @@ func Secrets(value string, env Env) (filled []string, err error) {
 	return filled, err
 }
 
-// ResolveJSON fills in the secrets of every text in a JSON value (a sink's
+// resolveJSON fills in the secrets of every text in a JSON value (a sink's
 // config); keys are left alone.
-func ResolveJSON(config json.RawMessage, env Env) (json.RawMessage, error) {
+func resolveJSON(config json.RawMessage, env Env) (json.RawMessage, error) {
 	if len(config) == 0 {
 		return config, nil
 	}

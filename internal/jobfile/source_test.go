@@ -81,7 +81,7 @@ func TestSecretsAreCheckedAndResolvedButNeverKept(t *testing.T) {
 	if _, err := Resolve("${param.x}", env); err == nil {
 		t.Error("a parameter was resolved as a secret")
 	}
-	config, err := ResolveJSON(job.Load["sqlite"], func(string) (string, bool) { return `a"b`, true })
+	config, err := resolveJSON(job.Load["sqlite"], func(string) (string, bool) { return `a"b`, true })
 	if string(config) != `{"list":["a\"b"],"n":1.50}` || err != nil {
 		t.Errorf("config: %s %v", config, err)
 	}

@@ -75,17 +75,9 @@ func (l *loader) room(ctx context.Context) (release func(), err error) {
 func (l *loader) openSinks() error {
 	env := harrow.SinkEnv{Job: l.env.Job, Workspace: l.lake.Store.Local(), Dir: l.config.Dir}
 	for _, name := range slices.Sorted(maps.Keys(l.config.Load)) {
-		make, err := harrow.LookupSink(name)
-		if err != nil {
-			return fmt.Errorf("load: %w", err)
-		}
-		config, err := jobfile.ResolveJSON(l.config.Load[name], os.LookupEnv)
+		sink, err := jobfile.NewSink(name, l.config.Load[name], env, os.LookupEnv)
 		if err != nil {
 			return fmt.Errorf("load.%s: %w", name, engine.OnWorker(err))
-		}
-		sink, err := make(config, env)
-		if err != nil {
-			return fmt.Errorf("load.%s: %w", name, err)
 		}
 		l.sinks = append(l.sinks, namedSink{name, sink})
 	}

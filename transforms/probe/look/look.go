@@ -151,15 +151,7 @@ func sinks(ctx context.Context, c Config, store lakeio.Store) map[string]string 
 }
 
 func sink(ctx context.Context, name string, config json.RawMessage, env harrow.SinkEnv, types []harrow.RecordType) (err error) {
-	make, err := harrow.LookupSink(name)
-	if err != nil {
-		return err
-	}
-	filled, err := jobfile.ResolveJSON(config, os.LookupEnv)
-	if err != nil {
-		return err
-	}
-	s, err := make(filled, env)
+	s, err := jobfile.NewSink(name, config, env, os.LookupEnv)
 	if err != nil {
 		return err
 	}
