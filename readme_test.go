@@ -79,7 +79,7 @@ func parseJobs(t *testing.T, texts []string) (jobs []*harrow.Job) {
 	opts := jobfile.Options{
 		CheckSelector: rules.CheckSelector,
 		CheckGlob:     func(p string) error { _, err := canon.CompileGlob(p); return err },
-		CheckHost:     func(p string) error { _, err := canon.CompileHostGlob(p); return err },
+		CheckHost:     canon.CheckHostGlob,
 	}
 	for i, text := range texts {
 		params := map[string]string{}

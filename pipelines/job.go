@@ -58,7 +58,7 @@ func ReadJob(path string, params map[string]string) (*Job, error) {
 		},
 		CheckSelector:    rules.CheckSelector,
 		CheckGlob:        func(p string) error { _, err := canon.CompileGlob(p); return err },
-		CheckHost:        func(p string) error { _, err := canon.CompileHostGlob(p); return err },
+		CheckHost:        canon.CheckHostGlob,
 		CheckURL:         checkURL,
 		KnownSink:        func(name string) error { _, err := harrow.LookupSink(name); return err },
 		ExtractorRecords: rules.ExtractorRecords,

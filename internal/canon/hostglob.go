@@ -6,15 +6,6 @@ import (
 	"strings"
 )
 
-// HostGlob is a compiled pattern over hosts: "books.example" is that host,
-// "*.books.example" any name below it but not itself, "*" any host. With
-// ":port" it matches that port only, the scheme's default port included;
-// without it matches any port.
-type HostGlob struct {
-	pattern string
-	key     hostKey
-}
-
 // hostKey is a host pattern in parts.
 type hostKey struct {
 	host string // canonical; behind the "*.", if wild; empty for "*"
@@ -22,28 +13,31 @@ type hostKey struct {
 	port int // 0: any
 }
 
-// CompileHostGlob compiles a pattern; the error names it.
-func CompileHostGlob(pattern string) (HostGlob, error) {
-	g := HostGlob{pattern: pattern}
+// CheckHostGlob says what is wrong with a pattern of [HostGlobs]; the error
+// names it.
+func CheckHostGlob(pattern string) error {
+	_, err := parseHostGlob(pattern)
+	return err
+}
+
+func parseHostGlob(pattern string) (k hostKey, err error) {
 	host := pattern
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.LastIndexByte(host, ']') < i {
 		port, err := strconv.ParseUint(host[i+1:], 10, 16)
 		if err != nil || port == 0 {
-			return HostGlob{}, fmt.Errorf("host pattern %q: port %q: want 1 to 65535", pattern, host[i+1:])
+			return hostKey{}, fmt.Errorf("host pattern %q: port %q: want 1 to 65535", pattern, host[i+1:])
 		}
-		g.key.port, host = int(port), host[:i]
+		k.port, host = int(port), host[:i]
 	}
 	if host == "*" {
-		g.key.wild = true
-		return g, nil
+		k.wild = true
+		return k, nil
 	}
-	host, g.key.wild = strings.CutPrefix(host, "*.")
-	canonical, err := canonicalHost(host)
-	if err != nil || g.key.wild && isIP(canonical) {
-		return HostGlob{}, fmt.Errorf(`host pattern %q: want a host, "*.host" or "*", and perhaps ":port"`, pattern)
+	host, k.wild = strings.CutPrefix(host, "*.")
+	if k.host, err = canonicalHost(host); err != nil || k.wild && isIP(k.host) {
+		return hostKey{}, fmt.Errorf(`host pattern %q: want a host, "*.host" or "*", and perhaps ":port"`, pattern)
 	}
-	g.key.host = canonical
-	return g, nil
+	return k, nil
 }
 
 // canonicalHost returns the canonical form of a host, without brackets.
@@ -59,43 +53,22 @@ func canonicalHost(host string) (string, error) {
 	return u.Host(), nil
 }
 
-// String returns the pattern as it was written.
-func (g HostGlob) String() string { return g.pattern }
-
-// Match reports whether the URL's host and port match.
-func (g HostGlob) Match(u URL) bool { return g.MatchHost(u.Host(), u.Port()) }
-
-// MatchHost is Match for a canonical host without brackets and the port a
-// connection goes to.
-func (g HostGlob) MatchHost(host string, port int) bool {
-	k := g.key
-	if k.port != 0 && k.port != port {
-		return false
-	}
-	if !k.wild {
-		return k.host == host
-	}
-	if k.host == "" {
-		return true
-	}
-	sub, ok := strings.CutSuffix(host, k.host)
-	return ok && len(sub) > 1 && sub[len(sub)-1] == '.'
-}
-
 // HostGlobs finds the longest of many host patterns in a few map look-ups,
-// however many there are.
+// however many there are: "books.example" is that host, "*.books.example" any
+// name below it but not itself, "*" any host. With ":port" a pattern matches
+// that port only, the scheme's default port included; without, any port.
 type HostGlobs struct{ byKey map[hostKey]int }
 
 // CompileHostGlobs compiles patterns; the first of two equal ones counts.
 func CompileHostGlobs(patterns []string) (*HostGlobs, error) {
 	h := &HostGlobs{make(map[hostKey]int, len(patterns))}
 	for i, pattern := range patterns {
-		g, err := CompileHostGlob(pattern)
+		k, err := parseHostGlob(pattern)
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := h.byKey[g.key]; !ok {
-			h.byKey[g.key] = i
+		if _, ok := h.byKey[k]; !ok {
+			h.byKey[k] = i
 		}
 	}
 	return h, nil

@@ -5,7 +5,7 @@ import "fmt"
 // ScopeConfig bounds which URLs become requests. It holds job file values with
 // the defaults filled in.
 type ScopeConfig struct {
-	// Hosts are host patterns, see HostGlob. Empty: no host is in scope; the
+	// Hosts are host patterns, see HostGlobs. Empty: no host is in scope; the
 	// default, the seeds' hosts, is the caller's to fill in.
 	Hosts []string `json:"hosts,omitempty"`
 	// Include are patterns as of Glob; empty: all.
@@ -122,6 +122,3 @@ func (s *Scope) host(u URL) int {
 
 // MaxDepth is the greatest number of links from a seed.
 func (s *Scope) MaxDepth() int { return s.config.MaxDepth }
-
-// MaxPages is the greatest number of requests per politeness key; 0: no limit.
-func (s *Scope) MaxPages() int { return s.config.MaxPages }

@@ -77,9 +77,6 @@ func (s *Site) SetRevision(revision int) {
 	s.begun = map[string]bool{}
 }
 
-// Revision returns the shop's current revision.
-func (s *Site) Revision() int { return s.plan.Load().revision }
-
 // Log returns the record of what the site was asked.
 func (s *Site) Log() *serverlog.Log { return &s.recorder.Log }
 

@@ -70,7 +70,7 @@ type Config struct {
 	Roots *x509.CertPool `json:"-"`
 	// DNS is the ip:port of the name server. Empty: the system's.
 	DNS string
-	// Resolve maps host patterns (see canon.HostGlob) to an ip or ip:port to
+	// Resolve maps host patterns (see canon.HostGlobs) to an ip or ip:port to
 	// connect to, like curl --resolve: the Host field and the TLS server name
 	// stay, and the address may be private. The longest pattern wins.
 	Resolve map[string]string

@@ -59,9 +59,6 @@ func sendable(tag string) bool {
 // opaqueTag is a tag without the mark of weakness.
 func opaqueTag(tag string) string { return strings.TrimPrefix(tag, "W/") }
 
-// None reports whether there is nothing to ask by.
-func (v Validators) None() bool { return v == Validators{} }
-
 // Headers are the preconditions of a request (RFC 9110, 13.1): a server that
 // knows ETags goes by If-None-Match alone.
 func (v Validators) Headers() (headers []harrow.Header) {

@@ -46,17 +46,6 @@ func Status(code int) Verdict {
 	return Defer
 }
 
-// String returns "parse", "allow_all" or "defer".
-func (v Verdict) String() string {
-	switch v {
-	case ParseBody:
-		return "parse"
-	case AllowAll:
-		return "allow_all"
-	}
-	return "defer"
-}
-
 // Robots is a parsed robots.txt. The zero value and nil allow everything.
 type Robots struct {
 	groups   []*section

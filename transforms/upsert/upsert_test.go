@@ -301,19 +301,22 @@ func TestWhatCannotBeginNamesTheReason(t *testing.T) {
 	for _, c := range []struct {
 		change func(*engine.Env)
 		load   map[string]json.RawMessage
-		want   string
+		want   []string
 	}{
-		{nil, map[string]json.RawMessage{"none": nil}, `no sink is called "none"`},
-		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${UNSET_NAME}"`)}, "${UNSET_NAME} has no value"},
-		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${SET}"`)}, "load.fake: no fake x"},
-		{func(e *engine.Env) { e.Run = "0190e000-0000-7000-8000-000000000002" }, map[string]json.RawMessage{"sqlite": nil}, "not found"},
+		{nil, map[string]json.RawMessage{"none": nil}, []string{"load.none: on worker ", `no sink is called "none"`}},
+		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${UNSET_NAME}"`)}, []string{"load.fake: on worker ", "${UNSET_NAME} has no value"}},
+		{nil, map[string]json.RawMessage{"fake": json.RawMessage(`"${SET}"`)}, []string{"load.fake: on worker ", "no fake x"}},
+		{func(e *engine.Env) { e.Run = "0190e000-0000-7000-8000-000000000002" }, map[string]json.RawMessage{"sqlite": nil}, []string{"not found"}},
 	} {
 		env := env
 		if c.change != nil {
 			c.change(&env)
 		}
-		if _, err := newLoader(t.Context(), env, config(c.load)); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v, want %q in it", err, c.want)
+		_, err := newLoader(t.Context(), env, config(c.load))
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q in it", err, want)
+			}
 		}
 	}
 	if err := (Config{}).Validate(); err == nil {
