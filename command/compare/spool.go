@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // spool keeps what is shown of rows until the counts, which come before them,
@@ -22,10 +24,7 @@ func (s *spool) Write(p []byte) (int, error) {
 		folder := cmp.Or(s.folder, os.TempDir())
 		err := os.MkdirAll(folder, 0o777)
 		if err == nil {
-			s.file, err = os.CreateTemp(folder, "harrow-diff-")
-		}
-		if err == nil {
-			err = os.Remove(s.file.Name()) // it is there until it is closed, whatever ends the process
+			s.file, err = scratch.File(folder, "harrow-diff")
 		}
 		if err != nil {
 			return 0, fmt.Errorf("limits.spill: %w", err)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math/bits"
 	"os"
+
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // The file is an array of chunks, each as long as its size class. A chunk is,
@@ -55,15 +57,11 @@ type store struct {
 }
 
 func openStore(dir string) (*store, error) {
-	f, err := os.CreateTemp(dir, "harrow-frontier-*")
+	f, err := scratch.File(dir, "harrow-frontier")
 	if err != nil {
 		return nil, fmt.Errorf("frontier: making its file: %w", err)
 	}
-	s := &store{file: f, lists: map[uint32]*freeList{}}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(s.fault("unlinking", err), f.Close())
-	}
-	return s, nil
+	return &store{file: f, lists: map[uint32]*freeList{}}, nil
 }
 
 func (s *store) fault(doing string, err error) error {

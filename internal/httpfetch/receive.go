@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // receiver reads one payload into a Body, at most limit bytes of it.
@@ -123,15 +124,11 @@ func (r *receiver) ask() (err error) {
 
 func (r *receiver) write(p []byte) error {
 	if r.file == nil {
-		f, err := os.CreateTemp(r.client.config.SpillDir, "harrow-body-*")
+		f, err := scratch.File(r.client.config.SpillDir, "harrow-body")
 		if err != nil {
 			return diskError(err)
 		}
 		r.file = f
-		// Unlinked at once: however the process ends, nothing stays behind.
-		if err := os.Remove(f.Name()); err != nil {
-			return diskError(err)
-		}
 	}
 	if _, err := r.file.Write(p); err != nil {
 		return diskError(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 const (
@@ -46,12 +47,9 @@ type Writer struct {
 
 // Create starts a file in a folder; empty: the default temporary folder.
 func Create(dir string) (*Writer, error) {
-	f, err := os.CreateTemp(dir, "harrow-ids-*")
+	f, err := scratch.File(dir, "harrow-ids")
 	if err != nil {
 		return nil, fmt.Errorf("file of ids: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("file of ids: %w", err), f.Close())
 	}
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(64<<10))
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package scratch makes folders for temporary files that outlive no process:
-// what one that was killed has left, the next one on the machine removes.
+// Package scratch makes temporary files and folders that outlive no process. A
+// file has no name from the start; a folder that a killed process has left is
+// removed by the next one on the machine.
 package scratch
 
 import (
@@ -11,6 +12,20 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// File makes a file in a folder (the default temporary folder when empty) and
+// unlinks it at once: nothing is left behind however the process ends. Its
+// errors show the name it had, which begins with the prefix.
+func File(in, prefix string) (*os.File, error) {
+	f, err := os.CreateTemp(in, prefix+"-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
 
 // Folder is a folder that is locked as long as it is in use. The kernel frees
 // the lock of processes that were killed.

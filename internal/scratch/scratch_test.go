@@ -3,6 +3,7 @@ package scratch
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,26 @@ func TestOnlyWhatNobodyUsesIsSwept(t *testing.T) {
 	}
 	if _, err := os.Stat(alive.Path); err == nil {
 		t.Errorf("%s stays", alive.Path)
+	}
+}
+
+func TestAFileLeavesNothingBehind(t *testing.T) {
+	in := t.TempDir()
+	f, err := File(in, "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if entries, err := os.ReadDir(in); len(entries) > 0 || err != nil {
+		t.Errorf("%v %v; want an empty folder", entries, err)
+	}
+	if _, err := f.WriteAt([]byte("text"), 8); err != nil {
+		t.Error(err)
+	}
+	if dir, name := filepath.Split(f.Name()); filepath.Clean(dir) != in || !strings.HasPrefix(name, "ours-") {
+		t.Errorf("it was called %s", f.Name())
+	}
+	if _, err := File(filepath.Join(in, "none"), "ours"); err == nil {
+		t.Error("a file was made in a folder that is not there")
 	}
 }

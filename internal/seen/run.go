@@ -11,6 +11,7 @@ import (
 	"sort"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // A run is a file of pages, each pageSize bytes: up to idsPerPage ids in
@@ -96,13 +97,9 @@ type writer struct {
 const writeBehind = 64 * pageSize
 
 func newWriter(dir string) (*writer, error) {
-	f, err := os.CreateTemp(dir, "harrow-seen-*")
+	f, err := scratch.File(dir, "harrow-seen")
 	if err != nil {
 		return nil, fmt.Errorf("seen set: making a run: %w", err)
-	}
-	// Unlinked at once: however the process ends, nothing stays behind.
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(diskError("unlinking", f.Name(), err), f.Close())
 	}
 	return &writer{run: &run{file: f, name: f.Name(), page: make([]byte, pageSize)}}, nil
 }

@@ -2,7 +2,6 @@ package round
 
 import (
 	"container/list"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/scratch"
 )
 
 // freshFor is how long a robots.txt is gone by (RFC 9309 2.4: not more than 24
@@ -149,12 +149,9 @@ func (ps *policies) code(text string) uint8 {
 
 func (ps *policies) write(text []byte) error {
 	if ps.file == nil {
-		f, err := os.CreateTemp(ps.dir, "harrow-robots-*")
+		f, err := scratch.File(ps.dir, "harrow-robots")
 		if err != nil {
 			return err
-		}
-		if err := os.Remove(f.Name()); err != nil { // nothing is left behind however the process ends
-			return errors.Join(err, f.Close())
 		}
 		ps.file, ps.end = f, 0
 	}
