@@ -28,14 +28,14 @@ root < NOTHING
 # Logic: no Beam, no Arrow, nothing of the machinery above it.
 logic < root logic
 	internal/audit internal/build internal/canon internal/carry internal/cookies internal/demosite internal/dnscache internal/frontier internal/gunzip internal/httpfetch internal/httpheader
-	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/rowdata
+	internal/idfile internal/jobfile internal/memory internal/normal internal/polite internal/robots internal/robots/policies internal/rowdata
 	internal/rules internal/seedfile internal/seen internal/serverlog internal/session internal/sitemap internal/xpath
 	internal/expr internal/refine internal/scratch
 	internal/dom internal/dom/name internal/dom/domtest internal/html5 internal/html5/pages internal/css internal/xmltree
 
-# What tests share: where the public suites lie, a name server.
+# What tests share: where the public suites lie, a name server, a look at the heap.
 suites < NOTHING
-	internal/suites internal/dnscache/dnstest
+	internal/suites internal/dnscache/dnstest internal/memory/memorytest
 
 # Flink as child processes: jars, job server, a small cluster. Knows no Beam.
 flink < logic

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 var epoch = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -266,12 +266,10 @@ func TestRowsBeyondTheWindowAreNotJudgedWrongly(t *testing.T) {
 // However many rows there are, what is held is a window of them.
 func TestMemoryDoesNotGrowWithTheRows(t *testing.T) {
 	const keys, window = 200, 30 * time.Second
-	run := func(rows int) (held int, bytes uint64) {
+	run := func(rows int) (held int, bytes int64) {
 		r := rand.New(rand.NewPCG(1, 2))
 		a := New(func(string) Limits { return Limits{Concurrency: 9} }, window)
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
+		before := memorytest.LiveHeap()
 		for i := range rows {
 			end := epoch.Add(time.Duration(i) * 10 * time.Millisecond)
 			err := a.Add(harrow.Exchange{Key: fmt.Sprintf("host-%d.example", i%keys), Kind: harrow.KindPage, URL: fmt.Sprintf("http://host-%d.example/page/%d", i%keys, i),
@@ -280,12 +278,11 @@ func TestMemoryDoesNotGrowWithTheRows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
+		took := memorytest.LiveHeap() - before
 		if err := a.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return a.most, after.HeapAlloc - min(after.HeapAlloc, before.HeapAlloc)
+		return a.most, max(0, took)
 	}
 	held, bytes := run(20_000)
 	more, moreBytes := run(200_000)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 func open(t interface {
@@ -233,7 +235,7 @@ func TestAKeyCostsLittleMemory(t *testing.T) {
 	defer f.Close()
 	const n = 20_000
 	item := []byte(strings.Repeat("x", 180))
-	before := heap()
+	before := memorytest.LiveHeap()
 	for i := range n {
 		for range 9 {
 			if err := f.Push(fmt.Sprintf("host-%d.example", i), 0, item); err != nil {
@@ -241,17 +243,10 @@ func TestAKeyCostsLittleMemory(t *testing.T) {
 			}
 		}
 	}
-	if perKey := (heap() - before) / n; perKey > 1024 {
+	if perKey := (memorytest.LiveHeap() - before) / n; perKey > 1024 {
 		t.Errorf("%d bytes a key; want at most 1024", perKey)
 	}
 	runtime.KeepAlive(f)
-}
-
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func BenchmarkPushPop(b *testing.B) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 // What is written of a group and read again decides as the group does.
@@ -51,17 +53,13 @@ func TestAGroupsSizeIsWhatItTakes(t *testing.T) {
 	}
 	text := Parse([]byte(file.String())).Group("bot").Text()
 	groups := make([]*Group, 200)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := memorytest.LiveHeap()
 	size := int64(0)
 	for i := range groups {
 		groups[i] = ReadGroup(text)
 		size += groups[i].Size()
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	takes := int64(after.HeapAlloc - before.HeapAlloc)
+	takes := memorytest.LiveHeap() - before
 	if size < takes*9/10 || size > takes*2 {
 		t.Errorf("%d bytes are said to be taken, %d are", size, takes)
 	}

@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 // read returns what a file holds, each seed and bad line as a text.
@@ -200,24 +201,19 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 	for file, line := range map[string]string{"a.txt": "http://a.example/some/page\n", "a.csv": "url,x\nhttp://a.example/some/page,1\n", "a.jsonl": "{\"url\":\"http://a.example/some/page\",\"x\":1}\n"} {
-		most := uint64(0)
+		most := int64(0)
 		n := 0
 		look := func(int, Seed) error {
 			if n++; n%50_000 == 0 {
-				var m runtime.MemStats
-				runtime.GC()
-				runtime.ReadMemStats(&m)
-				most = max(most, m.HeapAlloc)
+				most = max(most, memorytest.LiveHeap())
 			}
 			return nil
 		}
-		var before runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
+		before := memorytest.LiveHeap()
 		if err := Each(t.Context(), file, &endless{line: []byte(line), n: 200_000}, Taker{Seed: look, Bad: func(int, string, string) error { return nil }}); err != nil {
 			t.Fatal(err)
 		}
-		if grown := int64(most) - int64(before.HeapAlloc); n < 200_000 || grown > 8<<20 {
+		if grown := most - before; n < 200_000 || grown > 8<<20 {
 			t.Errorf("%s: %d seeds, %d bytes more held", file, n, grown)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/harrowdata/harrow"
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 var epoch = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -195,9 +196,7 @@ func TestALeanLogTakesLittleOfEachKey(t *testing.T) {
 	perKey := func(requests int) int64 {
 		const keys = 10_000
 		l := &Log{options: Options{Lean: true}, keys: map[string]*tally{}}
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
+		before := memorytest.LiveHeap()
 		for i := range keys * requests {
 			name := fmt.Sprintf("host-%d.example", i%keys)
 			k := l.keys[name]
@@ -209,10 +208,9 @@ func TestALeanLogTakesLittleOfEachKey(t *testing.T) {
 			k.begin(at)
 			k.end(at, at.Add(time.Microsecond), false, time.Time{})
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
+		took := memorytest.LiveHeap() - before
 		runtime.KeepAlive(l)
-		return (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / keys
+		return took / keys
 	}
 	few, many := perKey(5), perKey(100)
 	t.Logf("%d bytes a key of 5 requests, %d of 100", few, many)

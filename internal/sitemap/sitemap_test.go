@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,8 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"pgregory.net/rapid"
+
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 )
 
 // list is what a sitemap lists, entries of an index with a mark.
@@ -265,30 +266,23 @@ func bomb(t *testing.T, r io.Reader) io.Reader {
 
 func TestMemoryIsTheSameForSmallAndLargeSitemaps(t *testing.T) {
 	held := func(r io.Reader) int64 {
-		most, before := uint64(0), memory()
+		most, before := int64(0), memorytest.LiveHeap()
 		n := 0
 		if _, err := Read(r, func(Entry) error {
 			if n++; n%1000 == 0 {
-				most = max(most, memory())
+				most = max(most, memorytest.LiveHeap())
 			}
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
-		return int64(most) - int64(before)
+		return most - before
 	}
 	for n, r := range map[int]io.Reader{1000: big(1000), 50_000: big(50_000)} {
 		if got := held(r); got > 4<<20 {
 			t.Errorf("%d entries hold %d bytes", n, got)
 		}
 	}
-}
-
-func memory() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Whatever URLs a sitemap is written with come out, however it is written.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"runtime"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/idfile"
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 	"github.com/harrowdata/harrow/io/lakeio"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -91,11 +91,11 @@ func BenchmarkKnown(b *testing.B) {
 	var heap int64
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
-			before := liveHeap()
+			before := memorytest.LiveHeap()
 			if file, err = readKnown(b.Context(), l, cfg); err != nil {
 				b.Fatal(err)
 			}
-			heap = liveHeap() - before
+			heap = memorytest.LiveHeap() - before
 		}
 		b.ReportMetric(float64(table)/1e6, "MB-table")
 		b.ReportMetric(float64(file.Bytes())/1e6, "MB-local")
@@ -120,11 +120,4 @@ func BenchmarkKnown(b *testing.B) {
 	if err := file.Close(); err != nil {
 		b.Error(err)
 	}
-}
-
-func liveHeap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

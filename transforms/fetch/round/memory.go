@@ -7,7 +7,7 @@ import (
 
 	"github.com/harrowdata/harrow/internal/cookies"
 	"github.com/harrowdata/harrow/internal/memory"
-	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/robots/policies"
 )
 
 // recollection is what a process remembers of a run from round to round: when
@@ -18,7 +18,7 @@ type recollection struct {
 	last   map[string]lastStart // of the keys started of late
 	before map[string]lastStart // of those before them
 	forgot bool                 // some keys' starts are not remembered
-	robots *policies
+	robots *policies.Store
 	addrs  map[string]netip.Addr // by host and port, with politeness key ip
 	outage time.Time             // since when no proxy has carried anything; zero: one has
 	began  time.Time             // of stage fetch, as far as this process knows
@@ -38,14 +38,6 @@ type lastStart struct {
 	rest  time.Time // until when the host asked for rest
 }
 
-// policy is what is known of an origin's robots.txt; it does not change.
-type policy struct {
-	group   *robots.Group // nil: all is allowed
-	defers  bool          // unreachable: its requests are deferred
-	because string        // code of that; empty: robots
-	fails   string        // code of a permanent failure: its requests fail
-}
-
 var (
 	recallMu sync.Mutex
 	recalled = map[string]*recollection{} // by job: the last run's only
@@ -60,12 +52,12 @@ func recall(workspace, job, run string, share *memory.Share, spill string) (*rec
 	at := workspace + "\x00" + job
 	if recallOf[at] != run {
 		if old := recalled[at]; old != nil {
-			if err := old.robots.close(); err != nil {
+			if err := old.robots.Close(); err != nil {
 				return nil, err
 			}
 		}
 		recallOf[at] = run
-		recalled[at] = &recollection{last: map[string]lastStart{}, robots: newPolicies(share, spill), addrs: map[string]netip.Addr{}}
+		recalled[at] = &recollection{last: map[string]lastStart{}, robots: policies.New(share, spill), addrs: map[string]netip.Addr{}}
 	}
 	return recalled[at], nil
 }
@@ -77,7 +69,7 @@ func restRobots(run string) {
 	defer recallMu.Unlock()
 	for at, of := range recallOf {
 		if of == run {
-			recalled[at].robots.shrink()
+			recalled[at].robots.Shrink()
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/httpfetch"
+	"github.com/harrowdata/harrow/internal/robots/policies"
 )
 
 // codeProxy is the code of an exchange that a proxy failed to carry, and of what
@@ -24,7 +25,7 @@ func (p *Process) anotherProxy(it *item, now time.Time) error {
 	enough := it.Via >= p.cfg.Fetch.Retry.Attempts+len(p.cfg.Fetch.Proxies)
 	switch {
 	case it.Robots != "" && enough:
-		return p.learned(it.shard, it.Robots, &policy{defers: true, because: codeProxy}, 0)
+		return p.learned(it.shard, it.Robots, &policies.Policy{Defers: true, Because: codeProxy}, 0)
 	case it.login != nil && enough:
 		return p.loginFailed(it, harrow.Transient, "no proxy carries it", now)
 	case it.aside():

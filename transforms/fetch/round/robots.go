@@ -10,6 +10,7 @@ import (
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/internal/robots"
+	"github.com/harrowdata/harrow/internal/robots/policies"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -21,7 +22,7 @@ const maxRobotsHops = 5
 // Under mu.
 func (p *Process) obey(it *item, now time.Time) (ready bool, end *result, err error) {
 	at := origin(it.at)
-	pol, fresh, err := p.recall.robots.get(at, now)
+	pol, fresh, err := p.recall.robots.Get(at, now)
 	if err != nil {
 		return false, nil, err
 	}
@@ -29,21 +30,21 @@ func (p *Process) obey(it *item, now time.Time) (ready bool, end *result, err er
 	return ready, end, nil
 }
 
-func (p *Process) obeys(it *item, at string, pol *policy, fresh bool, now time.Time) (ready bool, end *result) {
+func (p *Process) obeys(it *item, at string, pol *policies.Policy, fresh bool, now time.Time) (ready bool, end *result) {
 	switch {
 	case !fresh && p.robots[at] != nil && p.robots[at].unreached:
 		return false, it.deferred("robots", now)
 	case !fresh:
 		p.park(it, at)
 		return false, nil
-	case pol.fails != "":
-		return false, it.failed(harrow.Permanent, pol.fails, "robots.txt of "+at+" met it first", now)
-	case pol.defers:
-		return false, it.deferred(cmp.Or(pol.because, "robots"), now)
-	case pol.group == nil:
+	case pol.Fails != "":
+		return false, it.failed(harrow.Permanent, pol.Fails, "robots.txt of "+at+" met it first", now)
+	case pol.Defers:
+		return false, it.deferred(cmp.Or(pol.Because, "robots"), now)
+	case pol.Group == nil:
 		return true, nil
 	}
-	if ok, _ := pol.group.Allowed(it.at.PathQuery()); !ok {
+	if ok, _ := pol.Group.Allowed(it.at.PathQuery()); !ok {
 		c := it.capture(now)
 		c.Outcome, c.Class, c.Code = harrow.Denied, "", "robots"
 		return false, &result{shard: it.shard, capture: &c}
@@ -69,13 +70,13 @@ func (p *Process) park(it *item, at string) {
 // learned tells everybody who waits what an origin's robots.txt says. A delay
 // that it asks for is written down first: before a second start, so that a
 // successor keeps to it.
-func (p *Process) learned(s *shard, at string, pol *policy, delay time.Duration) error {
+func (p *Process) learned(s *shard, at string, pol *policies.Policy, delay time.Duration) error {
 	if err := p.noteDelay(s, at, delay); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.recall.robots.put(at, pol, time.Now()); err != nil {
+	if err := p.recall.robots.Put(at, pol, time.Now()); err != nil {
 		return err
 	}
 	return p.release(at, delay)
@@ -104,7 +105,7 @@ func (p *Process) noteDelay(s *shard, at string, delay time.Duration) error {
 // where it was to be asked for is given up; under mu.
 func (p *Process) unreached(at string, k *key) error {
 	if k.fails != "" {
-		if err := p.recall.robots.put(at, &policy{fails: k.dead}, time.Now()); err != nil {
+		if err := p.recall.robots.Put(at, &policies.Policy{Fails: k.dead}, time.Now()); err != nil {
 			return err
 		}
 		return p.release(at, 0)
@@ -153,7 +154,7 @@ func (p *Process) unpark(k *key) error {
 func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfetch.Error, now time.Time) error {
 	if failure != nil {
 		if failure.Class == harrow.Permanent {
-			return p.learned(it.shard, it.Robots, &policy{fails: failure.Code}, 0)
+			return p.learned(it.shard, it.Robots, &policies.Policy{Fails: failure.Code}, 0)
 		}
 		return p.robotsUnreachable(it, failure)
 	}
@@ -165,7 +166,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	case robots.Defer:
 		return p.robotsUnreachable(it, nil)
 	case robots.AllowAll:
-		return p.learned(it.shard, it.Robots, &policy{}, 0)
+		return p.learned(it.shard, it.Robots, &policies.Policy{}, 0)
 	}
 	text, err := readAll(resp.Body, robots.MaxBytes)
 	if err != nil {
@@ -177,7 +178,7 @@ func (p *Process) robotsDone(it *item, resp *httpfetch.Response, failure *httpfe
 	}
 	group := file.Group(p.product)
 	delay, _ := group.CrawlDelay()
-	return p.learned(it.shard, it.Robots, &policy{group: group}, delay)
+	return p.learned(it.shard, it.Robots, &policies.Policy{Group: group}, delay)
 }
 
 // robotsUnreachable tries again, or gives the origin up for this run, unless it
@@ -189,12 +190,12 @@ func (p *Process) robotsUnreachable(it *item, failure *httpfetch.Error) error {
 		return p.askRobots(it.key, it)
 	}
 	p.mu.Unlock()
-	pol, _, err := p.recall.robots.get(it.Robots, time.Now())
+	pol, _, err := p.recall.robots.Get(it.Robots, time.Now())
 	if err != nil {
 		return err
 	}
-	if pol == nil || pol.fails != "" {
-		pol = &policy{defers: true}
+	if pol == nil || pol.Fails != "" {
+		pol = &policies.Policy{Defers: true}
 	}
 	return p.learned(it.shard, it.Robots, pol, 0)
 }
@@ -204,7 +205,7 @@ func (p *Process) robotsUnreachable(it *item, failure *httpfetch.Error) error {
 func (p *Process) robotsHop(it *item, resp *httpfetch.Response, now time.Time) error {
 	target, err := p.site.canon.Resolve(it.at, resp.Location)
 	if err != nil || it.Hop >= maxRobotsHops || canon.Domain(target.Host()) != canon.Domain(it.at.Host()) {
-		return p.learned(it.shard, it.Robots, &policy{}, 0)
+		return p.learned(it.shard, it.Robots, &policies.Policy{}, 0)
 	}
 	next := *it
 	next.Hop, next.Attempt, next.Via, next.URL, next.at = it.Hop+1, 0, 0, target.String(), target

@@ -151,7 +151,7 @@ func (p *Process) noteSeed(s *shard, r harrow.Request) error {
 	defer p.mu.Unlock()
 	if !s.seeds[at] {
 		s.seeds[at] = true
-		p.recall.robots.forget(at)
+		p.recall.robots.Forget(at)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
+	"github.com/harrowdata/harrow/internal/memory/memorytest"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
 
@@ -307,7 +307,7 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 		hour := harrow.Duration(time.Hour)
 		b.cfg.Fetch.Politeness.Robots = harrow.RobotsIgnore
 		b.cfg.Fetch.Politeness.Default = harrow.PolitenessLimits{Concurrency: 1, Delay: &hour} // the sitemap, then nothing
-		before := heapInUse()
+		before := memorytest.LiveHeap()
 		p, err := Join(t.Context(), b.cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -318,10 +318,10 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 		}
 		most := int64(0)
 		for p.status(time.Now()).Queued < int64(entries/2) {
-			most = max(most, heapInUse()-before)
+			most = max(most, memorytest.LiveHeap()-before)
 			time.Sleep(time.Millisecond)
 		}
-		most = max(most, heapInUse()-before)
+		most = max(most, memorytest.LiveHeap()-before)
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -346,13 +346,6 @@ func TestMemoryDoesNotGrowWithASitemap(t *testing.T) {
 	if large > small+64<<20 {
 		t.Errorf("5,000 entries take %d bytes, 50,000 take %d", small, large)
 	}
-}
-
-func heapInUse() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func TestASitemapThatRedirectsIsReadWhereItLies(t *testing.T) {

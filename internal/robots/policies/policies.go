@@ -1,4 +1,6 @@
-package round
+// Package policies remembers what origins' robots.txt files say, however many
+// there are, in bounded memory.
+package policies
 
 import (
 	"container/list"
@@ -13,11 +15,19 @@ import (
 	"github.com/harrowdata/harrow/internal/scratch"
 )
 
-// freshFor is how long a robots.txt is gone by (RFC 9309 2.4: not more than 24
+// FreshFor is how long a robots.txt is gone by (RFC 9309 2.4: not more than 24
 // hours, unless it is unreachable).
-const freshFor = 24 * time.Hour
+const FreshFor = 24 * time.Hour
 
-// policies is what is known of origins' robots.txt files. The rules that
+// Policy is what is known of an origin's robots.txt; it does not change.
+type Policy struct {
+	Group   *robots.Group // nil: all is allowed
+	Defers  bool          // unreachable: its requests are deferred
+	Because string        // code of that; empty: robots
+	Fails   string        // code of a permanent failure: its requests fail
+}
+
+// Store is what is known of origins' robots.txt files. The rules that
 // concern us go to a file on the local disk and stay there; in memory are an
 // entry of about indexCost bytes an origin, all there is of one that allows
 // everything, and as many parsed rules as fit into the budget's share for
@@ -27,7 +37,7 @@ const freshFor = 24 * time.Hour
 //
 // Origins are told apart by a 64-bit hash with a seed of its own: no server can
 // choose a name that is taken for another's.
-type policies struct {
+type Store struct {
 	mu     sync.Mutex
 	share  *memory.Share
 	dir    string
@@ -69,13 +79,15 @@ type parsed struct {
 	cost  int64
 }
 
-func newPolicies(share *memory.Share, dir string) *policies {
-	return &policies{share: share, dir: dir, seed: maphash.MakeSeed(), index: map[uint64]policyEntry{}, cached: map[uint64]*list.Element{}}
+// New returns an empty store, which takes its memory from the share and makes its
+// file in dir (the default temporary folder when empty).
+func New(share *memory.Share, dir string) *Store {
+	return &Store{share: share, dir: dir, seed: maphash.MakeSeed(), index: map[uint64]policyEntry{}, cached: map[uint64]*list.Element{}}
 }
 
-// get returns what is known of an origin; fresh is false for what is too old to
+// Get returns what is known of an origin; fresh is false for what is too old to
 // go by, and pol nil where nothing is known. An error is one of the disk.
-func (ps *policies) get(origin string, now time.Time) (pol *policy, fresh bool, err error) {
+func (ps *Store) Get(origin string, now time.Time) (pol *Policy, fresh bool, err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	key := maphash.String(ps.seed, origin)
@@ -83,43 +95,43 @@ func (ps *policies) get(origin string, now time.Time) (pol *policy, fresh bool, 
 	if !ok {
 		return nil, false, nil
 	}
-	fresh = now.Sub(time.Unix(int64(e.at), 0)) < freshFor
+	fresh = now.Sub(time.Unix(int64(e.at), 0)) < FreshFor
 	switch e.kind {
 	case isDeferred:
-		return &policy{defers: true, because: ps.codes[e.code]}, fresh, nil
+		return &Policy{Defers: true, Because: ps.codes[e.code]}, fresh, nil
 	case isFailed:
-		return &policy{fails: ps.codes[e.code]}, fresh, nil
+		return &Policy{Fails: ps.codes[e.code]}, fresh, nil
 	case allowsAll:
 		return &allowing, fresh, nil
 	}
 	if at, ok := ps.cached[key]; ok {
 		ps.used.MoveToFront(at)
-		return &policy{group: at.Value.(*parsed).group}, fresh, nil
+		return &Policy{Group: at.Value.(*parsed).group}, fresh, nil
 	}
 	text := make([]byte, e.size)
 	if _, err := ps.file.ReadAt(text, e.offset); err != nil {
 		return nil, false, fmt.Errorf("robots.txt of %s: %w", origin, err)
 	}
-	return &policy{group: ps.cache(key, robots.ReadGroup(text))}, fresh, nil
+	return &Policy{Group: ps.cache(key, robots.ReadGroup(text))}, fresh, nil
 }
 
-var allowing policy
+var allowing Policy
 
-// put notes what an origin's robots.txt says. Of a group only the rules are
+// Put notes what an origin's robots.txt says. Of a group only the rules are
 // kept.
-func (ps *policies) put(origin string, pol *policy, now time.Time) error {
+func (ps *Store) Put(origin string, pol *Policy, now time.Time) error {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	key := maphash.String(ps.seed, origin)
 	ps.evict(key)
 	e := policyEntry{at: uint32(now.Unix())}
 	switch {
-	case pol.defers:
-		e.kind, e.code = isDeferred, ps.code(pol.because)
-	case pol.fails != "":
-		e.kind, e.code = isFailed, ps.code(pol.fails)
-	case pol.group != nil && !pol.group.Empty():
-		text := pol.group.Text()
+	case pol.Defers:
+		e.kind, e.code = isDeferred, ps.code(pol.Because)
+	case pol.Fails != "":
+		e.kind, e.code = isFailed, ps.code(pol.Fails)
+	case pol.Group != nil && !pol.Group.Empty():
+		text := pol.Group.Text()
 		if err := ps.write(text); err != nil {
 			return fmt.Errorf("robots.txt of %s: %w", origin, err)
 		}
@@ -134,7 +146,7 @@ func (ps *policies) put(origin string, pol *policy, now time.Time) error {
 }
 
 // code is the position of a failure's code; there are few.
-func (ps *policies) code(text string) uint8 {
+func (ps *Store) code(text string) uint8 {
 	for i, c := range ps.codes {
 		if c == text {
 			return uint8(i)
@@ -147,7 +159,7 @@ func (ps *policies) code(text string) uint8 {
 	return uint8(len(ps.codes) - 1)
 }
 
-func (ps *policies) write(text []byte) error {
+func (ps *Store) write(text []byte) error {
 	if ps.file == nil {
 		f, err := scratch.File(ps.dir, "harrow-robots")
 		if err != nil {
@@ -166,7 +178,7 @@ func (ps *policies) write(text []byte) error {
 const parsedCost = 256
 
 // cache keeps a group as long as there is room for it.
-func (ps *policies) cache(key uint64, g *robots.Group) *robots.Group {
+func (ps *Store) cache(key uint64, g *robots.Group) *robots.Group {
 	p := &parsed{key, g, g.Size() + parsedCost}
 	if ps.room(p.cost) {
 		ps.held += p.cost
@@ -179,7 +191,7 @@ func (ps *policies) cache(key uint64, g *robots.Group) *robots.Group {
 
 // room takes n bytes of the share; what was used longest ago makes way. False:
 // there is not so much, and nothing is kept any more.
-func (ps *policies) room(n int64) bool {
+func (ps *Store) room(n int64) bool {
 	if last := ps.used.Front(); last != nil && last.Value.(*parsed).cost == 0 {
 		ps.evict(last.Value.(*parsed).key)
 	}
@@ -193,7 +205,7 @@ func (ps *policies) room(n int64) bool {
 	return true
 }
 
-func (ps *policies) evict(key uint64) {
+func (ps *Store) evict(key uint64) {
 	at, ok := ps.cached[key]
 	if !ok {
 		return
@@ -205,8 +217,8 @@ func (ps *policies) evict(key uint64) {
 	ps.held -= p.cost
 }
 
-// forget makes an origin unknown.
-func (ps *policies) forget(origin string) {
+// Forget makes an origin unknown.
+func (ps *Store) Forget(origin string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	key := maphash.String(ps.seed, origin)
@@ -214,8 +226,8 @@ func (ps *policies) forget(origin string) {
 	delete(ps.index, key) // its place in the share stays: the map doesn't shrink either
 }
 
-// shrink gives all memory back but that of the index.
-func (ps *policies) shrink() {
+// Shrink gives all memory back but that of the index.
+func (ps *Store) Shrink() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for key := range ps.cached {
@@ -223,8 +235,8 @@ func (ps *policies) shrink() {
 	}
 }
 
-// close forgets everything and gives memory and disk back.
-func (ps *policies) close() (err error) {
+// Close forgets everything and gives memory and disk back.
+func (ps *Store) Close() (err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.file != nil {
