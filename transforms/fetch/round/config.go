@@ -1,12 +1,3 @@
-// Package round runs one round of fetch in one process: it admits fetch
-// shards, keeps their frontier, starts exchanges when politeness allows,
-// follows links within the registered domain and writes rolls. It knows no
-// Beam; package fetch wraps it into its DoFn.
-//
-// Goroutines and their owners: a Process owns a dispatcher (decides what
-// starts), a writer (the only one that touches rolls), a reporter (status,
-// stop file) and one goroutine per exchange in flight. All end in
-// [Process.Close], or earlier when the run is stopped.
 package round
 
 import (
