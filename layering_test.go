@@ -49,9 +49,10 @@ lake < root logic
 collect < root lake
 	io/lakeio/collect
 
-# Stores that hold a workspace, and what holds a store to its interface.
+# Stores that hold a workspace, what holds a store to its interface, and what
+# fills one for tests.
 stores < root lake
-	io/gcsio io/lakeio/storetest
+	io/gcsio io/lakeio/storetest io/lakeio/laketest
 
 # Stores that take records. They stand beside the transforms and know none.
 sinks < root logic lake

@@ -8,6 +8,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 func TestAuditExitsByWhetherTheLimitsHeld(t *testing.T) {
@@ -34,25 +35,12 @@ func TestAuditExitsByWhetherTheLimitsHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := lakeio.Exchanges.NewBuilder()
+		var rows []harrow.Exchange
 		for _, at := range []time.Time{begun, begun.Add(gap)} {
-			b.Append(harrow.Exchange{Kind: harrow.KindPage, Key: "a.example", URL: "http://a.example/", Status: 200, StartedAt: at, EndedAt: at.Add(time.Millisecond)})
+			rows = append(rows, harrow.Exchange{Kind: harrow.KindPage, Key: "a.example", URL: "http://a.example/", Status: 200, StartedAt: at, EndedAt: at.Add(time.Millisecond)})
 		}
 		shard := lakeio.FetchShard{Lake: l}
-		w, err := lakeio.NewPart(t.Context(), store, shard.RollURI("00001-00001-a", "exchanges"), lakeio.Exchanges.Schema(), lakeio.Zstd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch := b.Batch()
-		if err := w.Write(batch); err != nil {
-			t.Fatal(err)
-		}
-		batch.Release()
-		b.Release()
-		part, err := w.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
+		part := laketest.WriteRows(t, store, shard.RollURI("00001-00001-a", "exchanges"), lakeio.Exchanges, rows...)
 		if _, _, err := shard.Claim(t.Context(), lakeio.Claim{Owner: "me"}); err != nil {
 			t.Fatal(err)
 		}

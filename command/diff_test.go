@@ -9,6 +9,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 func TestDiffExitsByWhetherRunsDifferOnlyIfAsked(t *testing.T) {
@@ -35,20 +36,10 @@ func TestDiffExitsByWhetherRunsDifferOnlyIfAsked(t *testing.T) {
 		if err := b.Append([]any{title}, lakeio.Origin{ID: harrow.ID{1}, URL: "http://a.example/"}); err != nil {
 			t.Fatal(err)
 		}
-		w, err := lakeio.NewPart(t.Context(), store, l.Stage("parse")+"/book.arrow", lakeio.RecordSchema(rtype), lakeio.Zstd)
-		if err != nil {
-			t.Fatal(err)
-		}
 		batch := b.Batch()
-		if err := w.Write(batch); err != nil {
-			t.Fatal(err)
-		}
+		part := laketest.Write(t, store, l.Stage("parse")+"/book.arrow", batch)
 		batch.Release()
 		b.Release()
-		part, err := w.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
 		if _, err := l.Commit(t.Context(), "parse", []harrow.Part{part}, nil, begun); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/harrowdata/harrow/command/compare"
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -123,20 +124,10 @@ func (s *shelf) part(l lakeio.Lake, stage, record, cols string, rows ...row) har
 // rejects writes dead letters.
 func (s *shelf) rejects(l lakeio.Lake, stage string, rows ...harrow.Reject) harrow.Part {
 	s.t.Helper()
-	b := lakeio.Rejects.NewBuilder()
-	defer b.Release()
-	for _, r := range rows {
-		r.Stage = stage
-		b.Append(r)
+	for i := range rows {
+		rows[i].Stage = stage
 	}
-	batch := b.Batch()
-	defer batch.Release()
-	w, err := lakeio.NewPart(s.t.Context(), s.store, l.Stage(stage)+"/rejects/0.arrow", batch.Arrow().Schema(), lakeio.Zstd)
-	check(s.t, err)
-	check(s.t, w.Write(batch))
-	p, err := w.Close()
-	check(s.t, err)
-	return p
+	return laketest.WriteRows(s.t, s.store, l.Stage(stage)+"/rejects/0.arrow", lakeio.Rejects, rows...)
 }
 
 func (s *shelf) find(l lakeio.Lake) view.Run {

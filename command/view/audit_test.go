@@ -11,6 +11,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 // roll appends a roll of exchanges to a shard of a round.
@@ -19,14 +20,8 @@ func roll(t testing.TB, l lakeio.Lake, round, shard int, name string, rows ...ha
 	at := lakeio.FetchShard{Lake: l, Round: round, Shard: shard}
 	_, _, err := at.Claim(t.Context(), lakeio.Claim{Owner: "me"})
 	check(t, err)
-	b := lakeio.Exchanges.NewBuilder()
-	defer b.Release()
-	for _, r := range rows {
-		b.Append(r)
-	}
-	batch := b.Batch()
-	defer batch.Release()
-	check(t, at.Append(t.Context(), "me", lakeio.Roll{Name: name, Parts: []harrow.Part{write(t, l, at.RollURI(name, "exchanges"), batch)}}))
+	part := laketest.WriteRows(t, l.Store, at.RollURI(name, "exchanges"), lakeio.Exchanges, rows...)
+	check(t, at.Append(t.Context(), "me", lakeio.Roll{Name: name, Parts: []harrow.Part{part}}))
 }
 
 // sent is an exchange from so many ms to so many after the run began.

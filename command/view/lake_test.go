@@ -13,6 +13,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/command/view"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 // The lake of these tests: job shop with one finished run, of which refine has
@@ -70,24 +71,7 @@ func commit(t testing.TB, l lakeio.Lake, stage string, counters map[string]int64
 
 func part[R any](t testing.TB, l lakeio.Lake, stage string, table *lakeio.Table[R], rows ...R) harrow.Part {
 	t.Helper()
-	b := table.NewBuilder()
-	defer b.Release()
-	for _, r := range rows {
-		b.Append(r)
-	}
-	batch := b.Batch()
-	defer batch.Release()
-	return write(t, l, fmt.Sprintf("%s/%s/0.arrow", l.Stage(stage), table.Name()), batch)
-}
-
-func write(t testing.TB, l lakeio.Lake, uri string, batch harrow.Batch) harrow.Part {
-	t.Helper()
-	w, err := lakeio.NewPart(t.Context(), l.Store, uri, batch.Arrow().Schema(), lakeio.Zstd)
-	check(t, err)
-	check(t, w.Write(batch))
-	p, err := w.Close()
-	check(t, err)
-	return p
+	return laketest.WriteRows(t, l.Store, fmt.Sprintf("%s/%s/0.arrow", l.Stage(stage), table.Name()), table, rows...)
 }
 
 type book struct {
@@ -113,7 +97,7 @@ func books(t testing.TB, l lakeio.Lake, stage string, rows ...book) harrow.Part 
 	}
 	batch := b.Batch()
 	defer batch.Release()
-	return write(t, l, l.Stage(stage)+"/book/0.arrow", batch)
+	return laketest.Write(t, l.Store, l.Stage(stage)+"/book/0.arrow", batch)
 }
 
 // fill commits discover, both rounds and parse.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -73,18 +74,7 @@ func writePart(t *testing.T, lake lakeio.Lake, i int, rows []row) harrow.Part {
 	t.Helper()
 	b := batch(t, rows...)
 	defer b.Release()
-	w, err := lakeio.NewPart(t.Context(), lake.Store, fmt.Sprintf("%s/%d.arrow", lake.Stage("parse"), i), b.Arrow().Schema(), lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	p, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return laketest.Write(t, lake.Store, fmt.Sprintf("%s/%d.arrow", lake.Stage("parse"), i), b)
 }
 
 func TestWithoutAKeyNothingIsDone(t *testing.T) {

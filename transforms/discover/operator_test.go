@@ -11,6 +11,7 @@ import (
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
@@ -101,22 +102,7 @@ func TestSitemapsOfTheJobFileAreRequestsThatGoFirst(t *testing.T) {
 // deferredPart is a part with one request that was deferred.
 func deferredPart(t *testing.T, lake lakeio.Lake, r harrow.Request) harrow.Part {
 	t.Helper()
-	b := lakeio.DeferredRequests.NewBuilder()
-	b.Append(r)
-	w, err := lakeio.NewPart(t.Context(), lake.Store, "in/"+r.Reason+".arrow", lakeio.DeferredRequests.Schema(), lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch := b.Batch()
-	defer batch.Release()
-	if err := w.Write(batch); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return part
+	return laketest.WriteRows(t, lake.Store, "in/"+r.Reason+".arrow", lakeio.DeferredRequests, r)
 }
 
 // What a run deferred comes back as it was, first; so does what its stage

@@ -26,6 +26,7 @@ import (
 	shares "github.com/harrowdata/harrow/internal/memory"
 	"github.com/harrowdata/harrow/internal/refine"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/enrich/lookup"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
@@ -60,19 +61,9 @@ func newWorkbench(t testing.TB, dir string, rows [][]any) workbench {
 			t.Fatal(err)
 		}
 	}
-	w, err := lakeio.NewPart(t.Context(), lake.Store, lake.Stage("parse")+"/in.arrow", lakeio.RecordSchema(item), lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
 	batch := b.Batch()
 	defer batch.Release()
-	if err := w.Write(batch); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	part := laketest.Write(t, lake.Store, lake.Stage("parse")+"/in.arrow", batch)
 	return workbench{env, lake, part}
 }
 

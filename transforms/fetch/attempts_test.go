@@ -19,6 +19,7 @@ import (
 	"github.com/harrowdata/harrow/internal/canon"
 	"github.com/harrowdata/harrow/internal/serverlog"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/soak/fault"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
@@ -100,29 +101,16 @@ func (s *stage) shuffle(urls ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	b := lakeio.Requests.NewBuilder()
-	defer b.Release()
+	var requests []harrow.Request
 	for _, text := range urls {
 		u, err := c.Parse(text)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		b.Append(harrow.Request{ID: canon.ID("GET", text, nil, nil), URL: text, Method: "GET", Key: canon.Key(harrow.KeyHost, u),
+		requests = append(requests, harrow.Request{ID: canon.ID("GET", text, nil, nil), URL: text, Method: "GET", Key: canon.Key(harrow.KeyHost, u),
 			Domain: canon.Domain(u.Host()), Kind: harrow.KindPage})
 	}
-	w, err := lakeio.NewPart(s.t.Context(), s.lake.Store, "in/requests.arrow", lakeio.Requests.Schema(), lakeio.Zstd)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	batch := b.Batch()
-	defer batch.Release()
-	if err := w.Write(batch); err != nil {
-		s.t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	part := laketest.WriteRows(s.t, s.lake.Store, "in/requests.arrow", lakeio.Requests, requests...)
 	worker, err := engine.NewWorker(s.env)
 	if err != nil {
 		s.t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/fetch/round"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -128,24 +129,7 @@ func writeTable[R any](t *rapid.T, l lakeio.Lake, stage string, table *lakeio.Ta
 		return nil
 	}
 	files++
-	w, err := lakeio.NewPart(t.Context(), l.Store, fmt.Sprintf("%s/%s/%d.arrow", l.Stage(stage), table.Name(), files), table.Schema(), lakeio.LZ4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := table.NewBuilder()
-	defer b.Release()
-	for _, r := range rows {
-		b.Append(r)
-	}
-	batch := b.Batch()
-	defer batch.Release()
-	if err := w.Write(batch); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	part := laketest.WriteRows(t, l.Store, fmt.Sprintf("%s/%s/%d.arrow", l.Stage(stage), table.Name(), files), table, rows...)
 	return []harrow.Part{part}
 }
 

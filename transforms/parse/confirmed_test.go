@@ -105,10 +105,10 @@ func TestConfirmedAndFetchedCapturesMakeTheSameRecords(t *testing.T) {
 				}
 				captures = append(captures, c)
 			}
-			written(t, env, uri, lakeio.Bodies.Schema(), bodies.Batch())
+			written(t, env, uri, bodies.Batch())
 		}
 		slices.SortFunc(captures, func(a, b harrow.Capture) int { return int(a.ID[0]*37) - int(b.ID[0]*37) })
-		in := []harrow.Part{written(t, env, "job/runs/run/a.arrow", lakeio.Captures.Schema(), batchOf(captures...))}
+		in := []harrow.Part{written(t, env, "job/runs/run/a.arrow", batchOf(captures...))}
 		cfg := bookConfig()
 		cfg.Confirmed = confirmed
 		p, s := beam.NewPipelineWithRoot()

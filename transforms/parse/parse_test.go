@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
@@ -32,31 +32,20 @@ func fetched(t *testing.T, env engine.Env, books int) []harrow.Part {
 		captures.Append(c)
 	}
 	return []harrow.Part{
-		written(t, env, "in/captures.arrow", lakeio.Captures.Schema(), captures.Batch()),
-		written(t, env, "in/bodies.arrow", lakeio.Bodies.Schema(), bodies.Batch()),
+		written(t, env, "in/captures.arrow", captures.Batch()),
+		written(t, env, "in/bodies.arrow", bodies.Batch()),
 		{}, // a reference without file
 	}
 }
 
-func written(t *testing.T, env engine.Env, uri string, schema *arrow.Schema, batch harrow.Batch) harrow.Part {
+func written(t *testing.T, env engine.Env, uri string, batch harrow.Batch) harrow.Part {
 	t.Helper()
+	defer batch.Release()
 	lake, err := env.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := lakeio.NewPart(t.Context(), lake.Store, uri, schema, lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(batch); err != nil {
-		t.Fatal(err)
-	}
-	batch.Release()
-	part, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return part
+	return laketest.Write(t, lake.Store, uri, batch)
 }
 
 func TestRecordsOfAStage(t *testing.T) {

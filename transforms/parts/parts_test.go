@@ -24,6 +24,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
 )
 
@@ -83,10 +84,6 @@ func input(t *testing.T, env engine.Env, parts, rows int) []harrow.Part {
 	}
 	var out []harrow.Part
 	for p := range parts {
-		w, err := lakeio.NewPart(t.Context(), lake.Store, "in/"+uuid.NewString()+".arrow", lakeio.RecordSchema(rowType), lakeio.Zstd)
-		if err != nil {
-			t.Fatal(err)
-		}
 		b := lakeio.NewRecordBuilder(rowType)
 		for i := range rows {
 			if err := b.Append([]any{fmt.Sprint("key-", i%50), int64(p*rows + i)}, lakeio.Origin{}); err != nil {
@@ -94,16 +91,9 @@ func input(t *testing.T, env engine.Env, parts, rows int) []harrow.Part {
 			}
 		}
 		batch := b.Batch()
-		err = w.Write(batch)
+		part := laketest.Write(t, lake.Store, "in/"+uuid.NewString()+".arrow", batch)
 		batch.Release()
 		b.Release()
-		if err != nil {
-			t.Fatal(err)
-		}
-		part, err := w.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
 		out = append(out, part)
 	}
 	return append(out, harrow.Part{}, harrow.Part{Table: "captures", URI: "never/opened.arrow"})

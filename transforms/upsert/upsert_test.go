@@ -21,6 +21,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 	_ "github.com/harrowdata/harrow/io/sqlio"
 	"github.com/harrowdata/harrow/transforms/parts"
 	"github.com/harrowdata/harrow/transforms/parts/engine"
@@ -133,19 +134,9 @@ func writePart(t *testing.T, lake lakeio.Lake, i int, rt harrow.RecordType, shar
 			t.Fatal(err)
 		}
 	}
-	w, err := lakeio.NewPart(t.Context(), lake.Store, fmt.Sprintf("%s/%d.arrow", lake.Stage("refine"), i), lakeio.RecordSchema(rt), lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := rb.Batch()
 	defer b.Release()
-	if err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	p, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := laketest.Write(t, lake.Store, fmt.Sprintf("%s/%d.arrow", lake.Stage("refine"), i), b)
 	p.Shard = shard
 	return p
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 // again fetches once more in a new run that knows what the captures of the run
@@ -55,25 +56,7 @@ func (b *bench) remember(parts []harrow.Part) {
 		rows = append(rows, Keep(StateOf(c, b.lake.Run, b.cfg.Variant)))
 	}
 	slices.SortFunc(rows, func(a, b harrow.PageState) int { return strings.Compare(a.ID.String(), b.ID.String()) })
-	uri := b.lake.Stage(lakeio.PagesStage) + "/pages/a.arrow"
-	w, err := lakeio.NewPart(b.t.Context(), b.lake.Store, uri, lakeio.Pages.Schema(), lakeio.Zstd)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	builder := lakeio.Pages.NewBuilder()
-	defer builder.Release()
-	for _, r := range rows {
-		builder.Append(r)
-	}
-	batch := builder.Batch()
-	defer batch.Release()
-	if err := w.Write(batch); err != nil {
-		b.t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	part := laketest.WriteRows(b.t, b.lake.Store, b.lake.Stage(lakeio.PagesStage)+"/pages/a.arrow", lakeio.Pages, rows...)
 	if _, err := b.lake.Commit(b.t.Context(), lakeio.PagesStage, []harrow.Part{part}, nil, time.Now()); err != nil {
 		b.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/io/lakeio"
+	"github.com/harrowdata/harrow/io/lakeio/laketest"
 )
 
 // mendable is a site whose page /bad fails until it is mended; it then links to
@@ -123,23 +124,9 @@ func TestAReplayKeepsToMaxPagesOfBothRuns(t *testing.T) {
 // next one rests in the replay too.
 func TestAReplayLetsHostsRest(t *testing.T) {
 	b := replayed(t)
-	rows := lakeio.DeferredRequests.NewBuilder()
-	defer rows.Release()
-	rows.Append(harrow.Request{ID: harrow.ID{1}, URL: "http://one.example/x", Method: "GET", Key: "one.example", NotBefore: time.Now().Add(time.Hour)})
-	batch := rows.Batch()
-	defer batch.Release()
 	earlier := lakeio.Lake{Store: b.lake.Store, Job: b.lake.Job, Run: b.cfg.Asked[0].Run}
-	w, err := lakeio.NewPart(t.Context(), b.lake.Store, "in/deferred.arrow", lakeio.DeferredRequests.Schema(), lakeio.Zstd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(batch); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	part := laketest.WriteRows(t, b.lake.Store, "in/deferred.arrow", lakeio.DeferredRequests,
+		harrow.Request{ID: harrow.ID{1}, URL: "http://one.example/x", Method: "GET", Key: "one.example", NotBefore: time.Now().Add(time.Hour)})
 	if _, err := earlier.Commit(t.Context(), lakeio.FetchStage(1), []harrow.Part{part}, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
