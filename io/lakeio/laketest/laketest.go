@@ -11,9 +11,9 @@ import (
 
 // T is a test of testing or of rapid.
 type T interface {
-	Helper()
-	Fatal(args ...any)
-	Context() context.Context
+	Helper()                  // as that of testing.TB
+	Fatal(args ...any)        // ends the test
+	Context() context.Context // over when the test is
 }
 
 // Write writes a batch, which stays the caller's, as a part at uri.
