@@ -43,7 +43,7 @@ func (s *local) Scan(ctx context.Context, folder string, each func(Entry) error)
 				return err
 			}
 		}
-		if errors.Is(rerr, io.EOF) {
+		if errors.Is(rerr, io.EOF) || errors.Is(rerr, fs.ErrNotExist) { // the folder itself was removed meanwhile
 			return nil
 		}
 		if rerr != nil {

@@ -1,6 +1,7 @@
 package lakeio
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,6 +35,23 @@ func TestScanTellsOfWhatKilledWritersLeft(t *testing.T) {
 	}
 	if temporary != 1 || links != 1 {
 		t.Errorf("%d temporary files, %d links, want one of each", temporary, links)
+	}
+}
+
+func TestAFolderThatIsRemovedBesideAScanEndsIt(t *testing.T) {
+	s := openTemp(t)
+	const files = scanChunk + 1 // so that the folder is read once more
+	for i := range files {
+		if err := s.Put(t.Context(), fmt.Sprintf("d/%04d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	if err := s.Scan(t.Context(), "d/", func(Entry) error {
+		seen++
+		return os.RemoveAll(filepath.Join(s.Local(), "d"))
+	}); err != nil || seen != 1 {
+		t.Errorf("%v after %d entries, want no error after 1", err, seen)
 	}
 }
 
