@@ -39,7 +39,12 @@ func execute(ctx context.Context, req Request, lake lakeio.Lake, lock *lakeio.Jo
 		engine.GiveUp(p.Submission, context.Cause(run))
 		end(context.Cause(run))
 	})()
-	res, err := runners.Execute(job, req.Runner, pipeline, optionsOf(req, lake))
+	options := optionsOf(req, lake)
+	options.Holds = func(ctx context.Context) bool {
+		mine, err := holds(ctx, lake, lock, p)
+		return mine && err == nil
+	}
+	res, err := runners.Execute(job, req.Runner, pipeline, options)
 	cause := context.Cause(run)
 	cancel(nil)
 	<-watched

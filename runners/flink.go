@@ -228,11 +228,7 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
-	n, err := m.End(bounded, jobmanager.Sibling(f.Name))
-	if n > 0 {
-		fmt.Fprintf(f.Log, "flink: cancelled %d jobs that an earlier process had left\n", n)
-	}
-	if err != nil {
+	if err := f.cancelled(m.End(bounded, jobmanager.Sibling(f.Name))); err != nil {
 		return err
 	}
 	has, err := m.Overview(ctx)
@@ -328,17 +324,50 @@ func (f *flinkRunner) endLate(ctx context.Context, j *job, seen bool) error {
 // showEvery is how often Flink is asked whether it has the job.
 const showEvery = 500 * time.Millisecond
 
-// show says where Flink shows the job, once it does.
-func (f *flinkRunner) show(ctx context.Context, m jobmanager.Client) string {
+// othersEvery is how often it is asked for others of the harvest then, but in
+// tests.
+var othersEvery = 5 * time.Second
+
+// show says where Flink shows the job, once it does, and as long as the job runs
+// it ends others of the same harvest: what a killed process had submitted may
+// come when its successor has looked, and would hold slots.
+func (f *flinkRunner) show(ctx context.Context, m jobmanager.Client) (link string) {
+	every := showEvery
 	for {
-		if job, ok, err := m.Find(ctx, f.Name); ok && err == nil {
-			fmt.Fprintf(f.Log, "flink: the job is at %s\n", m.Link(job.ID))
-			return m.Link(job.ID)
+		if job, ok, err := m.Find(ctx, f.Name); link == "" && ok && err == nil {
+			link, every = m.Link(job.ID), othersEvery
+			fmt.Fprintf(f.Log, "flink: the job is at %s\n", link)
 		}
+		f.endOthers(ctx, m)
 		select {
-		case <-time.After(showEvery):
+		case <-time.After(every):
 		case <-ctx.Done():
-			return ""
+			return link
 		}
 	}
+}
+
+// endOthers cancels what an earlier process has left of the same harvest, if
+// that is still this process's. What fails is tried again.
+func (f *flinkRunner) endOthers(ctx context.Context, m jobmanager.Client) {
+	if f.Holds == nil {
+		return
+	}
+	sibling := jobmanager.Sibling(f.Name)
+	others := func(j jobmanager.Job) bool { return sibling(j) && !f.mine(j) }
+	jobs, err := m.Jobs(ctx)
+	if err != nil || !slices.ContainsFunc(jobs, func(j jobmanager.Job) bool { return others(j) && !j.Ended() }) || !f.Holds(ctx) {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	_ = f.cancelled(m.End(bounded, others))
+}
+
+// cancelled says how many jobs of an earlier process were.
+func (f *flinkRunner) cancelled(n int, err error) error {
+	if n > 0 {
+		fmt.Fprintf(f.Log, "flink: cancelled %d jobs that an earlier process had left\n", n)
+	}
+	return err
 }

@@ -31,8 +31,10 @@ const (
 // has ended at once.
 type master struct {
 	*httptest.Server
-	mu   sync.Mutex
-	jobs []jobmanager.Job
+	mu     sync.Mutex
+	jobs   []jobmanager.Job
+	looks  int             // how often it is asked for its jobs until
+	looked chan<- struct{} // this is told so; nil: nobody wants to know
 }
 
 func newMaster(t *testing.T, jobs ...jobmanager.Job) *master {
@@ -43,6 +45,9 @@ func newMaster(t *testing.T, jobs ...jobmanager.Job) *master {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(map[string]any{"jobs": m.jobs})
+		if m.looks--; m.looks == 0 && m.looked != nil {
+			m.looked <- struct{}{}
+		}
 	})
 	mux.HandleFunc("GET /overview", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"taskmanagers":2,"slots-total":4}`))
@@ -167,6 +172,59 @@ func TestAJobThatCameLateEnds(t *testing.T) {
 	}
 	if got := m.states(); !slices.Equal(got, []string{"late CANCELED"}) {
 		t.Errorf("on the cluster: %v", got)
+	}
+}
+
+// TestWhatAKilledProcessHadSubmittedEnds: it may come to the cluster when its
+// successor's job is there.
+func TestWhatAKilledProcessHadSubmittedEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		holds func(context.Context) bool
+		want  string
+	}{
+		"by who holds the job":    {func(context.Context) bool { return true }, "CANCELED"},
+		"not by who has lost it":  {func(context.Context) bool { return false }, "RUNNING"},
+		"not by who can't say so": {nil, "RUNNING"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			impatient(t)
+			endPatience = 10 * time.Second
+			m := newMaster(t)
+			s := (&service{plays: [][]*jobpb.JobMessagesResponse{running}}).start(t)
+			s.runs = func() {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				name, _ := s.prepared.GetPipelineOptions().AsMap()["beam:option:job_name:v1"].(string)
+				m.jobs = append(m.jobs, jobmanager.Job{ID: "own", Name: name, State: "RUNNING"})
+			}
+			ctx, giveUp := context.WithCancel(t.Context())
+			defer giveUp()
+			asked := make(chan struct{}, 1) // often enough since the other is there that it has ended
+			o := Options{Name: thisRun, Workspace: workspace, FlinkMaster: m.address(), Endpoint: s.endpoint, Holds: c.holds}
+			o.Log = said(func(line string) {
+				if !strings.Contains(line, "the job is at http://") {
+					return
+				}
+				m.mu.Lock()
+				m.jobs = append(m.jobs, jobmanager.Job{ID: "other", Name: jobmanager.Name(thisRun, workspace, "a killed process"), State: "RUNNING"},
+					jobmanager.Job{ID: "wordcount", Name: "wordcount", State: "RUNNING"})
+				m.looks, m.looked = 4, asked
+				m.mu.Unlock()
+			})
+			go func() {
+				select {
+				case <-asked:
+					giveUp()
+				case <-ctx.Done():
+				}
+			}()
+			if _, err := Execute(ctx, "flink", aPipeline(), o); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			if got := m.states(); !slices.Equal(got, []string{"other " + c.want, "own CANCELED", "wordcount RUNNING"}) {
+				t.Errorf("on the cluster: %v", got)
+			}
+		})
 	}
 }
 

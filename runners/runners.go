@@ -30,12 +30,16 @@ var table = []struct {
 // Options say where a runner finds its machine. A flag that a runner has no
 // use for is an error of [Check].
 type Options struct {
-	Name        string    // of the job on the runner: harrow-<job>-<run>, see JobName
-	Workspace   string    // of the run whose job it is, as its lock is about; empty: of none
-	FlinkMaster string    // host:port of the JobManager's REST API, or local: a Flink within the job server
-	Endpoint    string    // host:port of a Beam job server that runs already; empty: one is started
-	Beam        []string  // Beam's own flags, as a command line has them
-	Log         io.Writer // takes a line about what the runner does, now and then; nil: nobody listens
+	Name        string   // of the job on the runner: harrow-<job>-<run>, see JobName
+	Workspace   string   // of the run whose job it is, as its lock is about; empty: of none
+	FlinkMaster string   // host:port of the JobManager's REST API, or local: a Flink within the job server
+	Endpoint    string   // host:port of a Beam job server that runs already; empty: one is started
+	Beam        []string // Beam's own flags, as a command line has them
+	// Holds reports whether the job is still the caller's; nil: that can't be
+	// told. What an earlier process has left on the runner, and comes to light
+	// late, is ended only by whoever holds the job.
+	Holds func(context.Context) bool
+	Log   io.Writer // takes a line about what the runner does, now and then; nil: nobody listens
 }
 
 // JobName is a run's job for Options.Name; runners tell from it whose job it is.

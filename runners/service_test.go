@@ -168,9 +168,9 @@ func aPipeline() *beam.Pipeline {
 // impatient shortens how long a job service is waited for.
 func impatient(t *testing.T) {
 	t.Helper()
-	was, again, late := endPatience, askAgain, latePatience
-	endPatience, askAgain, latePatience = 300*time.Millisecond, time.Millisecond, 200*time.Millisecond
-	t.Cleanup(func() { endPatience, askAgain, latePatience = was, again, late })
+	was, again, late, others := endPatience, askAgain, latePatience, othersEvery
+	endPatience, askAgain, latePatience, othersEvery = 300*time.Millisecond, time.Millisecond, 200*time.Millisecond, time.Millisecond
+	t.Cleanup(func() { endPatience, askAgain, latePatience, othersEvery = was, again, late, others })
 }
 
 var running = []*jobpb.JobMessagesResponse{state(jobpb.JobState_STARTING), state(jobpb.JobState_RUNNING)}
