@@ -55,7 +55,8 @@ var explained = []rule{
 	{
 		name: "th in a caption", section: "13.2.6.4.11: the start tag th closes the caption",
 		why:    "ignores it",
-		covers: has(`(?i)<caption[\s/>]`, `(?i)<th[\s/>]`, inside("table")),
+		covers: has(`(?i)<caption[\s/>]`, `(?i)<th[\s/>]`),
+		gone:   swap{regexp.MustCompile(`(?i)(</?)th([\s/>])`), "${1}td${2}"},
 	},
 	{
 		name: "search is special", section: "13.2.4.2: search is in the category special",
@@ -70,10 +71,11 @@ var explained = []rule{
 	},
 	{
 		name: "first line end of pre and listing", section: "13.2.6.4.7: only a line end that is the next token is dropped",
-		why: "drops it after tags and comments that leave no node, too",
+		why: "drops it after tags and comments that leave no node, too, and a CR that a reference stands for",
 		covers: has(inside("pre", "listing"), func(d *difference) bool {
-			text, isText := strings.CutPrefix(d.ours, "\"\n")
-			return isText && (text == `"` || strings.TrimLeft(text, "\n") == strings.TrimLeft(strings.TrimPrefix(d.theirs, `"`), "\n"))
+			text := strings.TrimPrefix(d.ours, `"`)
+			left := strings.TrimLeft(text, "\r\n")
+			return left != text && (left == `"` || left == strings.TrimLeft(strings.TrimPrefix(d.theirs, `"`), "\r\n"))
 		}),
 	},
 	{
