@@ -37,8 +37,12 @@ logic < root logic
 suites < NOTHING
 	internal/suites internal/dnscache/dnstest internal/memory/memorytest
 
+# Keeps what listens on all addresses to this machine.
+loopback < NOTHING
+	internal/loopback
+
 # Flink as child processes: jars, job server, a small cluster. Knows no Beam.
-flink < logic
+flink < logic loopback
 	internal/flink
 
 # Tables, parts, manifests: the files that outlive a process.
@@ -70,7 +74,7 @@ dataflow < root
 
 # How a pipeline reaches a machine. It knows what runs no better than a
 # machine does.
-runners < root flink workers dataflow jobmanager
+runners < root loopback flink workers dataflow jobmanager
 	runners
 
 # The engine room and a round of fetching: all that a DoFn does but being one.

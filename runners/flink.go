@@ -15,6 +15,7 @@ import (
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 
 	"github.com/harrowdata/harrow/internal/flink"
+	"github.com/harrowdata/harrow/internal/loopback"
 	"github.com/harrowdata/harrow/runners/jobmanager"
 )
 
@@ -253,6 +254,9 @@ func (f *flinkRunner) server(ctx context.Context, equipped bool) (_ context.Cont
 	s, err := flink.StartJobServer(ctx, flink.JobServer{Master: f.FlinkMaster, Equipped: equipped, Options: f.conf()})
 	if err != nil {
 		return ctx, "", nil, err
+	}
+	if why := s.Bare(); why != nil {
+		fmt.Fprintln(f.Log, loopback.Warn("flink: the job server", why))
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watched sync.WaitGroup

@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -78,9 +80,13 @@ func TestASubtaskOfFlinkHasItsShareInOneBundle(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	some := beam.ParDo(s, shards, beam.Impulse(s))
 	beam.ParDo(s, &inBundles{}, beam.GroupByKey(s, some))
-	res, err := Execute(t.Context(), "flink", p, Options{Name: thisRun, FlinkMaster: flink.Local, Beam: []string{"--parallelism=" + strconv.Itoa(subtasks)}})
+	var said bytes.Buffer
+	res, err := Execute(t.Context(), "flink", p, Options{Name: thisRun, FlinkMaster: flink.Local, Log: &said, Beam: []string{"--parallelism=" + strconv.Itoa(subtasks)}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(said.String(), "all of this machine's addresses") {
+		t.Errorf("other machines reach the job server: %s", said.String())
 	}
 	if res.State != "DONE" || res.Counters["test.keys"] != keys {
 		t.Errorf("%+v; want DONE and %d keys", res, keys)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -14,6 +15,7 @@ import (
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"github.com/harrowdata/harrow/internal/loopback"
 	"github.com/harrowdata/harrow/runners/workerpool"
 )
 
@@ -64,15 +66,14 @@ var startPrism = sync.OnceValues(func() (s prismService, err error) {
 	if err != nil {
 		return s, fmt.Errorf("Prism: %w", err)
 	}
-	s.bare = onlyLoopback(addr.Port)
+	s.bare = loopback.Only(os.Getpid(), addr.Port)
 	return s, nil
 })
 
-// warn says once that others reach Prism: Linux before 5.7 lets only root close
-// it, other systems nobody.
+// warn says once that other machines reach Prism.
 func (s prismService) warn(w io.Writer) {
 	if s.bare != nil {
-		s.told.Do(func() { fmt.Fprintf(w, "Prism listens on all of this machine's addresses: %v\n", s.bare) })
+		s.told.Do(func() { fmt.Fprintln(w, loopback.Warn("Prism", s.bare)) })
 	}
 }
 

@@ -64,3 +64,14 @@ func TestRunsThatAreGivenUpAtOnceLeavePrismAlive(t *testing.T) {
 		giveUp()
 	}
 }
+
+func TestOtherMachinesDontReachPrism(t *testing.T) {
+	service, err := startPrism()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if service.warn(&said); said.Len() > 0 {
+		t.Error(said.String())
+	}
+}

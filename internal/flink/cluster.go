@@ -138,7 +138,7 @@ func (k *Cluster) conf() string { return filepath.Join(k.dir, "conf") }
 
 func (k *Cluster) host(name string) string {
 	if k.cfg.Host == nil {
-		return loopback
+		return loopbackAddr
 	}
 	return k.cfg.Host(name)
 }

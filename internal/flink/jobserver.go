@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/harrowdata/harrow/internal/loopback"
 	"github.com/harrowdata/harrow/internal/scratch"
 )
 
@@ -49,6 +50,7 @@ type Server struct {
 	endpoint string
 	child    *child
 	dir      string
+	bare     error           // see Bare
 	own      *scratch.Folder // the same, where nobody named one; else nil
 	close    func() error
 
@@ -62,7 +64,8 @@ type Server struct {
 //
 // Beam's job server listens on all of the machine's addresses, at ports that
 // are free; Endpoint is its local one. Nothing but the submitting process needs
-// it: TaskManagers take their jars from the JobManager.
+// it (TaskManagers take their jars from the JobManager), so its sockets are
+// bound to the loopback device as soon as they are there; see [Server.Bare].
 func StartJobServer(ctx context.Context, c JobServer) (*Server, error) {
 	master, err := c.master()
 	if err != nil {
@@ -112,9 +115,9 @@ func (s *Server) start(ctx context.Context, c JobServer, jars *Installation, mas
 			return err
 		}
 	}
-	options := map[string]string{"rest.bind-address": loopback, "classloader.check-leaked-classloader": "false"}
+	options := map[string]string{"rest.bind-address": loopbackAddr, "classloader.check-leaked-classloader": "false"}
 	if local {
-		maps.Copy(options, map[string]string{"rest.address": loopback, "io.tmp.dirs": s.tmp(),
+		maps.Copy(options, map[string]string{"rest.address": loopbackAddr, "io.tmp.dirs": s.tmp(),
 			"taskmanager.memory.network.min": "128m", "taskmanager.memory.network.max": "128m", "taskmanager.network.sort-shuffle.min-buffers": "16"}) // as a cluster's
 	}
 	if err := writeConf(s.conf(), options, c.Options); err != nil {
@@ -147,8 +150,27 @@ func (s *Server) start(ctx context.Context, c JobServer, jars *Installation, mas
 		return err
 	}
 	s.endpoint = found[0]
+	s.bare = keepToThisMachine(s.child.PID, found)
 	return nil
 }
+
+// keepToThisMachine closes the ports of HOST:PORTs in a child to others.
+func keepToThisMachine(pid int, endpoints []string) error {
+	ports := make([]int, len(endpoints))
+	for i, e := range endpoints {
+		_, port, err := net.SplitHostPort(e)
+		if err == nil {
+			ports[i], err = strconv.Atoi(port)
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", e, err)
+		}
+	}
+	return loopback.Only(pid, ports...)
+}
+
+// Bare is why other machines reach the server; nil: they don't.
+func (s *Server) Bare() error { return s.bare }
 
 // conf and tmp are folders for Flink's configuration and for what Java and
 // Flink write; both go with the server.

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-const loopback = "127.0.0.1"
+const loopbackAddr = "127.0.0.1"
 
 // opens is what Flink reaches into on Java 17: env.java.opts.all of the
 // config.yaml that Flink 1.19 is distributed with.

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package loopback
+
+import "errors"
+
+// Only closes the TCP ports of a process to other machines, on Linux. Here it
+// returns an error: what listens on all addresses does.
+func Only(int, ...int) error { return errors.ErrUnsupported }
