@@ -95,8 +95,16 @@ func live(t *testing.T, r *runner, drain func(ctx context.Context) error, then f
 	var log strings.Builder
 	l := &life{}
 	told := make(chan os.Signal, 1)
-	go func() { <-r.there; then(told) }()
-	l.code = Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() { l.told.Store(true) }, softly: 20 * time.Millisecond, bound: 100 * time.Millisecond,
+	connected := make(chan struct{})
+	go func() {
+		<-r.there
+		select {
+		case <-connected:
+		case <-time.After(time.Minute): // it never will be
+		}
+		then(told)
+	}()
+	l.code = Run(Config{ID: "w", Control: r.addr, Logging: r.addr, Log: &log, connected: func() { l.told.Store(true); close(connected) }, softly: 20 * time.Millisecond, bound: 100 * time.Millisecond,
 		Drain: func(ctx context.Context) error { l.drained.Store(true); return drain(ctx) }}, told)
 	l.log = log.String()
 	return l
