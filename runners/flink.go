@@ -26,7 +26,8 @@ const poolBeside = "localhost:50000"
 // translates a bounded pipeline to Flink's DataSet API: a step becomes one
 // MapPartition, so that a subtask has its whole share in one bundle. The limits
 // of a bundle's size and time, and the number of retries, of Beam's Flink
-// options are for streams; the retries are made Flink's own here.
+// options are for streams; the retries are made Flink's own here, for a cluster
+// within the job server.
 type flinkRunner struct {
 	Options // its Name is the submission's: no other job has it
 	env     environment
@@ -34,7 +35,8 @@ type flinkRunner struct {
 	mode    string
 	reuse   bool
 	retries int
-	delay   int // before a retry, ms
+	delay   int  // before a retry, ms
+	told    bool // the retries or their delay, by who runs the job
 }
 
 // Flink's restarts unless told otherwise: a lost TaskManager is no failure.
@@ -120,11 +122,13 @@ func (f *flinkRunner) checkRestarts() error {
 		switch {
 		case *o.value == -1:
 			*o.value = o.fallback
+			continue
 		case *o.value < 0:
 			return fmt.Errorf("-- --%s=%d: want 0 or more", o.name, *o.value)
 		case f.Endpoint != "":
 			return fmt.Errorf("-- --%s goes by the configuration of the job server; leave it out with --endpoint", o.name)
 		}
+		f.told = true
 	}
 	return nil
 }
@@ -150,8 +154,8 @@ func (f *flinkRunner) options() map[string]any {
 	}
 }
 
-// conf is Flink's own configuration of the job, which the job server sends with
-// it.
+// conf is Flink's own configuration of a cluster within the job server. Another
+// one goes by its own, see [jobmanager.Restarts].
 func (f *flinkRunner) conf() map[string]string {
 	if f.retries == 0 {
 		return map[string]string{"restart-strategy.type": "none"}
@@ -242,7 +246,20 @@ func (f *flinkRunner) makeWay(ctx context.Context) error {
 	if has.Slots > 0 && f.width == 1 {
 		fmt.Fprintf(f.Log, "flink: the cluster has %d task slots and the job uses 1; more: -- --parallelism=%d\n", has.Slots, has.Slots)
 	}
+	if config, err := m.Config(ctx); err == nil {
+		f.adviseRestarts(jobmanager.Restarts(config))
+	}
 	return nil
+}
+
+// adviseRestarts says what is wrong with how the cluster restarts jobs.
+func (f *flinkRunner) adviseRestarts(how string) {
+	switch {
+	case how == jobmanager.NoRestarts:
+		fmt.Fprintln(f.Log, "flink: the cluster restarts no job, so that a lost TaskManager fails this one; set restart-strategy.type: fixed-delay in its configuration")
+	case f.told:
+		fmt.Fprintf(f.Log, "flink: --number_of_execution_retries and --execution_retry_delay are for --flink-master %s; the cluster's own configuration says %s\n", flink.Local, how)
+	}
 }
 
 // server is the job server to use: the one that was named, or one of this run,

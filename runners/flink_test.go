@@ -259,3 +259,24 @@ func TestRestartsAreFlinksOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoMeantToSayHowJobsAreRestartedHearsWhoDoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ flags, cluster, says string }{
+		{"", "fixed-delay, 20 times", ""},
+		{"", jobmanager.NoRestarts, "the cluster restarts no job"},
+		{"--number_of_execution_retries=3", jobmanager.NoRestarts, "the cluster restarts no job"},
+		{"--number_of_execution_retries=3", "fixed-delay, 20 times", "configuration says fixed-delay, 20 times"},
+		{"--execution_retry_delay=3", "exponential-delay", "configuration says exponential-delay"},
+	} {
+		var said bytes.Buffer
+		m, err := openFlink(Options{FlinkMaster: "jm:1", Beam: strings.Fields(c.flags), Log: &said})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.(*flinkRunner).adviseRestarts(c.cluster)
+		if got := said.String(); !strings.Contains(got, c.says) || c.says == "" && got != "" {
+			t.Errorf("%q, cluster %s: said %q, want %q", c.flags, c.cluster, got, c.says)
+		}
+	}
+}

@@ -93,6 +93,11 @@ func (c Cluster) settings(job FlinkJob) (list []Check) {
 	} else {
 		list = append(list, ok("memory", "%s is %s", offHeap, v))
 	}
+	if how := jobmanager.Restarts(c.config); how == jobmanager.NoRestarts {
+		list = append(list, warn("restarts", "set restart-strategy.type: fixed-delay, and restart-strategy.fixed-delay.attempts, in the cluster's configuration", "restarts: none, so that a lost TaskManager fails a job"))
+	} else {
+		list = append(list, ok("restarts", "restarts: %s", how))
+	}
 	beat, dead := millis(c.config[interval], defaultInterval), millis(c.config[timeout], defaultTimeout)
 	if dead <= beat {
 		list = append(list, fail("heartbeat", "make the time-out several intervals long, or healthy TaskManagers are declared lost", "%s (%s) is no longer than %s (%s)", timeout, dead, interval, beat))

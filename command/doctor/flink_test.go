@@ -37,7 +37,7 @@ func equipped(path []string) error {
 
 const (
 	wellOverview = `{"taskmanagers":2,"slots-total":4,"slots-available":4,"jobs-running":0,"jobs-finished":3,"flink-version":"1.19.3","flink-commit":"x"}`
-	wellConfig   = `[{"key":"taskmanager.memory.task.off-heap.size","value":"256m"},{"key":"heartbeat.timeout","value":"50000"}]`
+	wellConfig   = `[{"key":"taskmanager.memory.task.off-heap.size","value":"256m"},{"key":"heartbeat.timeout","value":"50000"},{"key":"restart-strategy.type","value":"fixed-delay"}]`
 )
 
 func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
@@ -50,8 +50,9 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		{"too few slots", strings.ReplaceAll(wellOverview, ":4", ":3"), wellConfig, Fail, "slots", "3 in all, the job wants 4", "--parallelism to 3"},
 		{"slots that are taken", strings.NewReplacer(`available":4`, `available":0`, `running":0`, `running":1`).Replace(wellOverview), wellConfig, Fail, "slots", "0 of 4 are free, the job wants 4; 1 job runs on the cluster", "cancel"},
 		{"another Flink", strings.ReplaceAll(wellOverview, "1.19.3", "1.190.0"), wellConfig, Fail, "version", "the cluster is Flink 1.190.0, the job server's jars are for 1.19", "take a cluster of Flink 1.19"},
-		{"no direct memory", wellOverview, `[]`, Warn, "memory", "task.off-heap.size is not set", "256m"},
+		{"no direct memory", wellOverview, strings.ReplaceAll(wellConfig, "taskmanager.memory.task.off-heap.size", "x"), Warn, "memory", "task.off-heap.size is not set", "256m"},
 		{"none of it", wellOverview, strings.ReplaceAll(wellConfig, "256m", "0 bytes"), Warn, "memory", "is not set", "256m"},
+		{"no restarts", wellOverview, strings.ReplaceAll(wellConfig, "fixed-delay", "none"), Warn, "restarts", "a lost TaskManager fails a job", "restart-strategy.type: fixed-delay"},
 		{"a hasty heartbeat", wellOverview, strings.ReplaceAll(wellConfig, "50000", "10 s"), Fail, "heartbeat", "heartbeat.timeout (10s) is no longer than heartbeat.interval (10s)", "declared lost"},
 		{"settings that are kept back", wellOverview, "", Warn, "config", "404", "not looked at"},
 		{"something else", `{}`, "", Fail, "flink", "is no JobManager", "REST address"},
@@ -72,7 +73,7 @@ func TestAClusterIsJudgedByWhatItTells(t *testing.T) {
 		})
 	}
 	cluster, checks := Flink(t.Context(), jobManager(t, wellOverview, wellConfig), FlinkJob{Version: "1.19", Parallelism: 4, Equipped: equipped})
-	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 5 {
+	if cluster.TaskManagers != 2 || !Report(checks).OK() || len(checks) != 6 {
 		t.Errorf("a good cluster: %+v, %+v", cluster, checks)
 	}
 }

@@ -4,6 +4,7 @@
 package jobmanager
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -136,6 +138,26 @@ func (c Client) Config(ctx context.Context) (map[string]string, error) {
 	}
 	return config, err
 }
+
+// Restarts says how a cluster of that configuration restarts the jobs of Harrow:
+// none, or the strategy by Flink's name for it and, of fixed-delay, how often.
+// Flink's DataSet API, which Beam translates bounded pipelines to, leaves a
+// strategy that a job brings behind, so what the cluster has counts; without
+// checkpoints, as here, its default is none.
+func Restarts(config map[string]string) string {
+	switch how := strings.ToLower(cmp.Or(config["restart-strategy.type"], config["restart-strategy"])); how {
+	case "", "none", "off", "disable":
+		return NoRestarts
+	case "fixed-delay", "fixeddelay":
+		return "fixed-delay, " + cmp.Or(config["restart-strategy.fixed-delay.attempts"], "1") + " times"
+	default:
+		return how
+	}
+}
+
+// NoRestarts is what [Restarts] says of a cluster where a lost TaskManager
+// fails a job.
+const NoRestarts = "none"
 
 // ClassPath is the JobManager's, entry by entry.
 func (c Client) ClassPath(ctx context.Context) ([]string, error) {

@@ -161,6 +161,20 @@ func TestWhatTheClusterHas(t *testing.T) {
 	}
 }
 
+func TestHowAClusterRestartsJobs(t *testing.T) {
+	t.Parallel()
+	for want, config := range map[string]map[string]string{
+		NoRestarts:             {"restart-strategy.fixed-delay.attempts": "3"},
+		"fixed-delay, 3 times": {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "3"},
+		"fixed-delay, 1 times": {"restart-strategy": "fixedDelay"},
+		"exponential-delay":    {"restart-strategy.type": "exponential-delay", "restart-strategy": "none"},
+	} {
+		if got := Restarts(config); got != want {
+			t.Errorf("%v: %q, want %q", config, got, want)
+		}
+	}
+}
+
 func TestWhatIsNoFlinkIsUnavailable(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
