@@ -61,6 +61,10 @@ func (p *Process) loadRequests(ctx context.Context, s *shard, read Requests, ski
 	if p.cfg.Round > 0 { // they were links; nothing in it comes from another run
 		return read(ctx, p.lake, func(r harrow.Request) error { return p.admitLinked(s, r, skipped) })
 	}
+	// Before the first one starts anything.
+	if err := read(ctx, p.lake, func(r harrow.Request) error { return p.keepRest(s, r) }); err != nil {
+		return err
+	}
 	for _, urgent := range []bool{true, false} {
 		err := read(ctx, p.lake, func(r harrow.Request) error {
 			if (r.Priority > 0) != urgent {

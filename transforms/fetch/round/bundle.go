@@ -79,10 +79,16 @@ func (p *Process) loadLeft(ctx context.Context, s *shard) error {
 	}
 	// The first one that is admitted has its robots.txt asked for, which may be
 	// answered while the others are read.
-	if p.cfg.Sitemaps {
-		if err := eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error { return p.noteSeed(s, r) }); err != nil {
-			return err
+	err = eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error {
+		if p.cfg.Sitemaps {
+			if err := p.noteSeed(s, r); err != nil {
+				return err
+			}
 		}
+		return p.keepRest(s, r)
+	})
+	if err != nil {
+		return err
 	}
 	return eachRow(ctx, p.lake, rec, lakeio.Requests, func(r harrow.Request) error { return p.admitAs(s, r, true, nil) })
 }

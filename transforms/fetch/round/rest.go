@@ -1,8 +1,10 @@
 package round
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/harrowdata/harrow"
 	"github.com/harrowdata/harrow/internal/httpfetch"
 	"github.com/harrowdata/harrow/io/lakeio"
 )
@@ -105,6 +107,23 @@ func (p *Process) restUntil(s *shard, k *key, until time.Time) {
 		}
 		s.rests[k.name] = k.rest
 	}
+}
+
+// keepRest keeps a request's key from being asked before the request may be:
+// others of the key come without a time if they were left, or deferred, before
+// its host asked for rest.
+func (p *Process) keepRest(s *shard, r harrow.Request) error {
+	if r.NotBefore.IsZero() {
+		return nil
+	}
+	u, err := p.site.canon.Parse(r.URL)
+	if err != nil {
+		return fmt.Errorf("request %s: %w", r.ID, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.restUntil(s, p.keyOf(u, s), r.NotBefore)
+	return nil
 }
 
 // handBack puts an item back whose key was asked for rest between the decision

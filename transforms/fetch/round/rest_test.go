@@ -448,3 +448,30 @@ func TestWhatWasAboutToStartIsPutBackWhenItsHostAsksForRest(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Of a host's requests that were deferred some may have been so before it asked
+// for rest: they come without a time, and first.
+func TestARestHoldsForAllRequestsOfAHost(t *testing.T) {
+	b := newBench(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	soon := time.Now().Add(700 * time.Millisecond)
+	var requests []harrow.Request
+	for i := range 2000 {
+		requests = append(requests, harrow.Request{URL: fmt.Sprintf("http://one.example/%d", i), Method: "GET", Priority: 1 << 20})
+	}
+	requests[len(requests)-1].NotBefore = soon
+	b.cfg.Limit = 1
+	p, err := Join(t.Context(), b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := p.Admit(t.Context(), 0, all(requests...))
+	if err == nil {
+		_, err = a.Wait(t.Context())
+	}
+	if err := errors.Join(err, p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if log := b.log.Requests(); len(log) == 0 || log[0].Start.Before(soon) {
+		t.Errorf("%d requests, the first %s %v too soon", len(log), log[0].URL, soon.Sub(log[0].Start))
+	}
+}
