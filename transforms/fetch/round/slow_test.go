@@ -60,7 +60,13 @@ func TestAHostThatRefusesIsAskedMoreSlowly(t *testing.T) {
 // is not put behind others that have less to do.
 func TestTheHostWithTheMostLeftGoesFirstFromItsRobotsOn(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, noRobots(func(http.ResponseWriter, *http.Request) {}))
+	site := noRobots(func(http.ResponseWriter, *http.Request) {})
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "large.example" {
+			time.Sleep(100 * time.Millisecond) // far longer than reading a robots.txt takes
+		}
+		site.ServeHTTP(w, r)
+	}))
 	b.cfg.Fetch.InFlight = 1
 	var urls []string
 	for i := range 30 {
@@ -78,7 +84,9 @@ func TestTheHostWithTheMostLeftGoesFirstFromItsRobotsOn(t *testing.T) {
 			others++
 		}
 	}
-	if others > 1 { // one may go while the robots.txt is being read: nothing idles
+	// Some may go while the robots.txt is being read: nothing idles. Were the host
+	// put behind the others, all of their 20 requests would.
+	if others > 5 {
 		t.Errorf("%d of the first 20 requests went to other hosts", others)
 	}
 }
