@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 
@@ -62,11 +61,7 @@ var startPrism = sync.OnceValues(func() (s prismService, err error) {
 	if err != nil {
 		return s, fmt.Errorf("Prism: %w", err)
 	}
-	addr, err := net.ResolveTCPAddr("tcp", endpoint)
-	if err != nil {
-		return s, fmt.Errorf("Prism: %w", err)
-	}
-	s.bare = loopback.Only(os.Getpid(), addr.Port)
+	s.bare = loopback.Only(os.Getpid(), endpoint)
 	return s, nil
 })
 

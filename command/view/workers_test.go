@@ -27,12 +27,19 @@ func crew(t *testing.T, l lakeio.Lake) {
 	}
 }
 
-func TestProgressAddsUpWhatItsWorkersSay(t *testing.T) {
+// crewed is a run that its crew fetches for.
+func crewed(t *testing.T) (lakeio.Lake, view.Run) {
+	t.Helper()
 	store, l := newLake(t, "shop")
 	commit(t, l, "discover", nil)
 	crew(t, l)
 	r, err := view.FindRun(t.Context(), store, "shop", "")
 	check(t, err)
+	return l, r
+}
+
+func TestProgressAddsUpWhatItsWorkersSay(t *testing.T) {
+	_, r := crewed(t)
 	line, err := view.NewProgress(r, begun).Line(t.Context(), begun.Add(time.Minute))
 	check(t, err)
 	if !strings.HasPrefix(line, "fetch-0: 105 requests · 45 fetched · ") || !strings.Contains(line, "1 in flight, 10 queued") || strings.Contains(line, "nothing") {
@@ -41,11 +48,7 @@ func TestProgressAddsUpWhatItsWorkersSay(t *testing.T) {
 }
 
 func TestProgressOfAResumedRunIsNotThatOfTheAttemptBefore(t *testing.T) {
-	store, l := newLake(t, "shop")
-	commit(t, l, "discover", nil)
-	crew(t, l)
-	r, err := view.FindRun(t.Context(), store, "shop", "")
-	check(t, err)
+	l, r := crewed(t)
 	resumed := begun.Add(time.Hour)
 	p := view.NewProgress(r, resumed)
 	line, err := p.Line(t.Context(), resumed.Add(time.Second))

@@ -150,23 +150,8 @@ func (s *Server) start(ctx context.Context, c JobServer, jars *Installation, mas
 		return err
 	}
 	s.endpoint = found[0]
-	s.bare = keepToThisMachine(s.child.PID, found)
+	s.bare = loopback.Only(s.child.PID, found...)
 	return nil
-}
-
-// keepToThisMachine closes the ports of HOST:PORTs in a child to others.
-func keepToThisMachine(pid int, endpoints []string) error {
-	ports := make([]int, len(endpoints))
-	for i, e := range endpoints {
-		_, port, err := net.SplitHostPort(e)
-		if err == nil {
-			ports[i], err = strconv.Atoi(port)
-		}
-		if err != nil {
-			return fmt.Errorf("%q: %w", e, err)
-		}
-	}
-	return loopback.Only(pid, ports...)
 }
 
 // Bare is why other machines reach the server; nil: they don't.

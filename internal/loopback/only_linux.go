@@ -3,6 +3,7 @@ package loopback
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,11 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only has what listens at the TCP ports in a process take connections from
-// this machine alone: its sockets are bound to the loopback device. The process
-// is this one or one that this one may trace, such as a child. An error says
-// which port is still open; Linux before 5.7 lets only root do this.
-func Only(pid int, ports ...int) error {
+// Only has what listens at the TCP ports of the endpoints (HOST:PORT) in a
+// process take connections from this machine alone: its sockets are bound to the
+// loopback device. The process is this one or one that this one may trace, such
+// as a child. An error says which port is still open; Linux before 5.7 lets only
+// root do this.
+func Only(pid int, endpoints ...string) error {
+	ports, err := portsOf(endpoints)
+	if err != nil {
+		return err
+	}
 	sockets, err := socketsOf(pid)
 	if err != nil {
 		return fmt.Errorf("looking for the sockets of process %d: %w", pid, err)
@@ -48,6 +54,20 @@ func Only(pid int, ports ...int) error {
 		errs = append(errs, fmt.Errorf("process %d has no socket that listens at %v", pid, left))
 	}
 	return errors.Join(errs...)
+}
+
+func portsOf(endpoints []string) ([]int, error) {
+	ports := make([]int, len(endpoints))
+	for i, e := range endpoints {
+		_, port, err := net.SplitHostPort(e)
+		if err == nil {
+			ports[i], err = strconv.Atoi(port)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", e, err)
+		}
+	}
+	return ports, nil
 }
 
 // socketsOf are the numbers of a process's files that are sockets.

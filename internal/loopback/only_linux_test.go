@@ -59,6 +59,9 @@ func device(t *testing.T, pid, port int) string {
 	return ""
 }
 
+// at is a port's endpoint on this machine.
+func at(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(port)) }
+
 func listen(t *testing.T) int {
 	t.Helper()
 	lis, err := net.Listen("tcp", ":0")
@@ -71,7 +74,7 @@ func listen(t *testing.T) int {
 
 func TestOnlyTheNamedPortsOfAProcessAreClosed(t *testing.T) {
 	one, two, other := listen(t), listen(t), listen(t)
-	if err := Only(os.Getpid(), one, two); err != nil {
+	if err := Only(os.Getpid(), at(one), at(two)); err != nil {
 		t.Fatal(err)
 	}
 	for port, want := range map[int]string{one: "lo", two: "lo", other: ""} {
@@ -118,7 +121,7 @@ func TestAChildsPortsAreClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Only(cmd.Process.Pid, port); err != nil {
+	if err := Only(cmd.Process.Pid, at(port)); err != nil {
 		t.Fatal(err)
 	}
 	if got := device(t, cmd.Process.Pid, port); got != "lo" {
@@ -135,7 +138,7 @@ func TestAPortThatNobodyListensAtIsNamed(t *testing.T) {
 	if err := lis.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Only(os.Getpid(), port); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) {
+	if err := Only(os.Getpid(), at(port)); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("got %v; want an error that names port %d", err, port)
 	}
 }

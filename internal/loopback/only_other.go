@@ -6,4 +6,4 @@ import "errors"
 
 // Only closes the TCP ports of a process to other machines, on Linux. Here it
 // returns an error: what listens on all addresses does.
-func Only(int, ...int) error { return errors.ErrUnsupported }
+func Only(int, ...string) error { return errors.ErrUnsupported }

@@ -234,15 +234,7 @@ func TestWorkOnTextsIsPaidFor(t *testing.T) {
 		if err := new(html5.Parser).Parse(doc, []byte(page+strings.Repeat(tt.text, size/len(tt.text)))); err != nil { // which leaves references in texts
 			t.Fatal(err)
 		}
-		e, err := Compile(tt.expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &Budget{math.MaxInt64}
-		if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
-			t.Fatal(err)
-		}
-		if steps, least := math.MaxInt64-b.Left, int64(depth*size/LookedAt/2); steps < least {
+		if steps, least := stepsOf(t, tt.expr, doc), int64(depth*size/LookedAt/2); steps < least {
 			t.Errorf("%s on %q: %d steps; want %d at least", tt.expr, tt.text, steps, least)
 		}
 	}
@@ -252,18 +244,24 @@ func TestWorkOnTextsIsPaidFor(t *testing.T) {
 	}
 	doc := tree(t, "<div"+attrs.String()+">"+strings.Repeat("<i></i>", 1000))
 	for _, expr := range []string{"//i[ancestor::div[@z]]", "//i[lang('x')]", "//i[id('x')]"} {
-		e, err := Compile(expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &Budget{math.MaxInt64}
-		if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
-			t.Fatal(err)
-		}
-		if steps := math.MaxInt64 - b.Left; steps < 1000*10_000/8 {
+		if steps := stepsOf(t, expr, doc); steps < 1000*10_000/8 {
 			t.Errorf("%s looks at 10,000 attributes 1,000 times for %d steps", expr, steps)
 		}
 	}
+}
+
+// stepsOf is what an expression spends on a page.
+func stepsOf(t *testing.T, expr string, doc *dom.Tree) int64 {
+	t.Helper()
+	e, err := Compile(expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Budget{math.MaxInt64}
+	if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
+		t.Fatal(err)
+	}
+	return math.MaxInt64 - b.Left
 }
 
 func TestTextsThatArePutTogetherAreBounded(t *testing.T) {
@@ -298,15 +296,7 @@ func TestStepsFromManyNodesVisitEachNodeOnce(t *testing.T) {
 		for axis := range axes {
 			for _, test := range []string{"node()", "*", "b"} {
 				expr := "count(//*/" + axis + "::" + test + ")"
-				e, err := Compile(expr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b := &Budget{math.MaxInt64}
-				if _, err := e.Evaluate(doc, dom.Root, b); err != nil {
-					t.Fatal(err)
-				}
-				if steps := math.MaxInt64 - b.Left; steps > 8*int64(doc.Len()) {
+				if steps := stepsOf(t, expr, doc); steps > 8*int64(doc.Len()) {
 					t.Errorf("%s of a %s page of %d nodes: %d steps", expr, what, doc.Len(), steps)
 				}
 			}
